@@ -1,0 +1,1 @@
+//! The signal.v1 protocol as a pure core: messages, rooms and sessions; no sockets, no clock.

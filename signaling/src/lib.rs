@@ -1,0 +1,1 @@
+//! WebSocket signaling, the call page and the bundled relay in one process.
