@@ -1,1 +1,6 @@
-//! The signal.v1 protocol as a pure core: messages, rooms and sessions; no sockets, no clock.
+//! The `signal.v1` protocol as a pure core: messages, rooms and sessions; no sockets, no clock.
+
+#![forbid(unsafe_code)]
+
+pub mod id;
+pub mod message;

@@ -1,0 +1,270 @@
+//! Every message of `signal.v1` as a type.
+//!
+//! What browsers made (descriptions, candidates, application data) stays [`Verbatim`]: it is checked
+//! for shape and passed on byte for byte. A tagged derive can't do this (serde buffers the fields to
+//! find the tag), so [`ClientMessage::parse`] and [`ServerMessage::parse`] look at `type` first and
+//! then read the frame as that one message.
+
+pub mod client;
+pub mod server;
+mod verbatim;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub use self::verbatim::{Payload, PayloadError, SdpKind, Verbatim};
+use crate::id::MessageId;
+
+/// Largest frame in bytes, both ways.
+pub const MAX_FRAME_BYTES: usize = 64 * 1024;
+/// Deepest nesting of arrays and objects in a frame: a reader that recurses must not run out of stack.
+pub const MAX_DEPTH: usize = 32;
+
+/// What a client says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ClientMessage {
+    /// First frame of every connection.
+    Hello(client::Hello),
+    /// Offer, answer or candidate for one peer.
+    Signal(client::Signal),
+    /// Text for one peer or the room.
+    Chat(client::Chat),
+    /// Application event for some peers or the room.
+    Event(client::Event),
+    /// Changes what the others see of this peer.
+    Update(client::Update),
+    /// What hosts may do to a room and its peers.
+    Moderate(client::Moderate),
+    /// Everything up to `seq` has arrived.
+    Ack(client::Ack),
+    /// Leaves at once.
+    Bye,
+}
+
+/// What the server says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerMessage {
+    /// Answer to `hello`.
+    Welcome(Box<server::Welcome>),
+    /// Offer, answer or candidate of another peer.
+    Signal(server::Signal),
+    /// Text of another peer.
+    Chat(server::Chat),
+    /// Application event of another peer.
+    Event(server::Event),
+    /// Somebody entered.
+    PeerJoined(server::PeerJoined),
+    /// Somebody's entry in the roster changed.
+    PeerUpdated(server::PeerUpdated),
+    /// Somebody is gone.
+    PeerLeft(server::PeerLeft),
+    /// These messages of this client have arrived.
+    Delivered(server::Delivered),
+    /// Fresh credentials.
+    IceServers(server::IceServersRenewed),
+    /// The room itself changed.
+    RoomUpdated(server::RoomUpdated),
+    /// The server is about to close this connection; come back later.
+    Goaway(server::Goaway),
+    /// Something was refused.
+    Error(server::Error),
+}
+
+/// Why a frame is not a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Broken JSON, a missing or wrong field, or a combination that means nothing.
+    #[error("{0}")]
+    BadMessage(String),
+    /// Sound JSON with a `type` that this version does not know.
+    #[error("this server does not know the type `{kind}`")]
+    UnknownType {
+        /// The `type` as written.
+        kind: String,
+        /// Its `id`, which counts like any other.
+        id: Option<MessageId>,
+    },
+}
+
+impl ParseError {
+    fn bad(error: impl ToString) -> Self {
+        Self::BadMessage(error.to_string())
+    }
+}
+
+/// What every frame has in common.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    id: Option<MessageId>,
+}
+
+impl<'a> Head<'a> {
+    fn parse(text: &'a str) -> Result<Self, ParseError> {
+        if depth(text) > MAX_DEPTH {
+            return Err(ParseError::BadMessage(format!(
+                "nested deeper than {MAX_DEPTH} levels"
+            )));
+        }
+        // Keys of a skipped object would be read as fields of a tuple: serde takes arrays for structs.
+        if !text.trim_start().starts_with('{') {
+            return Err(ParseError::BadMessage("expected a JSON object".into()));
+        }
+        serde_json::from_str(text).map_err(ParseError::bad)
+    }
+
+    fn unknown(self) -> ParseError {
+        ParseError::UnknownType {
+            kind: self.kind.chars().take(64).collect(),
+            id: self.id,
+        }
+    }
+}
+
+fn body<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ParseError> {
+    serde_json::from_str(text).map_err(ParseError::bad)
+}
+
+impl ClientMessage {
+    /// Reads one text frame.
+    ///
+    /// # Errors
+    /// [`ParseError`] says whether the frame is broken or only of an unknown type.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let head = Head::parse(text)?;
+        Ok(match &*head.kind {
+            "hello" => Self::Hello(body(text)?),
+            "signal" => Self::Signal(body(text)?),
+            "chat" => Self::Chat(body(text)?),
+            "event" => Self::Event(body(text)?),
+            "update" => Self::Update(body(text)?),
+            "moderate" => Self::Moderate(body(text)?),
+            "ack" => Self::Ack(body(text)?),
+            "bye" => Self::Bye,
+            _ => return Err(head.unknown()),
+        })
+    }
+
+    /// The `id` of a message that carries content.
+    #[must_use]
+    pub fn id(&self) -> Option<MessageId> {
+        match self {
+            Self::Signal(message) => Some(message.id),
+            Self::Chat(message) => Some(message.id),
+            Self::Event(message) => Some(message.id),
+            Self::Update(message) => Some(message.id),
+            Self::Moderate(message) => Some(message.id),
+            Self::Hello(_) | Self::Ack(_) | Self::Bye => None,
+        }
+    }
+
+    /// The text frame of this message.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        to_text(self)
+    }
+}
+
+impl ServerMessage {
+    /// Reads one text frame.
+    ///
+    /// # Errors
+    /// [`ParseError`]; a client skips an unknown type.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let head = Head::parse(text)?;
+        Ok(match &*head.kind {
+            "welcome" => Self::Welcome(body(text)?),
+            "signal" => Self::Signal(body(text)?),
+            "chat" => Self::Chat(body(text)?),
+            "event" => Self::Event(body(text)?),
+            "peer_joined" => Self::PeerJoined(body(text)?),
+            "peer_updated" => Self::PeerUpdated(body(text)?),
+            "peer_left" => Self::PeerLeft(body(text)?),
+            "delivered" => Self::Delivered(body(text)?),
+            "ice_servers" => Self::IceServers(body(text)?),
+            "room_updated" => Self::RoomUpdated(body(text)?),
+            "goaway" => Self::Goaway(body(text)?),
+            "error" => Self::Error(body(text)?),
+            _ => return Err(head.unknown()),
+        })
+    }
+
+    /// The `seq` of a message that carries content: the client acknowledges it.
+    #[must_use]
+    pub fn seq(&self) -> Option<crate::id::Seq> {
+        match self {
+            Self::Signal(message) => Some(message.seq),
+            Self::Chat(message) => Some(message.seq),
+            Self::Event(message) => Some(message.seq),
+            Self::PeerJoined(message) => Some(message.seq),
+            Self::PeerUpdated(message) => Some(message.seq),
+            Self::PeerLeft(message) => Some(message.seq),
+            Self::IceServers(message) => Some(message.seq),
+            Self::RoomUpdated(message) => Some(message.seq),
+            Self::Welcome(_) | Self::Delivered(_) | Self::Goaway(_) | Self::Error(_) => None,
+        }
+    }
+
+    /// The text frame of this message.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        to_text(self)
+    }
+}
+
+fn to_text<T: Serialize>(message: &T) -> String {
+    serde_json::to_string(message).expect("messages have string keys only, so they always encode")
+}
+
+macro_rules! deserialize_by_parse {
+    ($($message:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $message {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+                Self::parse(raw.get()).map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+deserialize_by_parse!(ClientMessage, ServerMessage);
+
+/// How deep arrays and objects nest in `text`, whether or not it is sound JSON.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0_usize);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// A field that is there, `null` included: with plain `Option`, `null` would look absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Verbatim>, D::Error> {
+    Verbatim::deserialize(deserializer).map(Some)
+}
+
+/// What a peer sends, as it tells the room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Media {
+    /// Microphone on.
+    pub audio: bool,
+    /// Camera on.
+    pub video: bool,
+    /// Screen shared.
+    pub screen: bool,
+}

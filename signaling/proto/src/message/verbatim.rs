@@ -1,0 +1,281 @@
+//! JSON that is passed on as it came.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Longest `candidate` line in bytes; real ones have about 150.
+const MAX_CANDIDATE_BYTES: usize = 1024;
+
+/// A JSON value, byte for byte as its author wrote it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Verbatim(Box<RawValue>);
+
+impl Verbatim {
+    /// Encodes a value of ours.
+    ///
+    /// # Errors
+    /// When the value has no JSON form (a map with keys that are not strings).
+    pub fn new<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::value::to_raw_value(value).map(Self)
+    }
+
+    /// JSON `null`.
+    #[must_use]
+    pub fn null() -> Self {
+        Self(RawValue::NULL.to_owned())
+    }
+
+    /// Whether this is JSON `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.text() == "null"
+    }
+
+    /// The JSON text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Decodes it.
+    ///
+    /// # Errors
+    /// When it is not a `T`.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.text())
+    }
+}
+
+impl PartialEq for Verbatim {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl fmt::Debug for Verbatim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+/// What a `signal` carries: exactly one of two.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payload {
+    /// An `RTCSessionDescription`: `{type, sdp}`.
+    Description(Verbatim),
+    /// An `RTCIceCandidate`, or `null` for the end of candidates.
+    Candidate(Verbatim),
+}
+
+/// `type` of a session description, as the W3C names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "these are the W3C's own words")]
+pub enum SdpKind {
+    Offer,
+    Pranswer,
+    Answer,
+    Rollback,
+}
+
+/// Why a payload is not one.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// Neither or both of the two fields.
+    #[error("a signal carries exactly one of `description` and `candidate`")]
+    NotOne,
+    /// Not `{type, sdp}`.
+    #[error("`description`: {0}")]
+    Description(#[source] serde_json::Error),
+    /// Not an `RTCIceCandidate` or `null`.
+    #[error("`candidate`: {0}")]
+    Candidate(#[source] serde_json::Error),
+    /// A line that would not be safe in an SDP.
+    #[error("`candidate.candidate`: {0}")]
+    CandidateLine(&'static str),
+}
+
+#[derive(Deserialize)]
+struct Description<'a> {
+    #[serde(rename = "type")]
+    kind: SdpKind,
+    #[serde(borrow, default)]
+    sdp: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "the fields are read only to check their types")]
+struct Candidate<'a> {
+    #[serde(borrow)]
+    candidate: Cow<'a, str>,
+    #[serde(borrow)]
+    sdp_mid: Option<Cow<'a, str>>,
+    sdp_m_line_index: Option<u16>,
+    #[serde(borrow)]
+    username_fragment: Option<Cow<'a, str>>,
+}
+
+impl Payload {
+    /// Checks the shape and keeps the bytes.
+    ///
+    /// # Errors
+    /// [`PayloadError`] names the field.
+    pub fn new(
+        description: Option<Verbatim>,
+        candidate: Option<Verbatim>,
+    ) -> Result<Self, PayloadError> {
+        match (description, candidate) {
+            (Some(description), None) => {
+                serde_json::from_str::<Description<'_>>(description.text())
+                    .map_err(PayloadError::Description)?;
+                Ok(Self::Description(description))
+            }
+            (None, Some(candidate)) => {
+                check_candidate(&candidate)?;
+                Ok(Self::Candidate(candidate))
+            }
+            (None, None) | (Some(_), Some(_)) => Err(PayloadError::NotOne),
+        }
+    }
+
+    /// Whether this is a description that would send audio or video.
+    #[must_use]
+    pub fn sends_media(&self) -> bool {
+        match self {
+            Self::Candidate(_) => false,
+            Self::Description(description) => serde_json::from_str::<Description<'_>>(
+                description.text(),
+            )
+            .is_ok_and(|description| {
+                description.kind != SdpKind::Rollback && sdp_sends_media(&description.sdp)
+            }),
+        }
+    }
+}
+
+fn check_candidate(candidate: &Verbatim) -> Result<(), PayloadError> {
+    if candidate.is_null() {
+        return Ok(());
+    }
+    let candidate: Candidate<'_> =
+        serde_json::from_str(candidate.text()).map_err(PayloadError::Candidate)?;
+    let line = &*candidate.candidate;
+    // An empty line is how browsers end one generation of candidates.
+    let refusal = if line.len() > MAX_CANDIDATE_BYTES {
+        "longer than 1024 bytes"
+    } else if line.chars().any(char::is_control) {
+        "control characters"
+    } else if !line.is_empty() && !line.starts_with("candidate:") {
+        "does not begin with `candidate:`"
+    } else if line
+        .split(' ')
+        .nth(4)
+        .is_some_and(|address| address.contains('%'))
+    {
+        "an address with a zone means nothing to others"
+    } else {
+        return Ok(());
+    };
+    Err(PayloadError::CandidateLine(refusal))
+}
+
+/// Whether an audio or video section, with its own or the session's direction, sends.
+///
+/// RFC 8866: the direction is `sendrecv` unless said otherwise, and port 0 refuses a section.
+fn sdp_sends_media(sdp: &str) -> bool {
+    let direction = |line: &str| match line {
+        "a=sendrecv" | "a=sendonly" => Some(true),
+        "a=recvonly" | "a=inactive" => Some(false),
+        _ => None,
+    };
+    let mut session_sends = true;
+    // The section that is being read: whether it sends, `None` when it carries no media.
+    let mut section: Option<bool> = None;
+    let mut in_session = true;
+    for line in sdp.lines() {
+        if let Some(media) = line.strip_prefix("m=") {
+            if section == Some(true) {
+                return true;
+            }
+            in_session = false;
+            let mut words = media.split(' ');
+            let is_media = matches!(words.next(), Some("audio" | "video"));
+            let is_refused = words.next() == Some("0");
+            section = (is_media && !is_refused).then_some(session_sends);
+        } else if let Some(sends) = direction(line.trim_end()) {
+            if in_session {
+                session_sends = sends;
+            } else if let Some(current) = &mut section {
+                *current = sends;
+            }
+        }
+    }
+    section == Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sends(sdp: &str) -> bool {
+        let description = Verbatim::new(&serde_json::json!({"type": "offer", "sdp": sdp})).unwrap();
+        Payload::new(Some(description), None).unwrap().sends_media()
+    }
+
+    #[test]
+    fn a_description_sends_media_unless_every_section_says_otherwise() {
+        assert!(!sends(""));
+        assert!(!sends(
+            "v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"
+        ));
+        assert!(
+            sends("v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"),
+            "sendrecv is the default"
+        );
+        assert!(!sends(
+            "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=recvonly\r\n"
+        ));
+        assert!(!sends(
+            "v=0\r\na=recvonly\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
+        ));
+        assert!(
+            !sends("v=0\r\nm=video 0 UDP/TLS/RTP/SAVPF 96\r\na=sendrecv\r\n"),
+            "refused"
+        );
+        assert!(sends(
+            "v=0\r\nm=audio 9 X 1\r\na=recvonly\r\nm=video 9 X 2\r\na=sendonly\r\nm=application 9 X 3\r\n"
+        ));
+        assert!(sends("v=0\nm=video 9 X 2\na=sendonly\n"), "bare line feeds");
+    }
+
+    #[test]
+    fn candidates_that_would_not_be_safe_in_an_sdp_are_refused() {
+        let check = |candidate: serde_json::Value| {
+            Payload::new(None, Some(Verbatim::new(&candidate).unwrap()))
+                .map_err(|error| error.to_string())
+        };
+        let line =
+            |line: &str| serde_json::json!({"candidate": line, "sdpMid": "0", "sdpMLineIndex": 0});
+        assert!(check(line("candidate:1 1 udp 2122260223 192.0.2.1 5000 typ host")).is_ok());
+        assert!(check(line("")).is_ok());
+        assert!(check(serde_json::Value::Null).is_ok());
+        for bad in [
+            line("candidate:1 1 udp 1 192.0.2.1 5000 typ host\r\na=evil"),
+            line("a=candidate:1 1 udp 1 192.0.2.1 5000 typ host"),
+            line("candidate:1 1 udp 1 fe80::1%eth0 5000 typ host"),
+            line(&format!("candidate:{}", "1".repeat(1024))),
+            serde_json::json!({"candidate": "candidate:1", "sdpMLineIndex": "0"}),
+            serde_json::json!("candidate:1"),
+            serde_json::json!({}),
+        ] {
+            assert!(check(bad.clone()).is_err(), "{bad}");
+        }
+    }
+}

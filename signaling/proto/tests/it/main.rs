@@ -1,0 +1,9 @@
+//! Tests of the protocol core from outside.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, helpers included"
+)]
+
+mod golden;
+mod messages;
