@@ -1,0 +1,57 @@
+//! Who talks to whom: transports, five-tuples, channel numbers.
+
+use std::net::SocketAddr;
+
+/// Transport protocol between client and server (RFC 8656 section 2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A stream, framed by [`crate::framing`].
+    Tcp,
+}
+
+impl Transport {
+    /// Whether messages arrive as a stream, so that ChannelData must be padded.
+    #[must_use]
+    pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp)
+    }
+}
+
+/// The five-tuple that identifies an allocation (RFC 8656 section 2.2): client and server
+/// transport address and the protocol between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FiveTuple {
+    /// Protocol between client and server.
+    pub transport: Transport,
+    /// The client as the server sees it (server-reflexive).
+    pub client: SocketAddr,
+    /// Where the client's packet arrived.
+    pub server: SocketAddr,
+}
+
+/// A channel number, always within 0x4000-0x4FFF (RFC 8656 section 12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelNumber(u16);
+
+impl ChannelNumber {
+    /// The lowest number a client may bind.
+    pub const MIN: u16 = 0x4000;
+    /// The highest number a client may bind.
+    pub const MAX: u16 = 0x4FFF;
+
+    /// `None` outside of 0x4000-0x4FFF.
+    #[must_use]
+    pub fn new(number: u16) -> Option<Self> {
+        (Self::MIN..=Self::MAX)
+            .contains(&number)
+            .then_some(Self(number))
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}

@@ -1,0 +1,124 @@
+//! Nonces that the server computes and never stores.
+//!
+//! ```text
+//! obMatJos2 AAAA TTTTTT…  cookie, 24 feature bits, base64url of time and MAC
+//! ```
+//! The MAC covers the feature bits, the time, the realm and the client's five-tuple, so that a
+//! nonce is good for one client on one transport (RFC 8489 section 9.2.4 forbids the same nonce for
+//! two addresses) and the feature bits can't be changed on the way (section 9.2.1).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use std::net::{IpAddr, SocketAddr};
+use subtle::ConstantTimeEq;
+
+use crate::addr::{FiveTuple, Transport};
+use crate::integrity::hmac_sha256;
+use crate::limits;
+
+/// RFC 8489 section 9.2.
+const COOKIE: &[u8; 9] = b"obMatJos2";
+/// No security feature is announced.
+const FEATURES: [u8; 3] = [0; 3];
+/// Seconds modulo 2^32.
+const TIME_LEN: usize = 4;
+/// 80 bits: nobody guesses them within a nonce's lifetime, and the 401 stays below 2.2 times the
+/// smallest request on the wire.
+const MAC_LEN: usize = 10;
+/// 14 bytes are 19 characters without padding, which makes the whole nonce 32.
+const BODY_LEN: usize = 19;
+/// Length of a nonce in bytes.
+pub const LEN: usize = COOKIE.len() + 4 + BODY_LEN;
+
+const _: () = assert!(((TIME_LEN + MAC_LEN) * 8).div_ceil(6) == BODY_LEN && LEN == 32);
+
+/// The key of the MAC.
+pub(super) struct NonceKey([u8; 32]);
+
+impl NonceKey {
+    pub(super) fn new(seed: &[u8; 32]) -> Self {
+        Self(hmac_sha256(seed, &[b"nonce"]))
+    }
+
+    /// A nonce for this client.
+    pub(super) fn mint(&self, client: &FiveTuple, realm: &str, unix_s: u64) -> [u8; LEN] {
+        let [_, _, _, _, time @ ..] = unix_s.to_be_bytes();
+        let mut body = [0; TIME_LEN + MAC_LEN];
+        let (head, tail) = body.split_at_mut(TIME_LEN);
+        head.copy_from_slice(&time);
+        tail.copy_from_slice(&self.mac(time, client, realm));
+
+        let mut nonce = [0; LEN];
+        let (cookie, rest) = nonce.split_at_mut(COOKIE.len());
+        let (features, text) = rest.split_at_mut(4);
+        cookie.copy_from_slice(COOKIE);
+        encode(&STANDARD, &FEATURES, features);
+        encode(&URL_SAFE_NO_PAD, &body, text);
+        nonce
+    }
+
+    /// Whether this nonce was minted for this client and is neither too old nor from the future.
+    pub(super) fn verify(
+        &self,
+        nonce: &[u8],
+        client: &FiveTuple,
+        realm: &str,
+        unix_s: u64,
+    ) -> bool {
+        let Some(text) = nonce.get(LEN - BODY_LEN..).filter(|_| nonce.len() == LEN) else {
+            return false;
+        };
+        let mut body = [0; TIME_LEN + MAC_LEN];
+        // Its length in characters is right, so this decodes to the whole body or fails.
+        if URL_SAFE_NO_PAD.decode_slice_unchecked(text, &mut body).is_err() {
+            return false;
+        }
+        let (time, _) = body.split_first_chunk::<TIME_LEN>().expect("the body starts with the time");
+        let minted = u32::from_be_bytes(*time);
+        // Shifted by the skew that is allowed, so that one comparison covers past and future and
+        // the year 2106 as well.
+        let skew = limits::NONCE_FUTURE_SKEW_S as u32;
+        let age = (unix_s as u32).wrapping_add(skew).wrapping_sub(minted);
+        let fresh = u64::from(age) <= limits::NONCE_LIFETIME_S + limits::NONCE_FUTURE_SKEW_S;
+        // Comparing with the one nonce that this time and client can have covers every byte.
+        let genuine: bool = self.mint(client, realm, minted.into()).ct_eq(nonce).into();
+        genuine && fresh
+    }
+
+    fn mac(&self, time: [u8; TIME_LEN], client: &FiveTuple, realm: &str) -> [u8; MAC_LEN] {
+        let transport = match client.transport {
+            Transport::Udp => 17_u8,
+            Transport::Tcp => 6,
+        };
+        let mac = hmac_sha256(
+            &self.0,
+            &[
+                &FEATURES,
+                &time,
+                &[transport],
+                &address_bytes(client.client),
+                &address_bytes(client.server),
+                realm.as_bytes(),
+            ],
+        );
+        let (mac, _) = mac.split_first_chunk::<MAC_LEN>().expect("SHA-256 is longer");
+        *mac
+    }
+}
+
+/// Address and port in a form of fixed length.
+fn address_bytes(address: SocketAddr) -> [u8; 18] {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    let mut bytes = [0; 18];
+    let (head, tail) = bytes.split_at_mut(16);
+    head.copy_from_slice(&ip.octets());
+    tail.copy_from_slice(&address.port().to_be_bytes());
+    bytes
+}
+
+fn encode(engine: &impl base64::Engine, bytes: &[u8], text: &mut [u8]) {
+    engine.encode_slice(bytes, text).expect("the places are as long as the text");
+}

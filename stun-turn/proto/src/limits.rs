@@ -1,0 +1,48 @@
+//! Every cap and duration of the relay, with its unit.
+
+use std::time::Duration;
+
+/// Lifetime of an allocation when the client names none, and the least that is granted
+/// (RFC 8656 section 7.2).
+pub const DEFAULT_LIFETIME_S: u32 = 600;
+/// The longest lifetime granted at once (RFC 8656 section 7.2).
+pub const MAX_LIFETIME_S: u32 = 3600;
+/// Lifetime of a permission (RFC 8656 section 9).
+pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
+/// Lifetime of a channel binding (RFC 8656 section 12).
+pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
+/// How long an expired channel number or peer stays unusable for another pairing
+/// (RFC 8656 section 12).
+pub const CHANNEL_QUARANTINE: Duration = Duration::from_secs(300);
+/// How long a port reserved by EVEN-PORT waits for its RESERVATION-TOKEN
+/// (RFC 8656 section 7.2).
+pub const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
+/// Permissions one allocation may hold; more are answered with 508.
+pub const MAX_PERMISSIONS: usize = 64;
+/// Channels one allocation may hold, expired ones in quarantine included.
+pub const MAX_CHANNELS: usize = 64;
+/// Ports tried before an Allocate is answered with 508.
+pub const MAX_PORT_ATTEMPTS: u32 = 16;
+
+/// How long a nonce is accepted (RFC 8656 section 5 asks for an hour at most).
+pub const NONCE_LIFETIME_S: u64 = 600;
+/// How far ahead of our clock a nonce's time may lie.
+pub const NONCE_FUTURE_SKEW_S: u64 = 5;
+/// Longest USERNAME (RFC 8489 section 14.3: fewer than 509 bytes).
+pub const MAX_USERNAME_BYTES: usize = 508;
+/// Longest realm that an operator may set, so that every reply fits [`MAX_REPLY_BYTES`].
+pub const MAX_REALM_BYTES: usize = 127;
+
+/// Largest STUN message accepted from a stream.
+pub const MAX_STUN_MESSAGE_BYTES: usize = 4096;
+/// Size of the buffer for a reply; the largest is a 401 with the longest realm.
+pub const MAX_REPLY_BYTES: usize = 512;
+/// Unknown attributes listed in a 420, so that a reply never grows beyond its request.
+pub const MAX_UNKNOWN_ATTRIBUTES: usize = 8;
+/// Room to keep in front of a peer's datagram, for a ChannelData header or a Data indication.
+pub const HEADROOM: usize = 48;
+/// Room to keep behind a peer's datagram, for padding.
+pub const TAILROOM: usize = 3;
+
+const _: () = assert!(MAX_REALM_BYTES + 256 < MAX_REPLY_BYTES);
+const _: () = assert!(RESERVATION_LIFETIME.as_secs() >= 30);

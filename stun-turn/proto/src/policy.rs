@@ -1,0 +1,177 @@
+//! Which peers may be relayed to: one canonicaliser, one policy, asked by every method.
+//!
+//! In this order, the first that applies decides:
+//! 1. port 0 and our own listeners are never peers;
+//! 2. a live relayed port of this very server is one (both ends of a call relayed here);
+//! 3. the operator's `--allow-peer` and `--deny-peer`, by the longest prefix, deny before allow;
+//! 4. any other port on our own addresses is none;
+//! 5. public unicast addresses are peers, everything else is not.
+//!
+//! An IPv6 address that embeds an IPv4 address must pass for both.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::ports::Ports;
+
+mod special;
+
+/// Which rule refused a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// Port 0 can't be sent to.
+    PortZero,
+    /// One of our own listeners.
+    OwnListener,
+    /// One of our own addresses, on a port where no allocation lives.
+    OwnAddress,
+    /// The operator's `--deny-peer`.
+    Operator(IpNet),
+    /// Not public unicast: the name of the range it lies in.
+    Special(&'static str),
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PortZero => write!(f, "port 0"),
+            Self::OwnListener => write!(f, "a listener of this server"),
+            Self::OwnAddress => write!(f, "an address of this server, but no live relayed port"),
+            Self::Operator(net) => write!(f, "--deny-peer {net}"),
+            Self::Special(range) => write!(f, "{range} is not public unicast (--allow-peer opens it)"),
+        }
+    }
+}
+
+/// The policy of one server.
+#[derive(Debug, Clone, Default)]
+pub struct PeerPolicy {
+    allow: Vec<IpNet>,
+    deny: Vec<IpNet>,
+    own_addresses: Vec<IpAddr>,
+    listeners: Vec<SocketAddr>,
+}
+
+impl PeerPolicy {
+    /// `own_addresses` are all that this server listens on, relays from or is known by;
+    /// `listeners` its own transport addresses (an unspecified address stands for all of them).
+    #[must_use]
+    pub fn new(
+        allow: Vec<IpNet>,
+        deny: Vec<IpNet>,
+        own_addresses: Vec<IpAddr>,
+        listeners: Vec<SocketAddr>,
+    ) -> Self {
+        Self { allow, deny, own_addresses, listeners }
+    }
+
+    /// Whether an address is one of ours, so that each packet's port must be looked at.
+    #[must_use]
+    pub fn is_own(&self, ip: IpAddr) -> bool {
+        self.own_addresses.contains(&ip)
+    }
+
+    /// Whether a permission for this (canonical) address may be installed. A permission has no
+    /// port; packets to our own addresses are judged again by [`PeerPolicy::check`].
+    ///
+    /// # Errors
+    /// The rule that refuses.
+    pub fn check_address(&self, ip: IpAddr, relays: &[IpAddr]) -> Result<(), Denial> {
+        if relays.contains(&ip) {
+            return Ok(());
+        }
+        self.check_rules(ip)
+    }
+
+    /// Whether packets may be sent to this (canonical) transport address. `local` is the same
+    /// address as this host knows it, where it differs behind a 1:1 NAT.
+    ///
+    /// # Errors
+    /// The rule that refuses.
+    pub fn check(&self, peer: SocketAddr, local: SocketAddr, ports: &Ports) -> Result<(), Denial> {
+        if peer.port() == 0 {
+            return Err(Denial::PortZero);
+        }
+        if self.is_listener(peer) || self.is_listener(local) {
+            return Err(Denial::OwnListener);
+        }
+        if ports.is_live(local) {
+            return Ok(());
+        }
+        self.check_rules(peer.ip())
+    }
+
+    fn is_listener(&self, peer: SocketAddr) -> bool {
+        self.listeners.iter().any(|listener| {
+            listener.port() == peer.port()
+                && (listener.ip() == peer.ip()
+                    || (listener.ip().is_unspecified() && self.is_this_host(peer.ip())))
+        })
+    }
+
+    fn is_this_host(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || ip.is_unspecified() || self.is_own(ip)
+    }
+
+    fn check_rules(&self, ip: IpAddr) -> Result<(), Denial> {
+        self.check_one(ip)?;
+        match embedded_ipv4(ip) {
+            Some(embedded) => self.check_one(IpAddr::V4(embedded)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_one(&self, ip: IpAddr) -> Result<(), Denial> {
+        let longest = |nets: &[IpNet]| {
+            let matching = nets.iter().filter(|net| net.contains(&ip));
+            matching.max_by_key(|net| net.prefix_len()).copied()
+        };
+        match (longest(&self.allow), longest(&self.deny)) {
+            (Some(allow), Some(deny)) if allow.prefix_len() > deny.prefix_len() => Ok(()),
+            (_, Some(deny)) => Err(Denial::Operator(deny)),
+            (Some(_), None) => Ok(()),
+            (None, None) if self.is_own(ip) => Err(Denial::OwnAddress),
+            (None, None) => special::check(ip),
+        }
+    }
+}
+
+/// The one form in which addresses are compared, stored and answered: an IPv4-mapped IPv6 address
+/// is the IPv4 address that the kernel would send to.
+#[must_use]
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// The IPv4 address that an IPv6 address stands for in one of the transition schemes.
+#[must_use]
+pub fn embedded_ipv4(ip: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(ip) = ip else { return None };
+    let bits = ip.to_bits();
+    let low = Ipv4Addr::from_bits(bits as u32);
+    let within = |net: &Ipv6Net| net.contains(&ip);
+    if special::SUFFIX_EMBEDDED.iter().any(within) || is_isatap(ip) {
+        Some(low)
+    } else if within(&special::SIX_TO_FOUR) {
+        Some(Ipv4Addr::from_bits((bits >> 80) as u32))
+    } else if within(&special::TEREDO) {
+        Some(Ipv4Addr::from_bits(!(bits as u32)))
+    } else if within(&special::NAT64_LOCAL) {
+        // RFC 6052 section 2.2, /48: two bytes, the reserved byte, two bytes.
+        let high = (bits >> 64) as u32 & 0xFFFF;
+        let low = (bits >> 40) as u32 & 0xFFFF;
+        Some(Ipv4Addr::from_bits(high << 16 | low))
+    } else {
+        None
+    }
+}
+
+/// RFC 5214 section 6.1: interface identifiers ::0:5efe:a.b.c.d and ::200:5efe:a.b.c.d.
+fn is_isatap(ip: Ipv6Addr) -> bool {
+    matches!(ip.segments(), [_, _, _, _, 0 | 0x0200, 0x5EFE, _, _])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! The default table at its edges, the embeddings, the operator's exceptions and our own ports.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn policy() -> PeerPolicy {
+    PeerPolicy::new(
+        Vec::new(),
+        Vec::new(),
+        vec!["9.9.9.9".parse().unwrap()],
+        vec!["9.9.9.9:3478".parse().unwrap()],
+    )
+}
+
+fn no_ports() -> Ports {
+    Ports::new(Vec::new(), 49_152..=65_535)
+}
+
+fn check(policy: &PeerPolicy, ip: &str) -> Result<(), Denial> {
+    let peer = canonical(SocketAddr::new(ip.parse().unwrap(), 5000));
+    policy.check(peer, peer, &no_ports())
+}
+
+#[test]
+fn first_last_and_middle_of_every_ipv4_range_are_refused_and_neighbours_are_not() {
+    let policy = policy();
+    for (name, net) in special::IPV4 {
+        let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+        for bits in [first, last, first + (last - first) / 2] {
+            let ip = Ipv4Addr::from_bits(bits);
+            assert_eq!(policy.check_rules(ip.into()), Err(Denial::Special(name)), "{ip}");
+        }
+        for bits in [first.checked_sub(1), last.checked_add(1)].into_iter().flatten() {
+            let ip = Ipv4Addr::from_bits(bits);
+            let elsewhere = special::IPV4.iter().any(|(_, other)| other.contains(&ip));
+            assert_eq!(policy.check_rules(ip.into()).is_err(), elsewhere, "{ip}");
+        }
+    }
+}
+
+#[test]
+fn first_and_last_of_every_ipv6_range_are_refused_and_neighbours_are_not() {
+    let policy = policy();
+    for (_, net) in special::IPV6 {
+        let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+        for bits in [first, last, first + (last - first) / 2] {
+            let ip = Ipv6Addr::from_bits(bits);
+            assert!(policy.check_rules(ip.into()).is_err(), "{ip}");
+        }
+    }
+    for ip in ["2001:200::", "2001:db7:ffff::1", "2001:db9::1", "2003::1", "2620:4f:7fff::1", "2620:4f:8001::1", "3ffe:ffff::1", "2606:4700::1"] {
+        assert_eq!(check(&policy, ip), Ok(()), "{ip}");
+    }
+}
+
+#[test]
+fn addresses_that_reached_somebody_s_inside_before() {
+    for ip in [
+        "0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.255", "169.254.169.254", "169.254.170.2",
+        "100.100.100.200", "168.63.129.16", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1", "::127.0.0.1", "::ffff:0:10.0.0.1", "64:ff9b::10.0.0.1",
+        "64:ff9b:1:a00:0:100::", "2002:7f00:1::", "2002:808:808::", "2001:0:808:808::1", "fe80::1",
+        "fec0::1", "fc00::1", "fd00:ec2::254", "fd20:ce::254", "ff02::1", "ff0e::1", "100::1", "5f00::1",
+    ] {
+        assert!(check(&policy(), ip).is_err(), "{ip}");
+    }
+    for ip in ["8.8.8.8", "1.1.1.1", "192.0.1.1", "2a00:1450::1", "::ffff:8.8.8.8"] {
+        assert_eq!(check(&policy(), ip), Ok(()), "{ip}");
+    }
+}
+
+#[test]
+fn an_embedded_address_must_pass_too() {
+    let mut policy = policy();
+    policy.allow = ["64:ff9b::/96", "64:ff9b:1::/48"].map(|net| net.parse().unwrap()).to_vec();
+    assert_eq!(check(&policy, "64:ff9b::8.8.8.8"), Ok(()));
+    assert!(check(&policy, "64:ff9b::10.0.0.1").is_err());
+    // 10.0.0.1 and 8.8.8.8 in the /48 form.
+    assert!(check(&policy, "64:ff9b:1:a00:0:100::").is_err());
+    assert_eq!(check(&policy, "64:ff9b:1:808:8:800::"), Ok(()));
+    assert!(check(&policy, "2a00:1450::5efe:10.0.0.1").is_err(), "ISATAP");
+}
+
+#[test]
+fn the_operator_s_longest_prefix_decides_and_deny_wins_a_tie() {
+    let mut policy = policy();
+    policy.allow = ["10.0.0.0/8", "8.8.8.8/32", "1.1.1.0/24"].map(|net| net.parse().unwrap()).to_vec();
+    policy.deny = ["10.1.0.0/16", "8.8.0.0/16", "1.1.1.0/24"].map(|net| net.parse().unwrap()).to_vec();
+    assert_eq!(check(&policy, "10.2.0.1"), Ok(()));
+    assert_eq!(check(&policy, "10.1.0.1"), Err(Denial::Operator("10.1.0.0/16".parse().unwrap())));
+    assert_eq!(check(&policy, "8.8.8.8"), Ok(()));
+    assert!(check(&policy, "8.8.4.4").is_err());
+    assert!(check(&policy, "1.1.1.1").is_err());
+    assert!(check(&policy, "::ffff:10.1.0.1").is_err());
+}
+
+#[test]
+fn our_own_addresses_are_closed_but_for_live_relayed_ports() {
+    let policy = policy();
+    let own: SocketAddr = "9.9.9.9:50000".parse().unwrap();
+    let ports = Ports::new([own.ip()], 49_152..=65_535);
+    assert_eq!(policy.check(own, own, &ports), Err(Denial::OwnAddress));
+    assert!(ports.claim(own));
+    assert_eq!(policy.check(own, own, &ports), Err(Denial::OwnAddress), "claimed is not live");
+    ports.go_live(own);
+    assert_eq!(policy.check(own, own, &ports), Ok(()));
+    assert_eq!(policy.check_address(own.ip(), &[own.ip()]), Ok(()));
+    assert_eq!(policy.check_address(own.ip(), &[]), Err(Denial::OwnAddress));
+}
+
+#[test]
+fn listeners_stay_closed_even_where_the_operator_allows_the_address() {
+    let mut policy = policy();
+    policy.allow = vec!["0.0.0.0/0".parse().unwrap()];
+    policy.listeners.push("0.0.0.0:9641".parse().unwrap());
+    let check = |peer: &str| {
+        let peer = peer.parse().unwrap();
+        policy.check(peer, peer, &no_ports())
+    };
+    assert_eq!(check("9.9.9.9:3478"), Err(Denial::OwnListener));
+    assert_eq!(check("127.0.0.1:9641"), Err(Denial::OwnListener));
+    assert_eq!(check("9.9.9.9:9641"), Err(Denial::OwnListener));
+    assert_eq!(check("9.9.9.9:0"), Err(Denial::PortZero));
+    assert_eq!(check("9.9.9.9:3479"), Ok(()));
+}
+
+proptest! {
+    #[test]
+    fn the_operator_s_rules_equal_a_reference_over_plain_integers(
+        nets in prop::collection::vec((any::<u128>(), 0_u8..=128, any::<bool>()), 0..8),
+        probe: u128,
+        near in any::<prop::sample::Index>(),
+        distance in 0_u128..4,
+    ) {
+        let mut policy = policy();
+        for (bits, length, allow) in &nets {
+            let net = IpNet::new(Ipv6Addr::from_bits(*bits).into(), *length).unwrap().trunc();
+            if *allow { policy.allow.push(net) } else { policy.deny.push(net) }
+        }
+        // Half of the probes lie next to a prefix's edge.
+        let probe = match nets.get(near.index(nets.len().max(1))) {
+            Some((bits, _, _)) if probe % 2 == 0 => bits.wrapping_add(distance).wrapping_sub(2),
+            _ => probe,
+        };
+        let mask = |length: u8| u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+        let best = |wanted: bool| nets.iter()
+            .filter(|(bits, length, allow)| *allow == wanted && (bits ^ probe) & mask(*length) == 0)
+            .map(|(_, length, _)| *length)
+            .max();
+        let expected = match (best(true), best(false)) {
+            (None, None) => None,
+            (allow, deny) => Some(allow > deny),
+        };
+        let ip = IpAddr::V6(Ipv6Addr::from_bits(probe));
+        if let Some(expected) = expected {
+            prop_assert_eq!(policy.check_one(ip).is_ok(), expected);
+        }
+    }
+}

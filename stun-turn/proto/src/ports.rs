@@ -1,0 +1,165 @@
+//! Which relayed ports of this server are taken, and which are live.
+//!
+//! One object for all workers: claiming a port is one atomic operation, asking whether a port is
+//! live is one atomic load, and only peers on our own addresses are ever asked about.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const WORDS: usize = 65_536 / 64;
+
+/// The relayed ports of every relay address.
+#[derive(Debug)]
+pub struct Ports {
+    range: RangeInclusive<u16>,
+    addresses: Box<[Address]>,
+}
+
+#[derive(Debug)]
+struct Address {
+    ip: IpAddr,
+    /// Somebody is binding or holds it.
+    claimed: Bitmap,
+    /// An allocation answers on it.
+    live: Bitmap,
+}
+
+impl Ports {
+    /// All ports of `range` on each of `addresses` (local ones) are free.
+    #[must_use]
+    pub fn new(addresses: impl IntoIterator<Item = IpAddr>, range: RangeInclusive<u16>) -> Self {
+        let address = |ip| Address { ip, claimed: Bitmap::default(), live: Bitmap::default() };
+        Self { range, addresses: addresses.into_iter().map(address).collect() }
+    }
+
+    /// How many ports one address has.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::from(*self.range.end()).saturating_sub((*self.range.start()).into()).saturating_add(1)
+    }
+
+    /// The port at a position that wraps around, so that any random number names one.
+    #[must_use]
+    pub fn at(&self, position: u32) -> u16 {
+        let offset = position % self.count().max(1);
+        self.range.start().saturating_add(u16::try_from(offset).unwrap_or_default())
+    }
+
+    /// Takes a port for the caller alone. False when it is taken, out of range or not ours.
+    pub fn claim(&self, address: SocketAddr) -> bool {
+        self.range.contains(&address.port())
+            && self.find(address.ip()).is_some_and(|found| found.claimed.set(address.port()))
+    }
+
+    /// Peers on this server may send to it from now on.
+    pub fn go_live(&self, address: SocketAddr) {
+        if let Some(found) = self.find(address.ip()) {
+            found.live.set(address.port());
+        }
+    }
+
+    /// Peers on this server may no longer send to it; it stays claimed until its socket is closed.
+    pub fn withdraw(&self, address: SocketAddr) {
+        if let Some(found) = self.find(address.ip()) {
+            found.live.clear(address.port());
+        }
+    }
+
+    /// Gives a claimed port back, once no socket is bound to it.
+    pub fn release(&self, address: SocketAddr) {
+        self.withdraw(address);
+        if let Some(found) = self.find(address.ip()) {
+            found.claimed.clear(address.port());
+        }
+    }
+
+    /// Whether an allocation answers on this local address.
+    #[must_use]
+    pub fn is_live(&self, address: SocketAddr) -> bool {
+        self.find(address.ip()).is_some_and(|found| found.live.get(address.port()))
+    }
+
+    fn find(&self, ip: IpAddr) -> Option<&Address> {
+        self.addresses.iter().find(|address| address.ip == ip)
+    }
+}
+
+/// One bit a port.
+struct Bitmap(Box<[AtomicU64]>);
+
+impl Default for Bitmap {
+    fn default() -> Self {
+        Self((0..WORDS).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl std::fmt::Debug for Bitmap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let set: u32 = self.0.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum();
+        write!(f, "{set} of 65536")
+    }
+}
+
+impl Bitmap {
+    fn word(&self, port: u16) -> (&AtomicU64, u64) {
+        let word = self.0.get(usize::from(port) / 64).expect("1024 words hold every port");
+        (word, 1 << (port % 64))
+    }
+
+    /// False when it was set already.
+    fn set(&self, port: u16) -> bool {
+        let (word, bit) = self.word(port);
+        word.fetch_or(bit, Ordering::AcqRel) & bit == 0
+    }
+
+    fn clear(&self, port: u16) {
+        let (word, bit) = self.word(port);
+        word.fetch_and(!bit, Ordering::AcqRel);
+    }
+
+    fn get(&self, port: u16) -> bool {
+        let (word, bit) = self.word(port);
+        word.load(Ordering::Acquire) & bit != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::new("192.0.2.1".parse().unwrap(), port)
+    }
+
+    #[test]
+    fn a_port_is_claimed_once_and_live_only_after_it_was_said() {
+        let ports = Ports::new([address(0).ip()], 50_000..=50_003);
+        assert!(ports.claim(address(50_001)));
+        assert!(!ports.claim(address(50_001)));
+        assert!(!ports.is_live(address(50_001)));
+        ports.go_live(address(50_001));
+        assert!(ports.is_live(address(50_001)));
+        ports.release(address(50_001));
+        assert!(!ports.is_live(address(50_001)));
+        assert!(ports.claim(address(50_001)));
+    }
+
+    #[test]
+    fn only_the_range_and_our_addresses_can_be_claimed() {
+        let ports = Ports::new([address(0).ip()], 50_000..=50_003);
+        assert!(!ports.claim(address(49_999)));
+        assert!(!ports.claim(address(50_004)));
+        assert!(!ports.claim("192.0.2.2:50000".parse().unwrap()));
+        assert_eq!(ports.count(), 4);
+        assert_eq!([0, 3, 4, u32::MAX].map(|n| ports.at(n)), [50_000, 50_003, 50_000, 50_003]);
+    }
+
+    #[test]
+    fn the_whole_range_of_ports_works() {
+        let ports = Ports::new([address(0).ip()], 0..=u16::MAX);
+        assert_eq!(ports.count(), 65_536);
+        assert!(ports.claim(address(u16::MAX)));
+        assert_eq!(ports.at(65_535), u16::MAX);
+    }
+}

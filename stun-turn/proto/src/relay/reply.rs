@@ -1,0 +1,69 @@
+//! Replies: what every request handler ends with.
+
+use super::{Outcome, Relay, ReplyBuffer};
+use crate::Now;
+use crate::addr::FiveTuple;
+use crate::attribute::{ErrorCode, kind};
+use crate::auth::{Identity, Key};
+use crate::message::{Class, Message, Writer};
+
+/// Writes a success response signed with the request's key.
+pub(super) fn success(
+    request: &Message<'_>,
+    identity: &Identity<'_>,
+    reply: &mut ReplyBuffer,
+    attributes: impl FnOnce(&mut Writer<'_>),
+) -> Outcome {
+    let mut writer = Writer::new(reply, Class::Success, request.method(), request.transaction());
+    attributes(&mut writer);
+    sent(writer.finish(Some(&identity.key), request.has_fingerprint()))
+}
+
+/// Writes an error response, signed once the client is known.
+pub(super) fn error(
+    request: &Message<'_>,
+    key: Option<&Key>,
+    code: ErrorCode,
+    reply: &mut ReplyBuffer,
+) -> Outcome {
+    error_with(request, key, code, reply, |_| ())
+}
+
+/// An error response with more than its code.
+pub(super) fn error_with(
+    request: &Message<'_>,
+    key: Option<&Key>,
+    code: ErrorCode,
+    reply: &mut ReplyBuffer,
+    attributes: impl FnOnce(&mut Writer<'_>),
+) -> Outcome {
+    let mut writer = Writer::new(reply, Class::Error, request.method(), request.transaction());
+    writer.error_code(code);
+    attributes(&mut writer);
+    sent(writer.finish(key.map(|key| &key[..]), request.has_fingerprint()))
+}
+
+pub(super) fn sent(length: Option<usize>) -> Outcome {
+    Outcome::Reply(length.expect("MAX_REPLY_BYTES holds the largest reply"))
+}
+
+impl Relay {
+    /// Tells a client that has not proven who it is what it needs for the next try
+    /// (RFC 8489 section 9.2.4). 400 gets neither realm nor nonce.
+    pub(super) fn challenge(
+        &self,
+        now: Now,
+        client: &FiveTuple,
+        request: &Message<'_>,
+        code: ErrorCode,
+        reply: &mut ReplyBuffer,
+    ) -> Outcome {
+        error_with(request, None, code, reply, |writer| {
+            if code != ErrorCode::BadRequest {
+                let authenticator = &self.settings.authenticator;
+                writer.attribute(kind::REALM, authenticator.realm().as_bytes());
+                writer.attribute(kind::NONCE, &authenticator.nonce(client, now.unix_s));
+            }
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! Requests: who asks, may they, and which handler answers.
+
+pub(super) mod allocate;
+mod binding;
+mod channel_bind;
+mod create_permission;
+mod refresh;
+
+use std::net::SocketAddr;
+
+use super::table::Allocation;
+use super::{DropReason, Outcome, Relay, RelayId, ReplyBuffer, reply};
+use crate::addr::FiveTuple;
+use crate::attribute::{ErrorCode, Family, decode_xor_address, is_unknown_required, kind};
+use crate::auth::Identity;
+use crate::message::{Message, Method};
+use crate::{Now, limits, policy};
+
+impl Relay {
+    pub(super) fn request(
+        &mut self,
+        now: Now,
+        client: &FiveTuple,
+        request: &Message<'_>,
+        reply: &mut ReplyBuffer,
+    ) -> Outcome {
+        match request.method() {
+            Method::Binding => return binding::handle(client, request, reply),
+            Method::Send | Method::Data => return Outcome::Drop(DropReason::NotForServers),
+            Method::Allocate
+            | Method::Refresh
+            | Method::CreatePermission
+            | Method::ChannelBind => {}
+        }
+        let relay = self.table.find(client);
+        let owner = relay.and_then(|relay| self.table.get(relay)).map(Allocation::owner);
+        let verified = self.settings.authenticator.verify(request, client, owner, now.unix_s);
+        let identity = match verified {
+            Ok(identity) => identity,
+            Err(code) => return self.challenge(now, client, request, code, reply),
+        };
+        if let Some(refusal) = refuse_unknown_attributes(request, Some(&identity.key), reply) {
+            return refusal;
+        }
+        if request.method() == Method::Allocate {
+            return self.allocate(now, client, request, &identity, relay, reply);
+        }
+        match self.handle_on_allocation(now, request, &identity, relay, reply) {
+            Ok(outcome) => outcome,
+            Err(code) => reply::error(request, Some(&identity.key), code, reply),
+        }
+    }
+
+    /// Refresh, CreatePermission and ChannelBind need an allocation of the same user.
+    fn handle_on_allocation(
+        &mut self,
+        now: Now,
+        request: &Message<'_>,
+        identity: &Identity<'_>,
+        relay: Option<RelayId>,
+        reply: &mut ReplyBuffer,
+    ) -> Result<Outcome, ErrorCode> {
+        let relay = relay.ok_or(ErrorCode::AllocationMismatch)?;
+        let allocation = self.table.get(relay).ok_or(ErrorCode::AllocationMismatch)?;
+        if *allocation.username != *identity.username {
+            return Err(ErrorCode::WrongCredentials);
+        }
+        match request.method() {
+            Method::Refresh => self.refresh(now, relay, request, identity, reply),
+            Method::CreatePermission => self.create_permission(now, relay, request, identity, reply),
+            _ => self.channel_bind(now, relay, request, identity, reply),
+        }
+    }
+
+    /// An XOR-PEER-ADDRESS that this allocation may have as its peer: 400 when it can't be read,
+    /// 443 for the other family, 403 where an IPv6 form hides an IPv4 address, which no relayed
+    /// IPv6 socket can reach.
+    fn read_peer(
+        &self,
+        relay: RelayId,
+        request: &Message<'_>,
+        value: &[u8],
+    ) -> Result<SocketAddr, ErrorCode> {
+        let allocation = self.table.get(relay).ok_or(ErrorCode::AllocationMismatch)?;
+        let peer = decode_xor_address(value, request.transaction()).ok_or(ErrorCode::BadRequest)?;
+        let family = Family::of(allocation.relayed.ip());
+        if Family::of(peer.ip()) != family {
+            return Err(ErrorCode::PeerAddressFamilyMismatch);
+        }
+        let peer = policy::canonical(peer);
+        if Family::of(peer.ip()) != family {
+            return Err(ErrorCode::Forbidden);
+        }
+        Ok(peer)
+    }
+}
+
+/// 420 with the attributes that this server does not know (RFC 8489 section 6.3.1).
+fn refuse_unknown_attributes(
+    request: &Message<'_>,
+    key: Option<&crate::auth::Key>,
+    reply: &mut ReplyBuffer,
+) -> Option<Outcome> {
+    let mut listed = [0; limits::MAX_UNKNOWN_ATTRIBUTES * 2];
+    let mut length = 0;
+    let unknown = request.attributes().map(|a| a.kind).filter(|kind| is_unknown_required(*kind));
+    for (place, kind) in listed.chunks_exact_mut(2).zip(unknown) {
+        place.copy_from_slice(&kind.to_be_bytes());
+        length += 2;
+    }
+    (length > 0).then(|| {
+        reply::error_with(request, key, ErrorCode::UnknownAttribute, reply, |writer| {
+            writer.attribute(kind::UNKNOWN_ATTRIBUTES, listed.get(..length).unwrap_or_default());
+        })
+    })
+}
+
+/// LIFETIME as sent; 400 when it has not four bytes.
+fn read_lifetime(request: &Message<'_>) -> Result<Option<u32>, ErrorCode> {
+    let Some(value) = request.first(kind::LIFETIME) else { return Ok(None) };
+    let bytes = value.try_into().map_err(|_| ErrorCode::BadRequest)?;
+    Ok(Some(u32::from_be_bytes(bytes)))
+}
+
+/// What is granted for a lifetime that was asked for (RFC 8656 sections 7.2 and 8.2).
+fn grant_lifetime(asked_s: Option<u32>) -> u32 {
+    asked_s
+        .unwrap_or(limits::DEFAULT_LIFETIME_S)
+        .clamp(limits::DEFAULT_LIFETIME_S, limits::MAX_LIFETIME_S)
+}

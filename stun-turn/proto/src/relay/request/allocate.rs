@@ -1,0 +1,279 @@
+//! Allocate (RFC 8656 section 7.2), in two steps: the request is judged and a port claimed, then the
+//! driver binds the socket, and only then the client is told.
+
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+
+use rand::{Rng as _, RngCore as _};
+
+use super::super::table::{Allocation, Token};
+use super::super::{OpenError, Outcome, Relay, RelayAddress, RelayId, ReplyBuffer, reply};
+use super::{grant_lifetime, read_lifetime};
+use crate::addr::FiveTuple;
+use crate::attribute::{ErrorCode, Family, kind};
+use crate::auth::{Identity, Key};
+use crate::message::{Message, TransactionId};
+use crate::{Now, limits};
+
+/// An Allocate that waits for its socket.
+#[derive(Debug)]
+pub struct Open {
+    /// Bind a UDP socket here, IPv6 ones for IPv6 only.
+    pub address: SocketAddr,
+    /// And another one on the next port.
+    pub and_next: bool,
+    parity: Parity,
+    attempts: u32,
+    relay_address: RelayAddress,
+    client: FiveTuple,
+    username: Box<[u8]>,
+    key: Key,
+    transaction: TransactionId,
+    granted_s: u32,
+    fingerprint: bool,
+}
+
+/// What EVEN-PORT asks for (RFC 8656 section 18.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parity {
+    Any,
+    Even,
+    EvenWithNext,
+}
+
+/// What the request wants, before anything is claimed.
+struct Wish {
+    family: Family,
+    parity: Parity,
+    token: Option<Token>,
+    lifetime_s: Option<u32>,
+}
+
+impl Relay {
+    pub(super) fn allocate(
+        &mut self,
+        now: Now,
+        client: &FiveTuple,
+        request: &Message<'_>,
+        identity: &Identity<'_>,
+        existing: Option<RelayId>,
+        reply: &mut ReplyBuffer,
+    ) -> Outcome {
+        if let Some(allocation) = existing.and_then(|relay| self.table.get(relay)) {
+            // A retransmission gets the same answer, anything else on this five-tuple none.
+            return if allocation.transaction == request.transaction()
+                && *allocation.username == *identity.username
+            {
+                let fingerprint = request.has_fingerprint();
+                granted(allocation, fingerprint, reply)
+            } else {
+                reply::error(request, Some(&identity.key), ErrorCode::AllocationMismatch, reply)
+            };
+        }
+        if identity.expired {
+            return self.challenge(now, client, request, ErrorCode::Unauthenticated, reply);
+        }
+        let opened = read_wish(request)
+            .and_then(|wish| self.open(now, client, request, identity, &wish, reply));
+        opened.unwrap_or_else(|code| reply::error(request, Some(&identity.key), code, reply))
+    }
+
+    fn open(
+        &mut self,
+        now: Now,
+        client: &FiveTuple,
+        request: &Message<'_>,
+        identity: &Identity<'_>,
+        wish: &Wish,
+        reply: &mut ReplyBuffer,
+    ) -> Result<Outcome, ErrorCode> {
+        if let Some(token) = wish.token {
+            return self.claim(now, client, request, identity, (token, wish.lifetime_s), reply);
+        }
+        let relay_address = self
+            .relay_address(client, wish.family)
+            .ok_or(ErrorCode::AddressFamilyNotSupported)?;
+        let address = self
+            .claim_port(relay_address, wish.parity)
+            .ok_or(ErrorCode::InsufficientCapacity)?;
+        Ok(Outcome::Open(Box::new(Open {
+            address,
+            and_next: wish.parity == Parity::EvenWithNext,
+            parity: wish.parity,
+            attempts: 1,
+            relay_address,
+            client: *client,
+            username: identity.username.into(),
+            key: identity.key,
+            transaction: request.transaction(),
+            granted_s: grant_lifetime(wish.lifetime_s),
+            fingerprint: request.has_fingerprint(),
+        })))
+    }
+
+    /// RESERVATION-TOKEN: the socket has been bound since the reservation.
+    fn claim(
+        &mut self,
+        now: Now,
+        client: &FiveTuple,
+        request: &Message<'_>,
+        identity: &Identity<'_>,
+        (token, lifetime_s): (Token, Option<u32>),
+        reply: &mut ReplyBuffer,
+    ) -> Result<Outcome, ErrorCode> {
+        let relayed = self
+            .table
+            .reserved(&token, identity.username)
+            .ok_or(ErrorCode::InsufficientCapacity)?;
+        let addresses = &self.settings.relay_addresses;
+        let public = addresses.iter().find(|address| address.local == relayed.ip());
+        let public = public.map_or(relayed.ip(), |address| address.public);
+        let allocation = Allocation::new(
+            *client,
+            relayed,
+            SocketAddr::new(public, relayed.port()),
+            (identity.username.into(), identity.key),
+            (request.transaction(), grant_lifetime(lifetime_s), None),
+        );
+        let relay = self
+            .table
+            .claim(&token, allocation, now.monotonic, &self.settings.ports)
+            .ok_or(ErrorCode::InsufficientCapacity)?;
+        let allocation = self.table.get(relay).ok_or(ErrorCode::InsufficientCapacity)?;
+        Ok(granted(allocation, request.has_fingerprint(), reply))
+    }
+
+    /// Takes a free port, beginning at a random one so that nobody can guess the next.
+    fn claim_port(&mut self, address: RelayAddress, parity: Parity) -> Option<SocketAddr> {
+        let ports = &self.settings.ports;
+        let start: u32 = self.random.random_range(0..ports.count());
+        let try_port = |offset: u32| {
+            let port = ports.at(start.wrapping_add(offset));
+            if parity != Parity::Any && !port.is_multiple_of(2) {
+                return ControlFlow::Continue(());
+            }
+            let first = SocketAddr::new(address.local, port);
+            if !ports.claim(first) {
+                return ControlFlow::Continue(());
+            }
+            let next = SocketAddr::new(address.local, port.saturating_add(1));
+            if parity == Parity::EvenWithNext && !ports.claim(next) {
+                ports.release(first);
+                return ControlFlow::Continue(());
+            }
+            ControlFlow::Break(first)
+        };
+        (0..ports.count()).try_for_each(try_port).break_value()
+    }
+
+    /// The driver's answer to [`Outcome::Open`]. On success the client gets its reply, on a taken
+    /// port another one is tried, everything else is 508.
+    pub fn handle_opened(
+        &mut self,
+        now: Now,
+        mut open: Box<Open>,
+        result: Result<(), OpenError>,
+        reply: &mut ReplyBuffer,
+    ) -> Outcome {
+        let Err(error) = result else { return self.opened(now, *open, reply) };
+        self.settings.ports.release(open.address);
+        if open.and_next {
+            self.settings.ports.release(next_port(open.address));
+        }
+        if error == OpenError::AddressInUse && open.attempts < limits::MAX_PORT_ATTEMPTS {
+            open.attempts += 1;
+            if let Some(address) = self.claim_port(open.relay_address, open.parity) {
+                open.address = address;
+                return Outcome::Open(open);
+            }
+        }
+        refused(&open, reply)
+    }
+
+    fn opened(&mut self, now: Now, open: Open, reply: &mut ReplyBuffer) -> Outcome {
+        let token = open.and_next.then(|| {
+            let mut token = Token::default();
+            self.random.fill_bytes(&mut token);
+            token
+        });
+        let reserved = token.map(|token| {
+            let next = next_port(open.address);
+            self.table.reserve(token, open.username.clone(), next, now.monotonic)
+        });
+        let public = SocketAddr::new(open.relay_address.public, open.address.port());
+        let allocation = Allocation::new(
+            open.client,
+            open.address,
+            public,
+            (open.username, open.key),
+            (open.transaction, open.granted_s, token),
+        );
+        let relay = self.table.insert(allocation, now.monotonic, &self.settings.ports);
+        let allocation = self.table.get(relay).expect("it was inserted just now");
+        match granted(allocation, open.fingerprint, reply) {
+            Outcome::Reply(reply) => Outcome::Opened { relay, reserved, reply },
+            other => other,
+        }
+    }
+}
+
+fn next_port(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port().saturating_add(1))
+}
+
+/// Judges the request's attributes in the order of RFC 8656 section 7.2.
+fn read_wish(request: &Message<'_>) -> Result<Wish, ErrorCode> {
+    match request.first(kind::REQUESTED_TRANSPORT) {
+        Some([UDP, _, _, _]) => {}
+        Some([_, _, _, _]) => return Err(ErrorCode::UnsupportedTransport),
+        Some(_) | None => return Err(ErrorCode::BadRequest),
+    }
+    let lifetime_s = read_lifetime(request)?;
+    let parity = match request.first(kind::EVEN_PORT) {
+        None => Parity::Any,
+        Some([flags]) if flags & 0x80 != 0 => Parity::EvenWithNext,
+        Some([_]) => Parity::Even,
+        Some(_) => return Err(ErrorCode::BadRequest),
+    };
+    let asked_family = match request.first(kind::REQUESTED_ADDRESS_FAMILY) {
+        None => None,
+        Some([family, _, _, _]) => {
+            Some(Family::from_byte(*family).ok_or(ErrorCode::AddressFamilyNotSupported)?)
+        }
+        Some(_) => return Err(ErrorCode::BadRequest),
+    };
+    let token = match request.first(kind::RESERVATION_TOKEN) {
+        None => None,
+        Some(value) => Some(Token::try_from(value).map_err(|_| ErrorCode::BadRequest)?),
+    };
+    if token.is_some() && (parity != Parity::Any || asked_family.is_some()) {
+        return Err(ErrorCode::BadRequest);
+    }
+    let family = asked_family.unwrap_or(Family::Ipv4);
+    Ok(Wish { family, parity, token, lifetime_s })
+}
+
+/// Protocol number of UDP.
+const UDP: u8 = 17;
+
+/// The success response; the same for every retransmission.
+fn granted(allocation: &Allocation, fingerprint: bool, buffer: &mut ReplyBuffer) -> Outcome {
+    use crate::message::{Class, Method, Writer};
+    let mut writer =
+        Writer::new(buffer, Class::Success, Method::Allocate, allocation.transaction);
+    writer.xor_address(kind::XOR_RELAYED_ADDRESS, allocation.public);
+    writer.attribute(kind::LIFETIME, &allocation.granted_s.to_be_bytes());
+    writer.xor_address(kind::XOR_MAPPED_ADDRESS, allocation.client.client);
+    if let Some(token) = allocation.token {
+        writer.attribute(kind::RESERVATION_TOKEN, &token);
+    }
+    reply::sent(writer.finish(Some(&allocation.key), fingerprint))
+}
+
+/// 508 for a request whose socket could not be bound.
+fn refused(open: &Open, buffer: &mut ReplyBuffer) -> Outcome {
+    use crate::message::{Class, Method, Writer};
+    let mut writer = Writer::new(buffer, Class::Error, Method::Allocate, open.transaction);
+    writer.error_code(ErrorCode::InsufficientCapacity);
+    reply::sent(writer.finish(Some(&open.key), open.fingerprint))
+}

@@ -1,0 +1,39 @@
+//! ChannelBind (RFC 8656 section 12.2).
+
+use super::super::table::Refusal;
+use super::super::{Outcome, Relay, RelayId, ReplyBuffer, reply};
+use crate::Now;
+use crate::addr::ChannelNumber;
+use crate::attribute::{ErrorCode, kind};
+use crate::auth::Identity;
+use crate::message::Message;
+
+impl Relay {
+    pub(super) fn channel_bind(
+        &mut self,
+        now: Now,
+        relay: RelayId,
+        request: &Message<'_>,
+        identity: &Identity<'_>,
+        reply: &mut ReplyBuffer,
+    ) -> Result<Outcome, ErrorCode> {
+        let number = request.first(kind::CHANNEL_NUMBER).and_then(read_number);
+        let value = request.first(kind::XOR_PEER_ADDRESS);
+        let (number, value) = number.zip(value).ok_or(ErrorCode::BadRequest)?;
+        let peer = self.read_peer(relay, request, value)?;
+        self.check_peer(peer).map_err(|_| ErrorCode::Forbidden)?;
+        let is_own = self.settings.policy.is_own(peer.ip());
+        let bound = self.table.bind(relay, number, peer, is_own, now.monotonic);
+        bound.map_err(|refusal| match refusal {
+            Refusal::Paired => ErrorCode::BadRequest,
+            Refusal::Full => ErrorCode::InsufficientCapacity,
+        })?;
+        Ok(reply::success(request, identity, reply, |_| ()))
+    }
+}
+
+/// Two bytes of number, two reserved (RFC 8656 section 18.1).
+fn read_number(value: &[u8]) -> Option<ChannelNumber> {
+    let [n0, n1, _, _] = *<&[u8; 4]>::try_from(value).ok()?;
+    ChannelNumber::new(u16::from_be_bytes([n0, n1]))
+}
