@@ -1,1 +1,292 @@
 //! Options from the command line, the environment and a TOML file, in this order of precedence.
+//!
+//! The command line is the one description of all options. What the environment and the file add is
+//! turned into arguments and parsed once more, so that a bad value is refused with the same words
+//! wherever it stood. For an option `--auth-secret` of a program with the prefix `STUN_TURN` the
+//! variable is `STUN_TURN_AUTH_SECRET` and the key `auth-secret` (`auth_secret` is taken too); a
+//! repeatable option takes several values separated by spaces, in the file an array.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
+
+/// The options that say where other options come from.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Sources {
+    /// TOML file with further options, keys named like the flags
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    pub config: Option<PathBuf>,
+    /// Check the options and exit
+    #[arg(long, help_heading = "Configuration")]
+    pub check_config: bool,
+    /// Print the options in force as TOML, secrets hidden, and exit
+    #[arg(long, help_heading = "Configuration")]
+    pub print_config: bool,
+}
+
+const SOURCES: [&str; 3] = ["config", "check_config", "print_config"];
+
+/// A program's options in force.
+#[derive(Debug)]
+pub struct Settings {
+    command: Command,
+    /// As after parsing the command line alone.
+    pub matches: ArgMatches,
+}
+
+/// Why no settings could be made.
+#[derive(Debug)]
+pub enum Error {
+    /// A wrong option, or `--help`: `clap` prints it and knows the exit code (2 or 0).
+    Usage(clap::Error),
+    /// The file can't be read (exit code 1).
+    File(PathBuf, std::io::Error),
+}
+
+impl Error {
+    /// Prints and ends the process.
+    pub fn exit(&self) -> ! {
+        match self {
+            Self::Usage(error) => error.exit(),
+            Self::File(path, error) => {
+                eprintln!("error: --config {}: {error}", path.display());
+                std::process::exit(1)
+            }
+        }
+    }
+}
+
+impl From<clap::Error> for Error {
+    fn from(error: clap::Error) -> Self {
+        Self::Usage(error)
+    }
+}
+
+impl Settings {
+    /// Puts the layers together. `env` looks up an environment variable.
+    ///
+    /// # Errors
+    /// See [`Error`]; also for `--help` and `--version`.
+    pub fn load(
+        command: Command,
+        env_prefix: &str,
+        argv: impl IntoIterator<Item = OsString>,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Error> {
+        let command = command.after_help(format!(
+            "Every option is also an environment variable ({env_prefix}_ and its name in capitals, \
+             _ for -)\nand a key of the TOML file given by --config."
+        ));
+        let argv: Vec<OsString> = argv.into_iter().collect();
+        let matches = command.clone().try_get_matches_from(&argv)?;
+        let config = matches.get_one::<PathBuf>("config").cloned();
+        let config = config.or_else(|| env(&format!("{env_prefix}_CONFIG")).map(PathBuf::from));
+        let file = match &config {
+            Some(path) => read_file(&command, path)?,
+            None => toml::Table::new(),
+        };
+        let mut all: Vec<OsString> = argv.iter().take(1).cloned().collect();
+        for arg in own_options(&command) {
+            if matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
+                continue;
+            }
+            let name = arg.get_long().unwrap_or_default();
+            let variable = format!("{env_prefix}_{}", name.replace('-', "_").to_uppercase());
+            if let Some(value) = env(&variable) {
+                all.extend(arguments_of_text(arg, &value));
+            } else if let Some(value) = lookup(&file, name) {
+                all.extend(arguments_of_toml(arg, value));
+            }
+        }
+        all.extend(argv.into_iter().skip(1));
+        let matches = command.clone().try_get_matches_from(all)?;
+        Ok(Self { command, matches })
+    }
+
+    /// The options in force as TOML. Values of options named in `secrets` are hidden.
+    #[must_use]
+    pub fn to_toml(&self, secrets: &[&str]) -> String {
+        let mut table = toml::Table::new();
+        for arg in own_options(&self.command) {
+            let name = arg.get_long().unwrap_or_default();
+            let Some(raw) = self.matches.get_raw(arg.get_id().as_str()) else {
+                continue;
+            };
+            let is_secret = secrets.iter().any(|secret| name.ends_with(secret));
+            let value = |text: &std::ffi::OsStr| match text.to_string_lossy() {
+                _ if is_secret => toml::Value::String("(hidden)".into()),
+                text => text
+                    .parse::<i64>()
+                    .map(toml::Value::Integer)
+                    .or_else(|_| text.parse::<bool>().map(toml::Value::Boolean))
+                    .unwrap_or_else(|_| toml::Value::String(text.into_owned())),
+            };
+            let mut values: Vec<_> = raw.map(value).collect();
+            let value = match arg.get_action() {
+                ArgAction::Append => toml::Value::Array(values),
+                _ => values.pop().unwrap_or(toml::Value::Boolean(false)),
+            };
+            table.insert(name.to_owned(), value);
+        }
+        table.to_string()
+    }
+}
+
+/// The options of another program under a prefix: `--listen` becomes `--turn-listen`.
+#[must_use]
+pub fn prefixed<T: clap::Args>(prefix: &'static str, heading: &'static str) -> Vec<Arg> {
+    let command = T::augment_args(Command::new(prefix));
+    let rename = |arg: &Arg| {
+        let long = arg
+            .get_long()
+            .expect("options of a program have long names");
+        let long = format!("{prefix}-{long}");
+        arg.clone()
+            .id(long.clone())
+            .long(long)
+            .help_heading(heading)
+    };
+    command.get_arguments().map(rename).collect()
+}
+
+/// Reads what [`prefixed`] added.
+///
+/// # Errors
+/// When a combination of values is refused; each alone was checked before.
+pub fn extract<T: clap::Args + FromArgMatches>(
+    prefix: &'static str,
+    matches: &ArgMatches,
+) -> Result<T, clap::Error> {
+    let command = T::augment_args(Command::new(prefix));
+    let mut argv = vec![OsString::from(prefix)];
+    for arg in command.get_arguments() {
+        let name = arg
+            .get_long()
+            .expect("options of a program have long names");
+        let id = format!("{prefix}-{name}");
+        if matches.value_source(&id) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        for value in matches.get_raw(&id).into_iter().flatten() {
+            if takes_value(arg) {
+                argv.push(argument(name, value));
+            } else if value == "true" {
+                argv.push(format!("--{name}").into());
+            }
+        }
+    }
+    T::from_arg_matches(&command.try_get_matches_from(argv)?)
+}
+
+/// Everything but help, version and [`Sources`].
+fn own_options(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().filter(|arg| {
+        let id = arg.get_id().as_str();
+        arg.get_long().is_some() && !SOURCES.contains(&id) && !["help", "version"].contains(&id)
+    })
+}
+
+fn takes_value(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
+}
+
+fn argument(name: &str, value: &std::ffi::OsStr) -> OsString {
+    let mut argument = OsString::from(format!("--{name}="));
+    argument.push(value);
+    argument
+}
+
+fn arguments_of_text(arg: &Arg, value: &str) -> Vec<OsString> {
+    let name = arg.get_long().unwrap_or_default();
+    match arg.get_action() {
+        ArgAction::Append => value
+            .split_whitespace()
+            .map(|part| argument(name, part.as_ref()))
+            .collect(),
+        ArgAction::Set => vec![argument(name, value.as_ref())],
+        // An empty or denying value leaves a switch off; a wrong one is shown to the parser.
+        _ => match value {
+            "" | "0" | "false" | "no" => Vec::new(),
+            "1" | "true" | "yes" => vec![format!("--{name}").into()],
+            wrong => vec![argument(name, wrong.as_ref())],
+        },
+    }
+}
+
+fn arguments_of_toml(arg: &Arg, value: &toml::Value) -> Vec<OsString> {
+    let name = arg.get_long().unwrap_or_default();
+    let plain = |value: &toml::Value| match value {
+        toml::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match value {
+        toml::Value::Array(values) if matches!(arg.get_action(), ArgAction::Append) => values
+            .iter()
+            .map(|value| argument(name, plain(value).as_ref()))
+            .collect(),
+        value if takes_value(arg) => vec![argument(name, plain(value).as_ref())],
+        value => arguments_of_text(arg, &plain(value)),
+    }
+}
+
+/// Reads the file and refuses keys that no option has.
+fn read_file(command: &Command, path: &Path) -> Result<toml::Table, Error> {
+    let text = std::fs::read_to_string(path).map_err(|error| Error::File(path.into(), error))?;
+    let refuse = |kind, message: String| {
+        let message = format!("--config {}: {message}\n", path.display());
+        Error::Usage(clap::Error::raw(kind, message))
+    };
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error| refuse(ErrorKind::InvalidValue, format!("not TOML: {error}")))?;
+    let flat = flatten(table);
+    for key in flat.keys() {
+        let is_known = |arg: &Arg| arg.get_long().is_some_and(|name| same_name(name, key));
+        if !own_options(command).any(is_known) {
+            return Err(refuse(
+                ErrorKind::UnknownArgument,
+                format!("unknown key `{key}`"),
+            ));
+        }
+    }
+    Ok(flat)
+}
+
+/// `[turn] listen = …` is `turn-listen = …`.
+fn flatten(table: toml::Table) -> toml::Table {
+    let mut flat = toml::Table::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => {
+                flat.extend(
+                    inner
+                        .into_iter()
+                        .map(|(name, value)| (format!("{key}-{name}"), value)),
+                );
+            }
+            value => {
+                flat.insert(key, value);
+            }
+        }
+    }
+    flat
+}
+
+fn lookup<'t>(table: &'t toml::Table, name: &str) -> Option<&'t toml::Value> {
+    table
+        .iter()
+        .find(|(key, _)| same_name(name, key))
+        .map(|(_, value)| value)
+}
+
+/// Equal but for dashes and underscores.
+fn same_name(a: &str, b: &str) -> bool {
+    let letters = |text: &str| text.replace(['-', '_'], "");
+    letters(a) == letters(b)
+}
+
+#[cfg(test)]
+mod tests;

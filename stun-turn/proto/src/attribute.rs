@@ -1,5 +1,8 @@
 //! Attribute types, error codes and address encoding (RFC 8489 section 14, RFC 8656 section 18).
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -191,8 +194,11 @@ mod tests {
     #[test]
     fn rfc_5769_section_2_3_ipv6() {
         let transaction = TransactionId(*b"\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae");
-        let value = b"\x00\x02\xa1\x47\x01\x13\xa9\xfa\xa5\xd3\xf1\x79\xbc\x25\xf4\xb5\xbe\xd2\xb9\xd9";
-        let address = "[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().unwrap();
+        let value =
+            b"\x00\x02\xa1\x47\x01\x13\xa9\xfa\xa5\xd3\xf1\x79\xbc\x25\xf4\xb5\xbe\xd2\xb9\xd9";
+        let address = "[2001:db8:1234:5678:11:2233:4455:6677]:32853"
+            .parse()
+            .unwrap();
         assert_eq!(decode_xor_address(value, transaction), Some(address));
         let (encoded, length) = encode_xor_address(address, transaction);
         assert_eq!(&encoded[..length], value);

@@ -93,7 +93,10 @@ impl Authenticator {
         };
         let [n0, rest @ ..] = integrity::hmac_sha256(seed, &[b"the user that does not exist"]);
         let mut nobody = [n0; 16];
-        nobody.iter_mut().zip(rest).for_each(|(to, from)| *to = from);
+        nobody
+            .iter_mut()
+            .zip(rest)
+            .for_each(|(to, from)| *to = from);
         Self {
             realm: realm.into(),
             users: users.into_iter().map(key_of).collect(),
@@ -150,7 +153,11 @@ impl Authenticator {
             && integrity::verify(request, &owner.key)
         {
             let expired = credential::expires_at(username).is_some_and(|at| at <= unix_s);
-            return Ok(Identity { username, key: owner.key, expired });
+            return Ok(Identity {
+                username,
+                key: owner.key,
+                expired,
+            });
         }
         self.verify_user(request, username, realm, unix_s)
     }
@@ -165,7 +172,11 @@ impl Authenticator {
         if let Some(key) = self.users.get(username) {
             let good = integrity::verify(request, key) && realm == self.realm.as_bytes();
             return good
-                .then_some(Identity { username, key: *key, expired: false })
+                .then_some(Identity {
+                    username,
+                    key: *key,
+                    expired: false,
+                })
                 .ok_or(ErrorCode::Unauthenticated);
         }
         let expires_at = credential::expires_at(username);
@@ -182,9 +193,11 @@ impl Authenticator {
             let _ = integrity::verify(request, &self.nobody);
         }
         match (verified, expires_at) {
-            (Some(key), Some(at)) if realm == self.realm.as_bytes() => {
-                Ok(Identity { username, key, expired: at <= unix_s })
-            }
+            (Some(key), Some(at)) if realm == self.realm.as_bytes() => Ok(Identity {
+                username,
+                key,
+                expired: at <= unix_s,
+            }),
             _ => Err(ErrorCode::Unauthenticated),
         }
     }

@@ -1,5 +1,8 @@
 //! ChannelData: four bytes of header in front of application data (RFC 8656 section 12.4).
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 use std::ops::Range;
 

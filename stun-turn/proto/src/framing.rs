@@ -1,5 +1,8 @@
 //! Cuts a client's stream into messages (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 use crate::{channel_data, demux, limits, message};
 
@@ -74,9 +77,21 @@ mod tests {
     fn stun_and_channel_data_are_cut_by_their_length_fields() {
         let mut binding = b"\x00\x01\x00\x00\x21\x12\xa4\x42".to_vec();
         binding.resize(20, 7);
-        assert_eq!(next(&binding, false), Frame::Whole { message: 20, consumed: 20 });
+        assert_eq!(
+            next(&binding, false),
+            Frame::Whole {
+                message: 20,
+                consumed: 20
+            }
+        );
         let data = b"\x40\x00\x00\x05helloPPP\x40";
-        assert_eq!(next(data, false), Frame::Whole { message: 9, consumed: 12 });
+        assert_eq!(
+            next(data, false),
+            Frame::Whole {
+                message: 9,
+                consumed: 12
+            }
+        );
     }
 
     #[test]
@@ -87,7 +102,10 @@ mod tests {
             assert_eq!(next(&binding[..end], false), Frame::Partial, "{end} bytes");
         }
         for end in 0..12 {
-            assert_eq!(next(&b"\x40\x00\x00\x05helloPPP"[..end], false), Frame::Partial);
+            assert_eq!(
+                next(&b"\x40\x00\x00\x05helloPPP"[..end], false),
+                Frame::Partial
+            );
         }
     }
 
@@ -107,6 +125,12 @@ mod tests {
         assert_eq!(next(b"\x40\x01\xFF\xFFxx", false), Frame::Partial);
         let mut whole = b"\x40\x01\xFF\xFF".to_vec();
         whole.resize(4 + 0xFFFF + 1, 0);
-        assert_eq!(next(&whole, false), Frame::Whole { message: 0x1_0003, consumed: 0x1_0004 });
+        assert_eq!(
+            next(&whole, false),
+            Frame::Whole {
+                message: 0x1_0003,
+                consumed: 0x1_0004
+            }
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (RFC 8489 sections 14.5 to 14.7).
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
@@ -36,7 +39,10 @@ pub fn verify(message: &Message<'_>, key: &[u8]) -> bool {
     if usize::from(u16::from_be_bytes([l0, l1])).saturating_add(4) != whole {
         return false;
     }
-    let claimed = message.bytes().get(offset.saturating_add(4)..end).unwrap_or_default();
+    let claimed = message
+        .bytes()
+        .get(offset.saturating_add(4)..end)
+        .unwrap_or_default();
     let parts = [parts.0, &parts.1, parts.2];
     match message.integrity() {
         Some(Integrity::Sha256(_)) => hmac_sha256(key, &parts).ct_eq(claimed).into(),

@@ -1,6 +1,9 @@
 //! STUN messages: a zero-copy view of what came in, a writer for what goes out
 //! (RFC 8489 sections 5 and 14).
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 mod writer;
 
@@ -197,7 +200,10 @@ impl<'a> Message<'a> {
     /// The client's transaction id.
     #[must_use]
     pub fn transaction(&self) -> TransactionId {
-        let id = self.bytes.get(8..HEADER_LEN).and_then(|id| id.try_into().ok());
+        let id = self
+            .bytes
+            .get(8..HEADER_LEN)
+            .and_then(|id| id.try_into().ok());
         TransactionId(id.unwrap_or_default())
     }
 
@@ -271,7 +277,11 @@ struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     const fn new(bytes: &'a [u8], end: usize) -> Self {
-        Self { bytes, offset: HEADER_LEN, end }
+        Self {
+            bytes,
+            offset: HEADER_LEN,
+            end,
+        }
     }
 
     fn read(&mut self) -> Option<Attribute<'a>> {
@@ -282,8 +292,14 @@ impl<'a> Attributes<'a> {
         let value = rest.get(..length)?;
         let padded = length.checked_next_multiple_of(4)?;
         rest.get(..padded)?;
-        self.offset = offset.checked_add(ATTRIBUTE_HEADER_LEN)?.checked_add(padded)?;
-        Some(Attribute { kind: u16::from_be_bytes([k0, k1]), value, offset })
+        self.offset = offset
+            .checked_add(ATTRIBUTE_HEADER_LEN)?
+            .checked_add(padded)?;
+        Some(Attribute {
+            kind: u16::from_be_bytes([k0, k1]),
+            value,
+            offset,
+        })
     }
 }
 

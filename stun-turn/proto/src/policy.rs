@@ -40,7 +40,9 @@ impl fmt::Display for Denial {
             Self::OwnListener => write!(f, "a listener of this server"),
             Self::OwnAddress => write!(f, "an address of this server, but no live relayed port"),
             Self::Operator(net) => write!(f, "--deny-peer {net}"),
-            Self::Special(range) => write!(f, "{range} is not public unicast (--allow-peer opens it)"),
+            Self::Special(range) => {
+                write!(f, "{range} is not public unicast (--allow-peer opens it)")
+            }
         }
     }
 }
@@ -64,7 +66,12 @@ impl PeerPolicy {
         own_addresses: Vec<IpAddr>,
         listeners: Vec<SocketAddr>,
     ) -> Self {
-        Self { allow, deny, own_addresses, listeners }
+        Self {
+            allow,
+            deny,
+            own_addresses,
+            listeners,
+        }
     }
 
     /// Whether an address is one of ours, so that each packet's port must be looked at.

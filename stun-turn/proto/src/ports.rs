@@ -29,27 +29,40 @@ impl Ports {
     /// All ports of `range` on each of `addresses` (local ones) are free.
     #[must_use]
     pub fn new(addresses: impl IntoIterator<Item = IpAddr>, range: RangeInclusive<u16>) -> Self {
-        let address = |ip| Address { ip, claimed: Bitmap::default(), live: Bitmap::default() };
-        Self { range, addresses: addresses.into_iter().map(address).collect() }
+        let address = |ip| Address {
+            ip,
+            claimed: Bitmap::default(),
+            live: Bitmap::default(),
+        };
+        Self {
+            range,
+            addresses: addresses.into_iter().map(address).collect(),
+        }
     }
 
     /// How many ports one address has.
     #[must_use]
     pub fn count(&self) -> u32 {
-        u32::from(*self.range.end()).saturating_sub((*self.range.start()).into()).saturating_add(1)
+        u32::from(*self.range.end())
+            .saturating_sub((*self.range.start()).into())
+            .saturating_add(1)
     }
 
     /// The port at a position that wraps around, so that any random number names one.
     #[must_use]
     pub fn at(&self, position: u32) -> u16 {
         let offset = position % self.count().max(1);
-        self.range.start().saturating_add(u16::try_from(offset).unwrap_or_default())
+        self.range
+            .start()
+            .saturating_add(u16::try_from(offset).unwrap_or_default())
     }
 
     /// Takes a port for the caller alone. False when it is taken, out of range or not ours.
     pub fn claim(&self, address: SocketAddr) -> bool {
         self.range.contains(&address.port())
-            && self.find(address.ip()).is_some_and(|found| found.claimed.set(address.port()))
+            && self
+                .find(address.ip())
+                .is_some_and(|found| found.claimed.set(address.port()))
     }
 
     /// Peers on this server may send to it from now on.
@@ -77,7 +90,8 @@ impl Ports {
     /// Whether an allocation answers on this local address.
     #[must_use]
     pub fn is_live(&self, address: SocketAddr) -> bool {
-        self.find(address.ip()).is_some_and(|found| found.live.get(address.port()))
+        self.find(address.ip())
+            .is_some_and(|found| found.live.get(address.port()))
     }
 
     fn find(&self, ip: IpAddr) -> Option<&Address> {
@@ -96,14 +110,21 @@ impl Default for Bitmap {
 
 impl std::fmt::Debug for Bitmap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let set: u32 = self.0.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum();
+        let set: u32 = self
+            .0
+            .iter()
+            .map(|word| word.load(Ordering::Relaxed).count_ones())
+            .sum();
         write!(f, "{set} of 65536")
     }
 }
 
 impl Bitmap {
     fn word(&self, port: u16) -> (&AtomicU64, u64) {
-        let word = self.0.get(usize::from(port) / 64).expect("1024 words hold every port");
+        let word = self
+            .0
+            .get(usize::from(port) / 64)
+            .expect("1024 words hold every port");
         (word, 1 << (port % 64))
     }
 
@@ -152,7 +173,10 @@ mod tests {
         assert!(!ports.claim(address(50_004)));
         assert!(!ports.claim("192.0.2.2:50000".parse().unwrap()));
         assert_eq!(ports.count(), 4);
-        assert_eq!([0, 3, 4, u32::MAX].map(|n| ports.at(n)), [50_000, 50_003, 50_000, 50_003]);
+        assert_eq!(
+            [0, 3, 4, u32::MAX].map(|n| ports.at(n)),
+            [50_000, 50_003, 50_000, 50_003]
+        );
     }
 
     #[test]

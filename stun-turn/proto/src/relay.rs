@@ -126,7 +126,11 @@ impl Relay {
     /// `seed` must come from the system's random source: ports and tokens are drawn from it.
     #[must_use]
     pub fn new(settings: Arc<Settings>, seed: [u8; 32]) -> Self {
-        Self { settings, table: Table::default(), random: StdRng::from_seed(seed) }
+        Self {
+            settings,
+            table: Table::default(),
+            random: StdRng::from_seed(seed),
+        }
     }
 
     /// Takes one message of a client: a datagram, or one message cut out of a stream.
@@ -177,7 +181,8 @@ impl Relay {
     /// The client's connection ended; without it the allocation is of no use to anybody.
     pub fn handle_client_gone(&mut self, client: &FiveTuple) {
         if let Some(relay) = self.table.find(client) {
-            self.table.close(relay, Cause::ClientGone, &self.settings.ports);
+            self.table
+                .close(relay, Cause::ClientGone, &self.settings.ports);
         }
     }
 
@@ -216,7 +221,9 @@ impl Relay {
         let mut ours = self.settings.relay_addresses.iter();
         let found = ours.find(|address| address.local == peer.ip());
         match found {
-            Some(address) if address.public != address.local && self.settings.ports.is_live(peer) => {
+            Some(address)
+                if address.public != address.local && self.settings.ports.is_live(peer) =>
+            {
                 SocketAddr::new(address.public, peer.port())
             }
             _ => peer,
@@ -225,14 +232,22 @@ impl Relay {
 
     /// Whether a permission for this peer may be installed.
     fn check_permission(&self, ip: IpAddr) -> Result<(), policy::Denial> {
-        let is_relay = self.settings.relay_addresses.iter().any(|address| address.public == ip);
+        let is_relay = self
+            .settings
+            .relay_addresses
+            .iter()
+            .any(|address| address.public == ip);
         let relays = [ip];
-        self.settings.policy.check_address(ip, if is_relay { &relays } else { &[] })
+        self.settings
+            .policy
+            .check_address(ip, if is_relay { &relays } else { &[] })
     }
 
     /// Whether packets may be sent to this peer now.
     fn check_peer(&self, peer: SocketAddr) -> Result<(), policy::Denial> {
-        self.settings.policy.check(peer, self.to_local(peer), &self.settings.ports)
+        self.settings
+            .policy
+            .check(peer, self.to_local(peer), &self.settings.ports)
     }
 }
 

@@ -20,7 +20,9 @@ pub struct Credential {
 
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credential").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +63,10 @@ pub(super) fn password(secret: &[u8], username: &[u8]) -> Password {
 /// which end there or at a colon: no sign, no space, nothing that two parsers read differently.
 #[must_use]
 pub fn expires_at(username: &[u8]) -> Option<u64> {
-    let end = username.iter().position(|byte| *byte == b':').unwrap_or(username.len());
+    let end = username
+        .iter()
+        .position(|byte| *byte == b':')
+        .unwrap_or(username.len());
     let digits = username.get(..end)?;
     if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -87,7 +92,17 @@ mod tests {
         assert_eq!(expires_at(b"1700000000:alice"), Some(1_700_000_000));
         assert_eq!(expires_at(b"1700000000"), Some(1_700_000_000));
         assert_eq!(expires_at(b"7:"), Some(7));
-        for wrong in [&b"alice"[..], b"", b":", b"-1:a", b"+1:a", b" 1:a", b"1 :a", b"1x", b"18446744073709551616"] {
+        for wrong in [
+            &b"alice"[..],
+            b"",
+            b":",
+            b"-1:a",
+            b"+1:a",
+            b" 1:a",
+            b"1 :a",
+            b"1x",
+            b"18446744073709551616",
+        ] {
             assert_eq!(expires_at(wrong), None, "{wrong:?}");
         }
         assert_eq!(expires_at(&[b'9'; 400]), None);

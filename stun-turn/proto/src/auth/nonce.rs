@@ -70,10 +70,15 @@ impl NonceKey {
         };
         let mut body = [0; TIME_LEN + MAC_LEN];
         // Its length in characters is right, so this decodes to the whole body or fails.
-        if URL_SAFE_NO_PAD.decode_slice_unchecked(text, &mut body).is_err() {
+        if URL_SAFE_NO_PAD
+            .decode_slice_unchecked(text, &mut body)
+            .is_err()
+        {
             return false;
         }
-        let (time, _) = body.split_first_chunk::<TIME_LEN>().expect("the body starts with the time");
+        let (time, _) = body
+            .split_first_chunk::<TIME_LEN>()
+            .expect("the body starts with the time");
         let minted = u32::from_be_bytes(*time);
         // Shifted by the skew that is allowed, so that one comparison covers past and future and
         // the year 2106 as well.
@@ -101,7 +106,9 @@ impl NonceKey {
                 realm.as_bytes(),
             ],
         );
-        let (mac, _) = mac.split_first_chunk::<MAC_LEN>().expect("SHA-256 is longer");
+        let (mac, _) = mac
+            .split_first_chunk::<MAC_LEN>()
+            .expect("SHA-256 is longer");
         *mac
     }
 }
@@ -120,5 +127,7 @@ fn address_bytes(address: SocketAddr) -> [u8; 18] {
 }
 
 fn encode(engine: &impl base64::Engine, bytes: &[u8], text: &mut [u8]) {
-    engine.encode_slice(bytes, text).expect("the places are as long as the text");
+    engine
+        .encode_slice(bytes, text)
+        .expect("the places are as long as the text");
 }

@@ -10,7 +10,11 @@ const NOW: u64 = 1_800_000_000;
 
 fn client(address: &str) -> FiveTuple {
     let server: SocketAddr = "192.0.2.1:3478".parse().unwrap();
-    FiveTuple { transport: Transport::Udp, client: address.parse().unwrap(), server }
+    FiveTuple {
+        transport: Transport::Udp,
+        client: address.parse().unwrap(),
+        server,
+    }
 }
 
 fn authenticator() -> Authenticator {
@@ -43,7 +47,9 @@ impl Request<'_> {
         }
         let length = writer.finish(Some(&self.key), false).unwrap();
         let message = Message::parse(&buffer[..length]).unwrap();
-        authenticator().verify(&message, from, owner, NOW).map(|identity| identity.expired)
+        authenticator()
+            .verify(&message, from, owner, NOW)
+            .map(|identity| identity.expired)
     }
 }
 
@@ -53,8 +59,12 @@ fn right_and_wrong_credentials() {
     let nonce = authenticator().nonce(&from, NOW);
     let check = |username: &[u8], realm: &[u8], password: &[u8]| {
         let key = long_term_key(username, realm, password);
-        let request =
-            Request { username: Some(username), realm: Some(realm), nonce: Some(&nonce), key };
+        let request = Request {
+            username: Some(username),
+            realm: Some(realm),
+            nonce: Some(&nonce),
+            key,
+        };
         request.verify(&from, None)
     };
     let refused = Err(ErrorCode::Unauthenticated);
@@ -65,14 +75,29 @@ fn right_and_wrong_credentials() {
 
     for secret in [&b"north"[..], b"south"] {
         let minted = credential::mint(secret, "bob", NOW + 60);
-        let good = check(minted.username.as_bytes(), b"callbox", minted.password.as_bytes());
+        let good = check(
+            minted.username.as_bytes(),
+            b"callbox",
+            minted.password.as_bytes(),
+        );
         assert_eq!(good, Ok(false));
         let minted = credential::mint(secret, "bob", NOW - 60);
-        let late = check(minted.username.as_bytes(), b"callbox", minted.password.as_bytes());
+        let late = check(
+            minted.username.as_bytes(),
+            b"callbox",
+            minted.password.as_bytes(),
+        );
         assert_eq!(late, Ok(true), "genuine, but expired");
     }
     let foreign = credential::mint(b"west", "bob", NOW + 60);
-    assert_eq!(check(foreign.username.as_bytes(), b"callbox", foreign.password.as_bytes()), refused);
+    assert_eq!(
+        check(
+            foreign.username.as_bytes(),
+            b"callbox",
+            foreign.password.as_bytes()
+        ),
+        refused
+    );
     let no_time = credential::password(b"north", b"bob");
     assert_eq!(check(b"bob", b"callbox", no_time.as_bytes()), refused);
 }
@@ -84,7 +109,12 @@ fn integrity_without_its_companions_is_a_bad_request() {
     let key = long_term_key(b"alice", b"callbox", b"wonder");
     let (u, r, n) = (Some(&b"alice"[..]), Some(&b"callbox"[..]), Some(&nonce[..]));
     for (username, realm, nonce) in [(None, r, n), (u, None, n), (u, r, None)] {
-        let request = Request { username, realm, nonce, key };
+        let request = Request {
+            username,
+            realm,
+            nonce,
+            key,
+        };
         assert_eq!(request.verify(&from, None), Err(ErrorCode::BadRequest));
     }
 }
@@ -103,7 +133,10 @@ fn a_nonce_belongs_to_one_client_and_ages() {
     assert!(!good(&nonce, &from, NOW - limits::NONCE_FUTURE_SKEW_S - 1));
     assert!(!good(&nonce, &client("198.51.100.7:4001"), NOW));
     assert!(!good(&nonce, &client("198.51.100.8:4000"), NOW));
-    let over_tcp = FiveTuple { transport: Transport::Tcp, ..from };
+    let over_tcp = FiveTuple {
+        transport: Transport::Tcp,
+        ..from
+    };
     assert!(!good(&nonce, &over_tcp, NOW));
     assert!(!good(&nonce[..nonce.len() - 1], &from, NOW));
     assert!(!good(&[b'x'; 128], &from, NOW));
@@ -142,14 +175,26 @@ fn the_creator_of_an_allocation_keeps_it_after_a_rotation() {
         key,
     };
     assert_eq!(request.verify(&from, None), Err(ErrorCode::Unauthenticated));
-    let owner = Owner { username: b"1700000000:gone", key };
+    let owner = Owner {
+        username: b"1700000000:gone",
+        key,
+    };
     assert_eq!(request.verify(&from, Some(owner)), Ok(true));
-    let another = Owner { username: b"somebody", key };
-    assert_eq!(request.verify(&from, Some(another)), Err(ErrorCode::Unauthenticated));
+    let another = Owner {
+        username: b"somebody",
+        key,
+    };
+    assert_eq!(
+        request.verify(&from, Some(another)),
+        Err(ErrorCode::Unauthenticated)
+    );
 }
 
 #[test]
 fn debug_output_tells_no_secret() {
     let text = format!("{:?}", authenticator());
-    assert!(!text.contains("north") && !text.contains("wonder"), "{text}");
+    assert!(
+        !text.contains("north") && !text.contains("wonder"),
+        "{text}"
+    );
 }

@@ -7,7 +7,8 @@ use crate::attribute::{ErrorCode, kind};
 use crate::integrity;
 
 /// RFC 5769 section 2.1: a Binding request with short-term credentials.
-const REQUEST: &[u8] = b"\x00\x01\x00\x58\x21\x12\xa4\x42\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae\
+const REQUEST: &[u8] =
+    b"\x00\x01\x00\x58\x21\x12\xa4\x42\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae\
 \x80\x22\x00\x10STUN test client\
 \x00\x24\x00\x04\x6e\x00\x01\xff\
 \x80\x29\x00\x08\x93\x2f\xf9\xb1\x51\x26\x3b\x36\
@@ -28,7 +29,10 @@ const SHORT_TERM_PASSWORD: &[u8] = b"VOkJxbRl1RmTxUk/WvJxBt";
 #[test]
 fn rfc_5769_section_2_1_request() {
     let message = Message::parse(REQUEST).unwrap();
-    assert_eq!((message.class(), message.method()), (Class::Request, Method::Binding));
+    assert_eq!(
+        (message.class(), message.method()),
+        (Class::Request, Method::Binding)
+    );
     assert_eq!(message.first(kind::USERNAME), Some(&b"evtj:h6vY"[..]));
     assert!(message.has_fingerprint());
     assert!(integrity::verify(&message, SHORT_TERM_PASSWORD));
@@ -46,7 +50,12 @@ fn rfc_5769_section_2_4_long_term_request() {
 #[test]
 fn attributes_behind_the_integrity_are_out_of_reach() {
     let mut buffer = [0; 200];
-    let mut writer = Writer::new(&mut buffer, Class::Request, Method::Refresh, TransactionId([1; 12]));
+    let mut writer = Writer::new(
+        &mut buffer,
+        Class::Request,
+        Method::Refresh,
+        TransactionId([1; 12]),
+    );
     writer.attribute(kind::LIFETIME, &600_u32.to_be_bytes());
     writer.attribute(kind::MESSAGE_INTEGRITY, &[0; 20]);
     writer.attribute(kind::LIFETIME, &0_u32.to_be_bytes());
@@ -60,8 +69,15 @@ fn attributes_behind_the_integrity_are_out_of_reach() {
 #[test]
 fn the_first_of_duplicates_wins() {
     let mut buffer = [0; 200];
-    let mut writer = Writer::new(&mut buffer, Class::Request, Method::Refresh, TransactionId([1; 12]));
-    writer.attribute(kind::LIFETIME, b"1111").attribute(kind::LIFETIME, b"2222");
+    let mut writer = Writer::new(
+        &mut buffer,
+        Class::Request,
+        Method::Refresh,
+        TransactionId([1; 12]),
+    );
+    writer
+        .attribute(kind::LIFETIME, b"1111")
+        .attribute(kind::LIFETIME, b"2222");
     let length = writer.finish(None, false).unwrap();
     let message = Message::parse(&buffer[..length]).unwrap();
     assert_eq!(message.first(kind::LIFETIME), Some(&b"1111"[..]));
@@ -74,18 +90,31 @@ fn a_wrong_or_misplaced_fingerprint_makes_it_no_stun() {
     assert_eq!(Message::parse(&wrong).unwrap_err(), Malformed::Fingerprint);
 
     let mut buffer = [0; 200];
-    let writer = Writer::new(&mut buffer, Class::Request, Method::Binding, TransactionId([1; 12]));
+    let writer = Writer::new(
+        &mut buffer,
+        Class::Request,
+        Method::Binding,
+        TransactionId([1; 12]),
+    );
     let length = writer.finish(None, true).unwrap();
     let mut followed = buffer[..length].to_vec();
     followed.extend_from_slice(b"\x80\x22\x00\x00");
     followed[3] += 4;
-    assert_eq!(Message::parse(&followed).unwrap_err(), Malformed::Fingerprint);
+    assert_eq!(
+        Message::parse(&followed).unwrap_err(),
+        Malformed::Fingerprint
+    );
 }
 
 #[test]
 fn padding_is_zero_whatever_the_buffer_held() {
     let mut buffer = [0xAA; 200];
-    let mut writer = Writer::new(&mut buffer, Class::Success, Method::Binding, TransactionId([1; 12]));
+    let mut writer = Writer::new(
+        &mut buffer,
+        Class::Success,
+        Method::Binding,
+        TransactionId([1; 12]),
+    );
     writer.attribute(kind::REALM, b"abcde");
     let length = writer.finish(None, false).unwrap();
     assert_eq!(buffer[length - 3..length], [0; 3]);
@@ -94,8 +123,15 @@ fn padding_is_zero_whatever_the_buffer_held() {
 #[test]
 fn a_buffer_too_small_yields_nothing() {
     let mut buffer = [0; 30];
-    let mut writer = Writer::new(&mut buffer, Class::Error, Method::Allocate, TransactionId([1; 12]));
-    writer.error_code(ErrorCode::Unauthenticated).attribute(kind::REALM, b"long enough");
+    let mut writer = Writer::new(
+        &mut buffer,
+        Class::Error,
+        Method::Allocate,
+        TransactionId([1; 12]),
+    );
+    writer
+        .error_code(ErrorCode::Unauthenticated)
+        .attribute(kind::REALM, b"long enough");
     assert_eq!(writer.finish(None, false), None);
 }
 

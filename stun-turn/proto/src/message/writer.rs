@@ -24,7 +24,12 @@ impl<'b> Writer<'b> {
         method: Method,
         transaction: TransactionId,
     ) -> Self {
-        let mut writer = Self { buffer, length: 0, transaction, overflown: false };
+        let mut writer = Self {
+            buffer,
+            length: 0,
+            transaction,
+            overflown: false,
+        };
         writer.put(&message_type(class, method).to_be_bytes());
         writer.put(&[0, 0]);
         writer.put(&MAGIC_COOKIE.to_be_bytes());
@@ -39,7 +44,10 @@ impl<'b> Writer<'b> {
 
     /// Appends an attribute whose value lies in several pieces.
     pub fn attribute_of_parts(&mut self, kind: u16, parts: &[&[u8]]) -> &mut Self {
-        let length = parts.iter().map(|part| part.len()).fold(0, usize::saturating_add);
+        let length = parts
+            .iter()
+            .map(|part| part.len())
+            .fold(0, usize::saturating_add);
         let Ok(length_field) = u16::try_from(length) else {
             self.overflown = true;
             return self;

@@ -23,7 +23,10 @@ pub(super) const IPV4: [(&str, Ipv4Net); 19] = [
     ("documentation (192.0.2.0/24)", v4(192, 0, 2, 0, 24)),
     ("AS112 (192.31.196.0/24)", v4(192, 31, 196, 0, 24)),
     ("AMT (192.52.193.0/24)", v4(192, 52, 193, 0, 24)),
-    ("6to4 relay anycast (192.88.99.0/24)", v4(192, 88, 99, 0, 24)),
+    (
+        "6to4 relay anycast (192.88.99.0/24)",
+        v4(192, 88, 99, 0, 24),
+    ),
     ("private (192.168.0.0/16)", v4(192, 168, 0, 0, 16)),
     ("AS112 (192.175.48.0/24)", v4(192, 175, 48, 0, 24)),
     ("benchmarking (198.18.0.0/15)", v4(198, 18, 0, 0, 15)),
@@ -53,18 +56,36 @@ pub(super) const SUFFIX_EMBEDDED: [Ipv6Net; 3] = [
 
 /// Ranges inside of 2000::/3 that are not for relaying.
 pub(super) const IPV6: [(&str, Ipv6Net); 5] = [
-    ("protocol assignments, Teredo (2001::/23)", v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23)),
-    ("documentation (2001:db8::/32)", v6([0x2001, 0xDB8, 0, 0, 0, 0, 0, 0], 32)),
+    (
+        "protocol assignments, Teredo (2001::/23)",
+        v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
+    ),
+    (
+        "documentation (2001:db8::/32)",
+        v6([0x2001, 0xDB8, 0, 0, 0, 0, 0, 0], 32),
+    ),
     ("6to4 (2002::/16)", SIX_TO_FOUR),
-    ("AS112 (2620:4f:8000::/48)", v6([0x2620, 0x4F, 0x8000, 0, 0, 0, 0, 0], 48)),
-    ("documentation (3fff::/20)", v6([0x3FFF, 0, 0, 0, 0, 0, 0, 0], 20)),
+    (
+        "AS112 (2620:4f:8000::/48)",
+        v6([0x2620, 0x4F, 0x8000, 0, 0, 0, 0, 0], 48),
+    ),
+    (
+        "documentation (3fff::/20)",
+        v6([0x3FFF, 0, 0, 0, 0, 0, 0, 0], 20),
+    ),
 ];
 
 pub(super) fn check(ip: IpAddr) -> Result<(), Denial> {
     let range = match ip {
-        IpAddr::V4(ip) => IPV4.iter().find(|(_, net)| net.contains(&ip)).map(|(name, _)| *name),
+        IpAddr::V4(ip) => IPV4
+            .iter()
+            .find(|(_, net)| net.contains(&ip))
+            .map(|(name, _)| *name),
         IpAddr::V6(ip) if !GLOBAL_UNICAST.contains(&ip) => Some("outside of 2000::/3"),
-        IpAddr::V6(ip) => IPV6.iter().find(|(_, net)| net.contains(&ip)).map(|(name, _)| *name),
+        IpAddr::V6(ip) => IPV6
+            .iter()
+            .find(|(_, net)| net.contains(&ip))
+            .map(|(name, _)| *name),
     };
     range.map_or(Ok(()), |range| Err(Denial::Special(range)))
 }

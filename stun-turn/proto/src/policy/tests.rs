@@ -29,9 +29,16 @@ fn first_last_and_middle_of_every_ipv4_range_are_refused_and_neighbours_are_not(
         let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
         for bits in [first, last, first + (last - first) / 2] {
             let ip = Ipv4Addr::from_bits(bits);
-            assert_eq!(policy.check_rules(ip.into()), Err(Denial::Special(name)), "{ip}");
+            assert_eq!(
+                policy.check_rules(ip.into()),
+                Err(Denial::Special(name)),
+                "{ip}"
+            );
         }
-        for bits in [first.checked_sub(1), last.checked_add(1)].into_iter().flatten() {
+        for bits in [first.checked_sub(1), last.checked_add(1)]
+            .into_iter()
+            .flatten()
+        {
             let ip = Ipv4Addr::from_bits(bits);
             let elsewhere = special::IPV4.iter().any(|(_, other)| other.contains(&ip));
             assert_eq!(policy.check_rules(ip.into()).is_err(), elsewhere, "{ip}");
@@ -49,7 +56,16 @@ fn first_and_last_of_every_ipv6_range_are_refused_and_neighbours_are_not() {
             assert!(policy.check_rules(ip.into()).is_err(), "{ip}");
         }
     }
-    for ip in ["2001:200::", "2001:db7:ffff::1", "2001:db9::1", "2003::1", "2620:4f:7fff::1", "2620:4f:8001::1", "3ffe:ffff::1", "2606:4700::1"] {
+    for ip in [
+        "2001:200::",
+        "2001:db7:ffff::1",
+        "2001:db9::1",
+        "2003::1",
+        "2620:4f:7fff::1",
+        "2620:4f:8001::1",
+        "3ffe:ffff::1",
+        "2606:4700::1",
+    ] {
         assert_eq!(check(&policy, ip), Ok(()), "{ip}");
     }
 }
@@ -57,15 +73,45 @@ fn first_and_last_of_every_ipv6_range_are_refused_and_neighbours_are_not() {
 #[test]
 fn addresses_that_reached_somebody_s_inside_before() {
     for ip in [
-        "0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.255", "169.254.169.254", "169.254.170.2",
-        "100.100.100.200", "168.63.129.16", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1",
-        "::ffff:10.0.0.1", "::127.0.0.1", "::ffff:0:10.0.0.1", "64:ff9b::10.0.0.1",
-        "64:ff9b:1:a00:0:100::", "2002:7f00:1::", "2002:808:808::", "2001:0:808:808::1", "fe80::1",
-        "fec0::1", "fc00::1", "fd00:ec2::254", "fd20:ce::254", "ff02::1", "ff0e::1", "100::1", "5f00::1",
+        "0.0.0.0",
+        "0.1.2.3",
+        "127.0.0.1",
+        "127.255.255.255",
+        "169.254.169.254",
+        "169.254.170.2",
+        "100.100.100.200",
+        "168.63.129.16",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
+        "::127.0.0.1",
+        "::ffff:0:10.0.0.1",
+        "64:ff9b::10.0.0.1",
+        "64:ff9b:1:a00:0:100::",
+        "2002:7f00:1::",
+        "2002:808:808::",
+        "2001:0:808:808::1",
+        "fe80::1",
+        "fec0::1",
+        "fc00::1",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "ff02::1",
+        "ff0e::1",
+        "100::1",
+        "5f00::1",
     ] {
         assert!(check(&policy(), ip).is_err(), "{ip}");
     }
-    for ip in ["8.8.8.8", "1.1.1.1", "192.0.1.1", "2a00:1450::1", "::ffff:8.8.8.8"] {
+    for ip in [
+        "8.8.8.8",
+        "1.1.1.1",
+        "192.0.1.1",
+        "2a00:1450::1",
+        "::ffff:8.8.8.8",
+    ] {
         assert_eq!(check(&policy(), ip), Ok(()), "{ip}");
     }
 }
@@ -73,22 +119,34 @@ fn addresses_that_reached_somebody_s_inside_before() {
 #[test]
 fn an_embedded_address_must_pass_too() {
     let mut policy = policy();
-    policy.allow = ["64:ff9b::/96", "64:ff9b:1::/48"].map(|net| net.parse().unwrap()).to_vec();
+    policy.allow = ["64:ff9b::/96", "64:ff9b:1::/48"]
+        .map(|net| net.parse().unwrap())
+        .to_vec();
     assert_eq!(check(&policy, "64:ff9b::8.8.8.8"), Ok(()));
     assert!(check(&policy, "64:ff9b::10.0.0.1").is_err());
     // 10.0.0.1 and 8.8.8.8 in the /48 form.
     assert!(check(&policy, "64:ff9b:1:a00:0:100::").is_err());
     assert_eq!(check(&policy, "64:ff9b:1:808:8:800::"), Ok(()));
-    assert!(check(&policy, "2a00:1450::5efe:10.0.0.1").is_err(), "ISATAP");
+    assert!(
+        check(&policy, "2a00:1450::5efe:10.0.0.1").is_err(),
+        "ISATAP"
+    );
 }
 
 #[test]
 fn the_operator_s_longest_prefix_decides_and_deny_wins_a_tie() {
     let mut policy = policy();
-    policy.allow = ["10.0.0.0/8", "8.8.8.8/32", "1.1.1.0/24"].map(|net| net.parse().unwrap()).to_vec();
-    policy.deny = ["10.1.0.0/16", "8.8.0.0/16", "1.1.1.0/24"].map(|net| net.parse().unwrap()).to_vec();
+    policy.allow = ["10.0.0.0/8", "8.8.8.8/32", "1.1.1.0/24"]
+        .map(|net| net.parse().unwrap())
+        .to_vec();
+    policy.deny = ["10.1.0.0/16", "8.8.0.0/16", "1.1.1.0/24"]
+        .map(|net| net.parse().unwrap())
+        .to_vec();
     assert_eq!(check(&policy, "10.2.0.1"), Ok(()));
-    assert_eq!(check(&policy, "10.1.0.1"), Err(Denial::Operator("10.1.0.0/16".parse().unwrap())));
+    assert_eq!(
+        check(&policy, "10.1.0.1"),
+        Err(Denial::Operator("10.1.0.0/16".parse().unwrap()))
+    );
     assert_eq!(check(&policy, "8.8.8.8"), Ok(()));
     assert!(check(&policy, "8.8.4.4").is_err());
     assert!(check(&policy, "1.1.1.1").is_err());
@@ -102,7 +160,11 @@ fn our_own_addresses_are_closed_but_for_live_relayed_ports() {
     let ports = Ports::new([own.ip()], 49_152..=65_535);
     assert_eq!(policy.check(own, own, &ports), Err(Denial::OwnAddress));
     assert!(ports.claim(own));
-    assert_eq!(policy.check(own, own, &ports), Err(Denial::OwnAddress), "claimed is not live");
+    assert_eq!(
+        policy.check(own, own, &ports),
+        Err(Denial::OwnAddress),
+        "claimed is not live"
+    );
     ports.go_live(own);
     assert_eq!(policy.check(own, own, &ports), Ok(()));
     assert_eq!(policy.check_address(own.ip(), &[own.ip()]), Ok(()));

@@ -22,10 +22,18 @@ impl Relay {
             return Outcome::Drop(DropReason::NoChannel);
         };
         if !channel.is_own {
-            return Outcome::ToPeer { relay, peer: channel.peer, payload };
+            return Outcome::ToPeer {
+                relay,
+                peer: channel.peer,
+                payload,
+            };
         }
         match self.check_peer(channel.peer) {
-            Ok(()) => Outcome::ToPeer { relay, peer: self.to_local(channel.peer), payload },
+            Ok(()) => Outcome::ToPeer {
+                relay,
+                peer: self.to_local(channel.peer),
+                payload,
+            },
             Err(_) => Outcome::Drop(DropReason::Forbidden),
         }
     }
@@ -40,11 +48,15 @@ impl Relay {
         let Some(relay) = self.table.find(client) else {
             return Outcome::Drop(DropReason::NoAllocation);
         };
-        let data = message.attributes().find(|attribute| attribute.kind == kind::DATA);
+        let data = message
+            .attributes()
+            .find(|attribute| attribute.kind == kind::DATA);
         let peer = message
             .first(kind::XOR_PEER_ADDRESS)
             .and_then(|value| decode_xor_address(value, message.transaction()));
-        let unknown = message.attributes().any(|attribute| is_unknown_required(attribute.kind));
+        let unknown = message
+            .attributes()
+            .any(|attribute| is_unknown_required(attribute.kind));
         let (Some(data), Some(peer), false) = (data, peer, unknown) else {
             return Outcome::Drop(DropReason::BadAttribute);
         };
@@ -61,6 +73,10 @@ impl Relay {
         }
         let start = data.offset + 4;
         let payload = start..start + data.value.len();
-        Outcome::ToPeer { relay, peer: self.to_local(peer), payload }
+        Outcome::ToPeer {
+            relay,
+            peer: self.to_local(peer),
+            payload,
+        }
     }
 }

@@ -25,7 +25,10 @@ impl Deadlines {
 
     /// The first one that is due.
     pub(super) fn due(&self, now: Duration) -> Option<RelayId> {
-        self.0.first().filter(|(at, _)| *at <= now).map(|(_, relay)| *relay)
+        self.0
+            .first()
+            .filter(|(at, _)| *at <= now)
+            .map(|(_, relay)| *relay)
     }
 
     #[cfg(test)]

@@ -76,8 +76,14 @@ fn wrap_channel_data(
     let PeerDatagram { buffer, payload } = datagram;
     let header = channel_data::header(number, u16::try_from(payload.len()).ok()?);
     let start = payload.start.checked_sub(header.len())?;
-    buffer.get_mut(start..payload.start)?.copy_from_slice(&header);
-    let padding = if is_stream { channel_data::padding(payload.len()) } else { 0 };
+    buffer
+        .get_mut(start..payload.start)?
+        .copy_from_slice(&header);
+    let padding = if is_stream {
+        channel_data::padding(payload.len())
+    } else {
+        0
+    };
     let end = payload.end.checked_add(padding)?;
     buffer.get_mut(payload.end..end)?.fill(0);
     Some(start..end)

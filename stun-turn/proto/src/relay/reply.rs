@@ -14,7 +14,12 @@ pub(super) fn success(
     reply: &mut ReplyBuffer,
     attributes: impl FnOnce(&mut Writer<'_>),
 ) -> Outcome {
-    let mut writer = Writer::new(reply, Class::Success, request.method(), request.transaction());
+    let mut writer = Writer::new(
+        reply,
+        Class::Success,
+        request.method(),
+        request.transaction(),
+    );
     attributes(&mut writer);
     sent(writer.finish(Some(&identity.key), request.has_fingerprint()))
 }

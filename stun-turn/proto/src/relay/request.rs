@@ -27,14 +27,17 @@ impl Relay {
         match request.method() {
             Method::Binding => return binding::handle(client, request, reply),
             Method::Send | Method::Data => return Outcome::Drop(DropReason::NotForServers),
-            Method::Allocate
-            | Method::Refresh
-            | Method::CreatePermission
-            | Method::ChannelBind => {}
+            Method::Allocate | Method::Refresh | Method::CreatePermission | Method::ChannelBind => {
+            }
         }
         let relay = self.table.find(client);
-        let owner = relay.and_then(|relay| self.table.get(relay)).map(Allocation::owner);
-        let verified = self.settings.authenticator.verify(request, client, owner, now.unix_s);
+        let owner = relay
+            .and_then(|relay| self.table.get(relay))
+            .map(Allocation::owner);
+        let verified = self
+            .settings
+            .authenticator
+            .verify(request, client, owner, now.unix_s);
         let identity = match verified {
             Ok(identity) => identity,
             Err(code) => return self.challenge(now, client, request, code, reply),
@@ -67,7 +70,9 @@ impl Relay {
         }
         match request.method() {
             Method::Refresh => self.refresh(now, relay, request, identity, reply),
-            Method::CreatePermission => self.create_permission(now, relay, request, identity, reply),
+            Method::CreatePermission => {
+                self.create_permission(now, relay, request, identity, reply)
+            }
             _ => self.channel_bind(now, relay, request, identity, reply),
         }
     }
@@ -103,21 +108,29 @@ fn refuse_unknown_attributes(
 ) -> Option<Outcome> {
     let mut listed = [0; limits::MAX_UNKNOWN_ATTRIBUTES * 2];
     let mut length = 0;
-    let unknown = request.attributes().map(|a| a.kind).filter(|kind| is_unknown_required(*kind));
+    let unknown = request
+        .attributes()
+        .map(|a| a.kind)
+        .filter(|kind| is_unknown_required(*kind));
     for (place, kind) in listed.chunks_exact_mut(2).zip(unknown) {
         place.copy_from_slice(&kind.to_be_bytes());
         length += 2;
     }
     (length > 0).then(|| {
         reply::error_with(request, key, ErrorCode::UnknownAttribute, reply, |writer| {
-            writer.attribute(kind::UNKNOWN_ATTRIBUTES, listed.get(..length).unwrap_or_default());
+            writer.attribute(
+                kind::UNKNOWN_ATTRIBUTES,
+                listed.get(..length).unwrap_or_default(),
+            );
         })
     })
 }
 
 /// LIFETIME as sent; 400 when it has not four bytes.
 fn read_lifetime(request: &Message<'_>) -> Result<Option<u32>, ErrorCode> {
-    let Some(value) = request.first(kind::LIFETIME) else { return Ok(None) };
+    let Some(value) = request.first(kind::LIFETIME) else {
+        return Ok(None);
+    };
     let bytes = value.try_into().map_err(|_| ErrorCode::BadRequest)?;
     Ok(Some(u32::from_be_bytes(bytes)))
 }

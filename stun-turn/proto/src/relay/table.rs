@@ -94,15 +94,22 @@ impl Allocation {
     }
 
     pub(super) fn owner(&self) -> Owner<'_> {
-        Owner { username: &self.username, key: self.key }
+        Owner {
+            username: &self.username,
+            key: self.key,
+        }
     }
 
     pub(super) fn is_permitted(&self, ip: IpAddr, now: Duration) -> bool {
-        self.permissions.get(ip).is_some_and(|expires_at| now < *expires_at)
+        self.permissions
+            .get(ip)
+            .is_some_and(|expires_at| now < *expires_at)
     }
 
     pub(super) fn channel(&self, number: ChannelNumber, now: Duration) -> Option<&Channel> {
-        self.channels.get(number).filter(|channel| now < channel.expires_at)
+        self.channels
+            .get(number)
+            .filter(|channel| now < channel.expires_at)
     }
 
     /// The number that is bound to a peer now.
@@ -113,7 +120,10 @@ impl Allocation {
 
     /// Whether permissions for all of these fit.
     fn has_room_for(&self, peers: &[IpAddr]) -> bool {
-        let mut new: Vec<_> = peers.iter().filter(|ip| self.permissions.get(**ip).is_none()).collect();
+        let mut new: Vec<_> = peers
+            .iter()
+            .filter(|ip| self.permissions.get(**ip).is_none())
+            .collect();
         new.sort_unstable();
         new.dedup();
         self.permissions.len() + new.len() <= limits::MAX_PERMISSIONS
@@ -124,7 +134,12 @@ impl Allocation {
 #[derive(Debug)]
 enum Slot {
     Live(Box<Allocation>),
-    Reserved { token: Token, username: Box<[u8]>, relayed: SocketAddr, expires_at: Duration },
+    Reserved {
+        token: Token,
+        username: Box<[u8]>,
+        relayed: SocketAddr,
+        expires_at: Duration,
+    },
     /// The driver has not closed the socket yet.
     Closing,
 }
@@ -167,7 +182,12 @@ impl Table {
     }
 
     /// Adds an allocation whose socket is bound.
-    pub(super) fn insert(&mut self, mut allocation: Allocation, now: Duration, ports: &Ports) -> RelayId {
+    pub(super) fn insert(
+        &mut self,
+        mut allocation: Allocation,
+        now: Duration,
+        ports: &Ports,
+    ) -> RelayId {
         let expires_at = now + Duration::from_secs(allocation.granted_s.into());
         allocation.expires_at = expires_at;
         ports.go_live(allocation.relayed);
@@ -188,7 +208,12 @@ impl Table {
         now: Duration,
     ) -> RelayId {
         let expires_at = now + limits::RESERVATION_LIFETIME;
-        let slot = Slot::Reserved { token, username, relayed, expires_at };
+        let slot = Slot::Reserved {
+            token,
+            username,
+            relayed,
+            expires_at,
+        };
         let relay = RelayId(self.slots.insert(slot));
         self.by_token.insert(token, relay);
         self.deadlines.insert(expires_at, relay);
@@ -200,7 +225,9 @@ impl Table {
     pub(super) fn reserved(&self, token: &Token, by: &[u8]) -> Option<SocketAddr> {
         let relay = self.by_token.get(token)?;
         match self.slots.get(relay.0) {
-            Some(Slot::Reserved { username, relayed, .. }) if **username == *by => Some(*relayed),
+            Some(Slot::Reserved {
+                username, relayed, ..
+            }) if **username == *by => Some(*relayed),
             _ => None,
         }
     }
@@ -215,7 +242,9 @@ impl Table {
     ) -> Option<RelayId> {
         let relay = self.by_token.remove(token)?;
         let slot = self.slots.get_mut(relay.0)?;
-        let Slot::Reserved { expires_at, .. } = slot else { return None };
+        let Slot::Reserved { expires_at, .. } = slot else {
+            return None;
+        };
         self.deadlines.remove(*expires_at, relay);
         allocation.expires_at = now + Duration::from_secs(allocation.granted_s.into());
         self.deadlines.insert(allocation.expires_at, relay);
@@ -236,16 +265,25 @@ impl Table {
     }
 
     /// Installs or refreshes permissions, all or none.
-    pub(super) fn permit(&mut self, relay: RelayId, peers: &[IpAddr], now: Duration) -> Result<(), Refusal> {
+    pub(super) fn permit(
+        &mut self,
+        relay: RelayId,
+        peers: &[IpAddr],
+        now: Duration,
+    ) -> Result<(), Refusal> {
         let allocation = self.get_mut(relay).ok_or(Refusal::Full)?;
         if !allocation.has_room_for(peers) {
-            allocation.permissions.retain(|_, expires_at| now < *expires_at);
+            allocation
+                .permissions
+                .retain(|_, expires_at| now < *expires_at);
         }
         if !allocation.has_room_for(peers) {
             return Err(Refusal::Full);
         }
         for ip in peers {
-            allocation.permissions.insert(*ip, now + limits::PERMISSION_LIFETIME);
+            allocation
+                .permissions
+                .insert(*ip, now + limits::PERMISSION_LIFETIME);
         }
         Ok(())
     }
@@ -261,12 +299,21 @@ impl Table {
     ) -> Result<(), Refusal> {
         let allocation = self.get_mut(relay).ok_or(Refusal::Full)?;
         let free_at = |channel: &Channel| channel.expires_at + limits::CHANNEL_QUARANTINE;
-        allocation.channels.retain(|_, channel| now < free_at(channel));
+        allocation
+            .channels
+            .retain(|_, channel| now < free_at(channel));
         let channels = &allocation.channels;
-        allocation.numbers.retain(|_, number| channels.get(*number).is_some());
+        allocation
+            .numbers
+            .retain(|_, number| channels.get(*number).is_some());
 
-        let number_is_anothers = channels.get(number).is_some_and(|channel| channel.peer != peer);
-        let peer_has_another = allocation.numbers.get(peer).is_some_and(|bound| *bound != number);
+        let number_is_anothers = channels
+            .get(number)
+            .is_some_and(|channel| channel.peer != peer);
+        let peer_has_another = allocation
+            .numbers
+            .get(peer)
+            .is_some_and(|bound| *bound != number);
         if number_is_anothers || peer_has_another {
             return Err(Refusal::Paired);
         }
@@ -276,20 +323,34 @@ impl Table {
         self.permit(relay, &[peer.ip()], now)?;
         let allocation = self.get_mut(relay).ok_or(Refusal::Full)?;
         let expires_at = now + limits::CHANNEL_LIFETIME;
-        allocation.channels.insert(number, Channel { peer, is_own, expires_at });
+        allocation.channels.insert(
+            number,
+            Channel {
+                peer,
+                is_own,
+                expires_at,
+            },
+        );
         allocation.numbers.insert(peer, number);
         Ok(())
     }
 
     /// Ends an allocation or a reservation; its id stays taken until the driver knows.
     pub(super) fn close(&mut self, relay: RelayId, cause: Cause, ports: &Ports) {
-        let Some(slot) = self.slots.get_mut(relay.0) else { return };
+        let Some(slot) = self.slots.get_mut(relay.0) else {
+            return;
+        };
         let (relayed, expires_at) = match std::mem::replace(slot, Slot::Closing) {
             Slot::Live(allocation) => {
                 self.by_client.remove(&allocation.client);
                 (allocation.relayed, allocation.expires_at)
             }
-            Slot::Reserved { token, relayed, expires_at, .. } => {
+            Slot::Reserved {
+                token,
+                relayed,
+                expires_at,
+                ..
+            } => {
                 self.by_token.remove(&token);
                 (relayed, expires_at)
             }
@@ -297,7 +358,11 @@ impl Table {
         };
         self.deadlines.remove(expires_at, relay);
         ports.withdraw(relayed);
-        self.closed.push_back(Closed { relay, relayed, cause });
+        self.closed.push_back(Closed {
+            relay,
+            relayed,
+            cause,
+        });
     }
 
     pub(super) fn expire(&mut self, now: Duration, ports: &Ports) {
@@ -333,6 +398,9 @@ impl Table {
         }
         assert_eq!(self.by_client.len(), allocations);
         assert_eq!(self.deadlines.len(), allocations + self.by_token.len());
-        assert_eq!(self.slots.len(), allocations + self.by_token.len() + self.closed.len());
+        assert_eq!(
+            self.slots.len(),
+            allocations + self.by_token.len() + self.closed.len()
+        );
     }
 }

@@ -67,7 +67,12 @@ impl Relay {
                 let fingerprint = request.has_fingerprint();
                 granted(allocation, fingerprint, reply)
             } else {
-                reply::error(request, Some(&identity.key), ErrorCode::AllocationMismatch, reply)
+                reply::error(
+                    request,
+                    Some(&identity.key),
+                    ErrorCode::AllocationMismatch,
+                    reply,
+                )
             };
         }
         if identity.expired {
@@ -88,7 +93,14 @@ impl Relay {
         reply: &mut ReplyBuffer,
     ) -> Result<Outcome, ErrorCode> {
         if let Some(token) = wish.token {
-            return self.claim(now, client, request, identity, (token, wish.lifetime_s), reply);
+            return self.claim(
+                now,
+                client,
+                request,
+                identity,
+                (token, wish.lifetime_s),
+                reply,
+            );
         }
         let relay_address = self
             .relay_address(client, wish.family)
@@ -126,7 +138,9 @@ impl Relay {
             .reserved(&token, identity.username)
             .ok_or(ErrorCode::InsufficientCapacity)?;
         let addresses = &self.settings.relay_addresses;
-        let public = addresses.iter().find(|address| address.local == relayed.ip());
+        let public = addresses
+            .iter()
+            .find(|address| address.local == relayed.ip());
         let public = public.map_or(relayed.ip(), |address| address.public);
         let allocation = Allocation::new(
             *client,
@@ -139,7 +153,10 @@ impl Relay {
             .table
             .claim(&token, allocation, now.monotonic, &self.settings.ports)
             .ok_or(ErrorCode::InsufficientCapacity)?;
-        let allocation = self.table.get(relay).ok_or(ErrorCode::InsufficientCapacity)?;
+        let allocation = self
+            .table
+            .get(relay)
+            .ok_or(ErrorCode::InsufficientCapacity)?;
         Ok(granted(allocation, request.has_fingerprint(), reply))
     }
 
@@ -175,7 +192,9 @@ impl Relay {
         result: Result<(), OpenError>,
         reply: &mut ReplyBuffer,
     ) -> Outcome {
-        let Err(error) = result else { return self.opened(now, *open, reply) };
+        let Err(error) = result else {
+            return self.opened(now, *open, reply);
+        };
         self.settings.ports.release(open.address);
         if open.and_next {
             self.settings.ports.release(next_port(open.address));
@@ -198,7 +217,8 @@ impl Relay {
         });
         let reserved = token.map(|token| {
             let next = next_port(open.address);
-            self.table.reserve(token, open.username.clone(), next, now.monotonic)
+            self.table
+                .reserve(token, open.username.clone(), next, now.monotonic)
         });
         let public = SocketAddr::new(open.relay_address.public, open.address.port());
         let allocation = Allocation::new(
@@ -208,10 +228,16 @@ impl Relay {
             (open.username, open.key),
             (open.transaction, open.granted_s, token),
         );
-        let relay = self.table.insert(allocation, now.monotonic, &self.settings.ports);
+        let relay = self
+            .table
+            .insert(allocation, now.monotonic, &self.settings.ports);
         let allocation = self.table.get(relay).expect("it was inserted just now");
         match granted(allocation, open.fingerprint, reply) {
-            Outcome::Reply(reply) => Outcome::Opened { relay, reserved, reply },
+            Outcome::Reply(reply) => Outcome::Opened {
+                relay,
+                reserved,
+                reply,
+            },
             other => other,
         }
     }
@@ -250,7 +276,12 @@ fn read_wish(request: &Message<'_>) -> Result<Wish, ErrorCode> {
         return Err(ErrorCode::BadRequest);
     }
     let family = asked_family.unwrap_or(Family::Ipv4);
-    Ok(Wish { family, parity, token, lifetime_s })
+    Ok(Wish {
+        family,
+        parity,
+        token,
+        lifetime_s,
+    })
 }
 
 /// Protocol number of UDP.
@@ -259,8 +290,12 @@ const UDP: u8 = 17;
 /// The success response; the same for every retransmission.
 fn granted(allocation: &Allocation, fingerprint: bool, buffer: &mut ReplyBuffer) -> Outcome {
     use crate::message::{Class, Method, Writer};
-    let mut writer =
-        Writer::new(buffer, Class::Success, Method::Allocate, allocation.transaction);
+    let mut writer = Writer::new(
+        buffer,
+        Class::Success,
+        Method::Allocate,
+        allocation.transaction,
+    );
     writer.xor_address(kind::XOR_RELAYED_ADDRESS, allocation.public);
     writer.attribute(kind::LIFETIME, &allocation.granted_s.to_be_bytes());
     writer.xor_address(kind::XOR_MAPPED_ADDRESS, allocation.client.client);

@@ -7,11 +7,20 @@ use crate::addr::FiveTuple;
 use crate::attribute::kind;
 use crate::message::{Class, Message, Writer};
 
-pub(super) fn handle(client: &FiveTuple, request: &Message<'_>, buffer: &mut ReplyBuffer) -> Outcome {
+pub(super) fn handle(
+    client: &FiveTuple,
+    request: &Message<'_>,
+    buffer: &mut ReplyBuffer,
+) -> Outcome {
     if let Some(refusal) = refuse_unknown_attributes(request, None, buffer) {
         return refusal;
     }
-    let mut writer = Writer::new(buffer, Class::Success, request.method(), request.transaction());
+    let mut writer = Writer::new(
+        buffer,
+        Class::Success,
+        request.method(),
+        request.transaction(),
+    );
     writer.xor_address(kind::XOR_MAPPED_ADDRESS, client.client);
     reply::sent(writer.finish(None, request.has_fingerprint()))
 }

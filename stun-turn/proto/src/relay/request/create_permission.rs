@@ -16,10 +16,13 @@ impl Relay {
         reply: &mut ReplyBuffer,
     ) -> Result<Outcome, ErrorCode> {
         let mut peers = Vec::new();
-        let named = request.attributes().filter(|a| a.kind == kind::XOR_PEER_ADDRESS);
+        let named = request
+            .attributes()
+            .filter(|a| a.kind == kind::XOR_PEER_ADDRESS);
         for attribute in named {
             let ip = self.read_peer(relay, request, attribute.value)?.ip();
-            self.check_permission(ip).map_err(|_| ErrorCode::Forbidden)?;
+            self.check_permission(ip)
+                .map_err(|_| ErrorCode::Forbidden)?;
             if peers.len() >= limits::MAX_PERMISSIONS {
                 return Err(ErrorCode::InsufficientCapacity);
             }

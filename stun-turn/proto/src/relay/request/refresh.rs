@@ -28,7 +28,8 @@ impl Relay {
             asked_s => grant_lifetime(asked_s),
         };
         if granted_s == 0 {
-            self.table.close(relay, Cause::Deleted, &self.settings.ports);
+            self.table
+                .close(relay, Cause::Deleted, &self.settings.ports);
         } else {
             self.table.prolong(relay, granted_s, now.monotonic);
         }

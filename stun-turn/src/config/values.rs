@@ -1,0 +1,227 @@
+//! Values of options; each refuses what it is not with what was expected.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use stun_turn_proto::limits::MAX_REALM_BYTES;
+
+/// Transport protocols that can be listened on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Datagrams.
+    Udp,
+    /// Plain streams.
+    Tcp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        })
+    }
+}
+
+/// `PROTO:ADDR:PORT`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// How.
+    pub protocol: Protocol,
+    /// Where; port 0 lets the system choose.
+    pub address: SocketAddr,
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.protocol, self.address)
+    }
+}
+
+impl FromStr for Listen {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = "expected udp:ADDR:PORT or tcp:ADDR:PORT, for example udp:0.0.0.0:3478 or tcp:[::]:3478";
+        let (protocol, address) = text.split_once(':').ok_or(expected)?;
+        let protocol = match protocol {
+            "udp" => Protocol::Udp,
+            "tcp" => Protocol::Tcp,
+            _ => return Err(expected),
+        };
+        let address = address.parse().map_err(|_| expected)?;
+        Ok(Self { protocol, address })
+    }
+}
+
+/// `NAME:PASSWORD`
+#[derive(Clone, PartialEq, Eq)]
+pub struct User {
+    /// Up to the first colon.
+    pub name: String,
+    /// Behind it.
+    pub password: String,
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "User({:?}, hidden)", self.name)
+    }
+}
+
+impl FromStr for User {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some((name, password)) if !name.is_empty() && !password.is_empty() => Ok(Self {
+                name: name.to_owned(),
+                password: password.to_owned(),
+            }),
+            _ => Err("expected NAME:PASSWORD, neither of them empty"),
+        }
+    }
+}
+
+/// A realm that fits into every reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Realm(pub String);
+
+impl FromStr for Realm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() || text.len() > MAX_REALM_BYTES || text.chars().any(char::is_control) {
+            return Err(format!(
+                "expected 1 to {MAX_REALM_BYTES} bytes without control characters"
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// `PUBLIC[=LOCAL]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct External {
+    /// What clients are told.
+    pub public: IpAddr,
+    /// For which relay address; without it, for the first one of the family.
+    pub local: Option<IpAddr>,
+}
+
+impl FromStr for External {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = "expected PUBLIC or PUBLIC=LOCAL, two addresses of one family";
+        let parse = |ip: &str| ip.parse::<IpAddr>().map_err(|_| expected);
+        let (public, local) = match text.split_once('=') {
+            Some((public, local)) => (parse(public)?, Some(parse(local)?)),
+            None => (parse(text)?, None),
+        };
+        if local.is_some_and(|local| local.is_ipv4() != public.is_ipv4()) {
+            return Err(expected);
+        }
+        Ok(Self { public, local })
+    }
+}
+
+/// `MIN-MAX`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortRange(pub RangeInclusive<u16>);
+
+impl FromStr for PortRange {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = "expected MIN-MAX with 1024 <= MIN <= MAX <= 65535";
+        let (min, max) = text.split_once('-').ok_or(expected)?;
+        let (min, max) = (
+            min.parse().map_err(|_| expected)?,
+            max.parse().map_err(|_| expected)?,
+        );
+        if min < 1024 || min > max {
+            return Err(expected);
+        }
+        Ok(Self(min..=max))
+    }
+}
+
+/// A network without host bits; a bare address stands for itself alone.
+pub(super) fn parse_cidr(text: &str) -> Result<IpNet, String> {
+    let net = match text.parse::<IpAddr>() {
+        Ok(ip) => IpNet::from(ip),
+        Err(_) => text
+            .parse()
+            .map_err(|_| "expected a network such as 10.0.0.0/8 or fd00::/8".to_owned())?,
+    };
+    if net.network() != net.addr() {
+        return Err(format!("has host bits set, did you mean {}?", net.trunc()));
+    }
+    Ok(net)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_values_are_read() {
+        let listen: Listen = "tcp:[::1]:3478".parse().unwrap();
+        assert_eq!(
+            (listen.protocol, listen.address.port()),
+            (Protocol::Tcp, 3478)
+        );
+        assert_eq!(listen.to_string(), "tcp:[::1]:3478");
+        assert_eq!("a:b:c".parse::<User>().unwrap().password, "b:c");
+        assert_eq!("1024-1024".parse::<PortRange>().unwrap().0, 1024..=1024);
+        assert_eq!(
+            "1.2.3.4=10.0.0.1".parse::<External>().unwrap().local,
+            Some([10, 0, 0, 1].into())
+        );
+        assert_eq!(parse_cidr("10.0.0.1").unwrap().prefix_len(), 32);
+        assert_eq!(parse_cidr("fd00::/8").unwrap().prefix_len(), 8);
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        for text in [
+            "",
+            "udp",
+            "udp:1.2.3.4",
+            "sctp:1.2.3.4:5",
+            "udp:::1:3478",
+            "udp:localhost:3478",
+            "udp:1.2.3.4:70000",
+        ] {
+            assert!(text.parse::<Listen>().is_err(), "{text}");
+        }
+        for text in ["", "alice", "alice:", ":wonder"] {
+            assert!(text.parse::<User>().is_err(), "{text}");
+        }
+        for text in ["", "5000", "5000-4000", "80-90", "5000-70000", "5000-"] {
+            assert!(text.parse::<PortRange>().is_err(), "{text}");
+        }
+        for text in ["", "1.2.3.4=::1", "1.2.3.4=", "x"] {
+            assert!(text.parse::<External>().is_err(), "{text}");
+        }
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0.1/8",
+            "10.0.0.0-10.1.1.1",
+            "10.0.0.0/8 ",
+        ] {
+            assert!(parse_cidr(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_output_hides_passwords() {
+        let user: User = "alice:wonder".parse().unwrap();
+        assert!(!format!("{user:?}").contains("wonder"));
+    }
+}

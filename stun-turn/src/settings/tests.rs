@@ -1,0 +1,136 @@
+//! Precedence, both spellings of keys, the words of a refusal, prefixes.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+
+use clap::{Args as _, CommandFactory as _, Parser};
+
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    inner: Inner,
+    #[command(flatten)]
+    sources: Sources,
+}
+
+#[derive(Debug, clap::Args)]
+struct Inner {
+    /// A number
+    #[arg(long, default_value_t = 7)]
+    max_room: u16,
+    /// Several
+    #[arg(long)]
+    auth_secret: Vec<String>,
+    /// A switch
+    #[arg(long)]
+    lan: bool,
+}
+
+/// Loads with a file's text, environment variables and arguments.
+fn load(file: &str, env: &[(&str, &str)], argv: &[&str]) -> Result<Settings, Error> {
+    load_command(Cli::command(), file, env, argv)
+}
+
+fn load_command(
+    command: Command,
+    file: &str,
+    env: &[(&str, &str)],
+    argv: &[&str],
+) -> Result<Settings, Error> {
+    let mut on_disk = tempfile::NamedTempFile::new().unwrap();
+    on_disk.write_all(file.as_bytes()).unwrap();
+    let config = format!("--config={}", on_disk.path().display());
+    let argv = ["prog", &config].into_iter().chain(argv.iter().copied());
+    let env: HashMap<_, _> = env.iter().copied().collect();
+    Settings::load(command, "PROG", argv.map(Into::into), |name| {
+        env.get(name).map(|v| (*v).to_owned())
+    })
+}
+
+fn inner(settings: Settings) -> Inner {
+    Cli::from_arg_matches(&settings.matches).unwrap().inner
+}
+
+#[test]
+fn command_line_beats_environment_beats_file_beats_default() {
+    let file = "max-room = 1\nauth-secret = [\"f1\", \"f2\"]\nlan = true";
+    let env = [("PROG_MAX_ROOM", "2"), ("PROG_AUTH_SECRET", "e1 e2")];
+    let of = |file: &str, env: &[_], argv: &[&str]| inner(load(file, env, argv).unwrap());
+    assert_eq!(of("", &[], &[]).max_room, 7);
+    let from_file = of(file, &[], &[]);
+    assert_eq!((from_file.max_room, from_file.lan), (1, true));
+    assert_eq!(from_file.auth_secret, ["f1", "f2"]);
+    let from_env = of(file, &env, &[]);
+    assert_eq!(from_env.max_room, 2);
+    assert_eq!(
+        from_env.auth_secret,
+        ["e1", "e2"],
+        "layers replace each other, they don't add up"
+    );
+    let from_line = of(file, &env, &["--max-room", "3", "--auth-secret", "a"]);
+    assert_eq!(
+        (from_line.max_room, from_line.auth_secret),
+        (3, vec!["a".to_owned()])
+    );
+}
+
+#[test]
+fn keys_are_taken_with_dashes_and_underscores() {
+    assert_eq!(inner(load("max_room = 4", &[], &[]).unwrap()).max_room, 4);
+    assert_eq!(inner(load("maxroom = 5", &[], &[]).unwrap()).max_room, 5);
+}
+
+#[test]
+fn a_bad_value_is_named_wherever_it_stood() {
+    let message = |file, env: &[_]| match load(file, env, &[]).unwrap_err() {
+        Error::Usage(error) => {
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        }
+        Error::File(..) => panic!("the file is there"),
+    };
+    for text in [
+        message("max-room = \"many\"", &[]),
+        message("", &[("PROG_MAX_ROOM", "many")]),
+    ] {
+        assert!(
+            text.contains("--max-room") && text.contains("many"),
+            "{text}"
+        );
+    }
+    assert!(message("max-rooom = 3", &[]).contains("unknown key `max-rooom`"));
+    assert!(message("max-room =", &[]).contains("not TOML"));
+}
+
+#[test]
+fn a_missing_file_is_no_usage_error() {
+    let argv = ["prog", "--config", "no/such/file.toml"].map(OsString::from);
+    let error = Settings::load(Cli::command(), "PROG", argv, |_| None).unwrap_err();
+    assert!(matches!(error, Error::File(path, _) if path.ends_with("file.toml")));
+}
+
+#[test]
+fn what_is_printed_can_be_loaded_again_and_hides_secrets() {
+    let settings = load("max-room = 9", &[], &["--auth-secret", "hush", "--lan"]).unwrap();
+    let text = settings.to_toml(&["auth-secret"]);
+    assert!(!text.contains("hush"), "{text}");
+    let again = inner(load(&text, &[], &[]).unwrap());
+    assert_eq!((again.max_room, again.lan), (9, true));
+}
+
+#[test]
+fn options_of_another_program_under_a_prefix_and_in_a_table() {
+    let command =
+        || Sources::augment_args(Command::new("outer")).args(prefixed::<Inner>("turn", "Relay"));
+    let file = "[turn]\nmax-room = 3\nlan = true";
+    let settings = load_command(command(), file, &[("PROG_TURN_AUTH_SECRET", "e")], &[]).unwrap();
+    let inner: Inner = extract("turn", &settings.matches).unwrap();
+    assert_eq!(
+        (inner.max_room, inner.lan, inner.auth_secret),
+        (3, true, vec!["e".to_owned()])
+    );
+    let error = load_command(command(), "", &[], &["--turn-max-room=x"]).unwrap_err();
+    assert!(matches!(error, Error::Usage(error) if error.to_string().contains("--turn-max-room")));
+}
