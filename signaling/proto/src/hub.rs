@@ -1,0 +1,328 @@
+//! The whole server behind the protocol: who is where, and who gets what.
+//!
+//! Feed it with `handle_*`, then drain `poll_output`; call [`Hub::handle_timeout`] when
+//! [`Hub::poll_deadline`] is due. Nothing a client sends can do more than end its own connection.
+//!
+//! Invariants, checked by the tests against a model:
+//! - A session is in exactly one room, and each room in the table has a member.
+//! - What a client sends reaches each recipient exactly once and in order, or its sender is told.
+//! - Each `id` that was taken ends in exactly one `delivered` or `error`.
+
+mod enter;
+pub mod limits;
+mod name;
+mod relay;
+mod room;
+mod session;
+mod totals;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::room::{Room, RoomKey};
+use self::session::Session;
+pub use self::totals::{RoomSummary, Snapshot, Totals};
+use crate::frame::Frame;
+use crate::id::{MessageId, PeerId};
+use crate::message::server::{Error, ErrorCode, Goaway, GoawayReason, IceServer, LeftReason};
+use crate::message::{ClientMessage, ParseError, ServerMessage};
+
+/// What an operator may set.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// Peers in one room.
+    pub max_room: usize,
+    /// Rooms.
+    pub max_rooms: usize,
+    /// Sessions in all rooms.
+    pub max_sessions: usize,
+}
+
+/// What the hub needs from outside besides time.
+pub trait Environment {
+    /// Fills `bytes` with unpredictable ones.
+    fn random(&mut self, bytes: &mut [u8]);
+
+    /// STUN and TURN servers for one peer; `reached_as` is what [`Hub::handle_open`] was given.
+    fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer>;
+}
+
+/// A connection, as the driver numbers it; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// A session, as the hub numbers it; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct SessionKey(u64);
+
+/// What the driver has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send this, after everything before it.
+    Send {
+        /// Over which connection.
+        connection: ConnectionId,
+        /// What to send.
+        frame: Frame,
+    },
+    /// Close, after everything before it. The hub has forgotten the connection.
+    Close {
+        /// Which connection.
+        connection: ConnectionId,
+        /// WebSocket close code.
+        code: u16,
+        /// WebSocket close reason.
+        reason: &'static str,
+    },
+}
+
+/// What a driver notices about a connection that ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A frame above [`crate::message::MAX_FRAME_BYTES`].
+    TooLarge,
+    /// More is waiting for this client than may wait.
+    SlowReader,
+}
+
+#[derive(Debug)]
+enum Connection {
+    /// Has not said `hello`.
+    Greeting { reached_as: Box<str> },
+    /// Carries a session.
+    Carries(SessionKey),
+}
+
+/// See the module.
+pub struct Hub<E> {
+    config: Config,
+    environment: E,
+    connections: HashMap<ConnectionId, Connection>,
+    sessions: HashMap<SessionKey, Session>,
+    peers: HashMap<PeerId, SessionKey>,
+    rooms: HashMap<Arc<RoomKey>, Room>,
+    next_session: u64,
+    /// When connections must have said `hello`: each waits equally long, so the queue is in order.
+    hello_due: VecDeque<(Instant, ConnectionId)>,
+    /// When gathered deliveries are sent; in order for the same reason.
+    delivered_due: VecDeque<(Instant, SessionKey)>,
+    /// Sessions with too much unacknowledged. They end when the present input is done with, so that
+    /// no table changes under a loop.
+    overflowing: Vec<SessionKey>,
+    draining: bool,
+    outputs: VecDeque<Output>,
+    totals: Totals,
+}
+
+impl<E> std::fmt::Debug for Hub<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub")
+            .field("connections", &self.connections.len())
+            .field("sessions", &self.sessions.len())
+            .field("rooms", &self.rooms.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: Environment> Hub<E> {
+    /// An empty hub.
+    #[must_use]
+    pub fn new(config: Config, environment: E) -> Self {
+        Self {
+            config,
+            environment,
+            connections: HashMap::new(),
+            sessions: HashMap::new(),
+            peers: HashMap::new(),
+            rooms: HashMap::new(),
+            next_session: 0,
+            hello_due: VecDeque::new(),
+            delivered_due: VecDeque::new(),
+            overflowing: Vec::new(),
+            draining: false,
+            outputs: VecDeque::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// A connection is there. `reached_as` is the host name that its client knows the server by.
+    pub fn handle_open(&mut self, now: Instant, connection: ConnectionId, reached_as: &str) {
+        let greeting = Connection::Greeting {
+            reached_as: reached_as.into(),
+        };
+        let known = self.connections.insert(connection, greeting);
+        debug_assert!(known.is_none(), "connection numbers are never used twice");
+        self.hello_due
+            .push_back((now + limits::HELLO_DEADLINE, connection));
+    }
+
+    /// A text frame has come, read by [`ClientMessage::parse`].
+    pub fn handle_message(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        message: Result<ClientMessage, ParseError>,
+    ) {
+        match self.connections.get(&connection) {
+            // It was closed while this frame was on its way.
+            None => {}
+            Some(Connection::Greeting { .. }) => self.handle_greeting(now, connection, message),
+            Some(&Connection::Carries(key)) => self.handle_content(now, key, message),
+        }
+        self.end_overflowing(now);
+    }
+
+    /// The driver ends a connection.
+    pub fn handle_fault(&mut self, now: Instant, connection: ConnectionId, fault: Fault) {
+        let (code, message) = match fault {
+            Fault::TooLarge => (ErrorCode::TooLarge, "A frame may have 65536 bytes."),
+            Fault::SlowReader => (ErrorCode::SlowConsumer, "Too much is waiting for you."),
+        };
+        self.refuse(now, connection, Refusal::new(code, message));
+        self.end_overflowing(now);
+    }
+
+    /// The connection is gone, whoever ended it.
+    pub fn handle_close(&mut self, now: Instant, connection: ConnectionId) {
+        if let Some(Connection::Carries(key)) = self.connections.remove(&connection) {
+            self.leave(now, key, LeftReason::Timeout);
+        }
+        self.end_overflowing(now);
+    }
+
+    /// Tells every client to go and closes every connection; newcomers are refused from now on.
+    pub fn handle_drain(&mut self, now: Instant) {
+        self.draining = true;
+        let mut connections: Vec<_> = self.connections.drain().map(|(id, _)| id).collect();
+        connections.sort_unstable();
+        self.totals.left_drained += self.sessions.len() as u64;
+        self.sessions.clear();
+        self.peers.clear();
+        self.rooms.clear();
+        self.delivered_due.clear();
+        for connection in connections {
+            let mut spread = [0; 2];
+            self.environment.random(&mut spread);
+            let goaway = ServerMessage::Goaway(Goaway {
+                reason: GoawayReason::Shutdown,
+                // Between 0.5 and 2.5 s, so that they do not all come back at once.
+                resume_in_ms: 500 + u64::from(u16::from_le_bytes(spread)) % 2000,
+            });
+            self.send(connection, Frame::plain(&goaway));
+            let refusal = Refusal::new(ErrorCode::Draining, "The server is stopping.");
+            self.refuse(now, connection, refusal);
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while self.hello_due.front().is_some_and(|(due, _)| *due <= now) {
+            let (_, connection) = self.hello_due.pop_front().expect("looked at above");
+            if let Some(Connection::Greeting { .. }) = self.connections.get(&connection) {
+                let refusal = Refusal::new(ErrorCode::HelloTimeout, "No `hello` within 5 s.");
+                self.refuse(now, connection, refusal);
+            }
+        }
+        while self
+            .delivered_due
+            .front()
+            .is_some_and(|(due, _)| *due <= now)
+        {
+            let (_, key) = self.delivered_due.pop_front().expect("looked at above");
+            self.send_delivered(key);
+        }
+    }
+
+    /// When to call [`Self::handle_timeout`] next.
+    #[must_use]
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        let hello = self.hello_due.front().map(|(due, _)| *due);
+        let delivered = self.delivered_due.front().map(|(due, _)| *due);
+        hello.into_iter().chain(delivered).min()
+    }
+
+    /// What to do next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn send(&mut self, connection: ConnectionId, frame: Frame) {
+        self.totals.frames_sent += 1;
+        self.outputs.push_back(Output::Send { connection, frame });
+    }
+
+    /// Answers one message with an error; the connection goes on.
+    fn send_error(&mut self, connection: ConnectionId, refusal: Refusal, id: Option<MessageId>) {
+        self.totals.count_error(refusal.code);
+        let error = ServerMessage::Error(Error {
+            code: refusal.code,
+            message: refusal.message.into_owned(),
+            id,
+            retry_after_ms: refusal.retry_after_ms,
+        });
+        self.send(connection, Frame::plain(&error));
+    }
+
+    /// Ends a connection with an error, and with it its session.
+    fn refuse(&mut self, now: Instant, connection: ConnectionId, refusal: Refusal) {
+        let code = refusal.code;
+        self.send_error(connection, refusal, None);
+        let (code, reason) = match code {
+            // RFC 6455, 7.4.1: message too big. The header alone showed it.
+            ErrorCode::TooLarge => (1009, "too_large"),
+            code => (
+                code.close_code().expect("only fatal errors are refusals"),
+                totals::code_name(code),
+            ),
+        };
+        self.outputs.push_back(Output::Close {
+            connection,
+            code,
+            reason,
+        });
+        if let Some(Connection::Carries(key)) = self.connections.remove(&connection) {
+            self.leave(now, key, LeftReason::Timeout);
+        }
+    }
+
+    fn end_overflowing(&mut self, now: Instant) {
+        while let Some(key) = self.overflowing.pop() {
+            if let Some(session) = self.sessions.get(&key) {
+                let connection = session.connection;
+                let refusal = Refusal::new(ErrorCode::SlowConsumer, "You acknowledge too slowly.");
+                self.refuse(now, connection, refusal);
+            }
+        }
+    }
+}
+
+/// Why something was not done.
+#[derive(Debug)]
+struct Refusal {
+    code: ErrorCode,
+    message: std::borrow::Cow<'static, str>,
+    retry_after_ms: Option<u64>,
+}
+
+impl Refusal {
+    fn new(code: ErrorCode, message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            retry_after_ms: None,
+        }
+    }
+
+    fn bad(message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::BadMessage, message)
+    }
+
+    fn at_capacity(message: &'static str) -> Self {
+        let retry_after = u64::try_from(limits::RETRY_AFTER.as_millis()).expect("some seconds");
+        Self {
+            retry_after_ms: Some(retry_after),
+            ..Self::new(ErrorCode::RateLimited, message)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What has happened, in numbers.
+
+use std::collections::BTreeMap;
+
+use super::Hub;
+use crate::message::server::{ErrorCode, LeftReason};
+
+/// Running totals since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Clients that were welcomed.
+    pub sessions_opened: u64,
+    /// Sessions that ended with `bye`.
+    pub left_bye: u64,
+    /// Sessions that ended because their connection did.
+    pub left_timeout: u64,
+    /// Sessions that ended because the server stopped.
+    pub left_drained: u64,
+    /// Frames of clients that had entered.
+    pub messages_received: u64,
+    /// Frames to clients.
+    pub frames_sent: u64,
+    /// Messages that senders were told about with `delivered`.
+    pub messages_delivered: u64,
+    /// `error` frames, by code.
+    pub errors: BTreeMap<&'static str, u64>,
+}
+
+/// The hub at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Connections, those without `hello` included.
+    pub connections: usize,
+    /// Clients in rooms.
+    pub sessions: usize,
+    /// Rooms.
+    pub rooms: usize,
+    /// Since the start.
+    pub totals: Totals,
+}
+
+/// One room for an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomSummary {
+    /// Its application.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// How many are in it.
+    pub peers: usize,
+}
+
+/// The code as it is on the wire.
+pub(super) fn code_name(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::BadMessage => "bad_message",
+        ErrorCode::UnknownType => "unknown_type",
+        ErrorCode::NoSuchPeer => "no_such_peer",
+        ErrorCode::Unauthorized => "unauthorized",
+        ErrorCode::Forbidden => "forbidden",
+        ErrorCode::ResumeFailed => "resume_failed",
+        ErrorCode::HelloTimeout => "hello_timeout",
+        ErrorCode::Replaced => "replaced",
+        ErrorCode::TooLarge => "too_large",
+        ErrorCode::RoomLocked => "room_locked",
+        ErrorCode::RateLimited => "rate_limited",
+        ErrorCode::SlowConsumer => "slow_consumer",
+        ErrorCode::RoomFull => "room_full",
+        ErrorCode::Draining => "draining",
+        ErrorCode::Other => "other",
+    }
+}
+
+impl Totals {
+    pub(super) fn count_error(&mut self, code: ErrorCode) {
+        *self.errors.entry(code_name(code)).or_default() += 1;
+    }
+
+    pub(super) fn count_left(&mut self, reason: LeftReason) {
+        match reason {
+            LeftReason::Bye => self.left_bye += 1,
+            LeftReason::Timeout | LeftReason::Kicked | LeftReason::Replaced => {
+                self.left_timeout += 1;
+            }
+        }
+    }
+}
+
+impl<E> Hub<E> {
+    /// Numbers for metrics.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            connections: self.connections.len(),
+            sessions: self.sessions.len(),
+            rooms: self.rooms.len(),
+            totals: self.totals.clone(),
+        }
+    }
+
+    /// Every room, by namespace and name.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<RoomSummary> {
+        let mut rooms: Vec<_> = self
+            .rooms
+            .iter()
+            .map(|(key, room)| RoomSummary {
+                namespace: key.namespace.to_string(),
+                name: key.name.to_string(),
+                peers: room.members.len(),
+            })
+            .collect();
+        rooms.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        rooms
+    }
+}
