@@ -11,12 +11,26 @@ pub struct Report {
     pub ok: bool,
     /// The room.
     pub room: String,
-    /// This peer's id.
-    pub peer: String,
+    /// This peer's id; `null` when it did not get into the room.
+    pub peer: Option<String>,
     /// Every other peer that was met, in order of appearance.
     pub peers: Vec<PeerReport>,
     /// Why `ok` is false, one plain sentence each.
     pub problems: Vec<String>,
+}
+
+impl Report {
+    /// The report of a run that could not begin.
+    #[must_use]
+    pub fn of_failure(room: String, problem: String) -> Self {
+        Self {
+            ok: false,
+            room,
+            peer: None,
+            peers: Vec::new(),
+            problems: vec![problem],
+        }
+    }
 }
 
 /// What was seen of one peer.
@@ -239,7 +253,7 @@ mod tests {
         let report = Report {
             ok: false,
             room: "a".into(),
-            peer: "p1".into(),
+            peer: Some("p1".into()),
             peers: vec![PeerReport {
                 peer: "p2".into(),
                 name: "bob".into(),

@@ -1,0 +1,152 @@
+//! The data channel `echo`: `{"type":"ping","n":1}` is answered by `{"type":"pong","n":1}`. Pure.
+//!
+//! Two headless peers also tell each other `{"type":"verified"}`, so that neither hangs up while the other still
+//! needs it. It goes only to peers that have sent a ping themselves.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::verify::EchoCheck;
+
+/// Numbered messages that are sent to each peer.
+pub const PINGS: u32 = 100;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Message {
+    Ping { n: u32 },
+    Pong { n: u32 },
+    Verified,
+}
+
+impl Message {
+    fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("a number under a string key always encodes")
+    }
+}
+
+/// What a message asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// Send this text back.
+    Reply(String),
+    /// Nothing.
+    None,
+}
+
+/// One side of the channel.
+#[derive(Debug, Default)]
+pub(super) struct Echo {
+    open: bool,
+    check: EchoCheck,
+    pinged: bool,
+    said_verified: bool,
+    heard_verified: bool,
+}
+
+impl Echo {
+    pub(super) fn open(&mut self) {
+        self.open = true;
+    }
+
+    pub(super) fn wants_to_ping(&self) -> bool {
+        self.open && self.check.sent() < PINGS
+    }
+
+    /// The next numbered message.
+    pub(super) fn ping(&mut self, now: Duration) -> String {
+        let n = self.check.ping(now);
+        Message::Ping { n }.to_text()
+    }
+
+    /// A message of the other side. What is not understood is left alone: applications may say more.
+    pub(super) fn on_text(&mut self, text: &[u8], now: Duration) -> Reaction {
+        match serde_json::from_slice(text) {
+            Ok(Message::Ping { n }) => {
+                self.pinged = true;
+                return Reaction::Reply(Message::Pong { n }.to_text());
+            }
+            Ok(Message::Pong { n }) => self.check.pong(n, now),
+            Ok(Message::Verified) => self.heard_verified = true,
+            Err(error) => tracing::trace!("a message on `echo` that is no ping: {error}"),
+        }
+        Reaction::None
+    }
+
+    /// What to tell a headless peer once it is verified.
+    pub(super) fn say_verified(&mut self) -> Reaction {
+        if !self.pinged || self.said_verified {
+            return Reaction::None;
+        }
+        self.said_verified = true;
+        Reaction::Reply(Message::Verified.to_text())
+    }
+
+    /// The other side is a headless peer that has not verified us yet.
+    pub(super) fn is_needed(&self) -> bool {
+        self.pinged && !self.heard_verified
+    }
+
+    pub(super) fn check(&self) -> &EchoCheck {
+        &self.check
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_millis(5);
+
+    #[test]
+    fn two_sides_verify_each_other() {
+        let (mut a, mut b) = (Echo::default(), Echo::default());
+        a.open();
+        b.open();
+        assert!(!a.is_needed() && a.say_verified() == Reaction::None);
+        while a.wants_to_ping() {
+            let ping = a.ping(NOW);
+            let Reaction::Reply(pong) = b.on_text(ping.as_bytes(), NOW) else {
+                panic!("a ping is answered");
+            };
+            assert_eq!(a.on_text(pong.as_bytes(), NOW), Reaction::None);
+        }
+        assert_eq!(a.check().missing(PINGS), None);
+        assert!(b.is_needed(), "b was pinged and not told that a is content");
+        assert_eq!(a.say_verified(), Reaction::None, "nobody pinged a");
+        let Reaction::Reply(verified) = b.say_verified() else {
+            panic!("a pinged b");
+        };
+        assert_eq!(b.say_verified(), Reaction::None, "once is enough");
+        a.on_text(verified.as_bytes(), NOW);
+        assert!(!a.is_needed());
+    }
+
+    #[test]
+    fn the_words_are_as_documented_and_others_are_left_alone() {
+        let mut echo = Echo::default();
+        assert_eq!(
+            echo.on_text(br#"{"type":"ping","n":7,"more":true}"#, NOW),
+            Reaction::Reply(r#"{"type":"pong","n":7}"#.into())
+        );
+        assert_eq!(echo.ping(NOW), r#"{"type":"ping","n":1}"#);
+        for other in [
+            "",
+            "{}",
+            r#"{"type":"dance"}"#,
+            r#"{"type":"ping","n":-1}"#,
+            "\u{fffd}",
+        ] {
+            assert_eq!(
+                echo.on_text(other.as_bytes(), NOW),
+                Reaction::None,
+                "{other}"
+            );
+        }
+        assert_eq!(
+            echo.check().missing(1).as_deref(),
+            Some("0 of 1 messages came back, 1 were planned")
+        );
+    }
+}
