@@ -1,0 +1,144 @@
+//! Whole runs over loopback: real sockets, real media, several peers in one process.
+
+mod server;
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use peer_demo::report::PeerReport;
+use peer_demo::{Config, Report, run};
+
+fn config(server: SocketAddr, options: &[&str]) -> Config {
+    let url = format!("ws://{server}/signal");
+    let given = [
+        "peer-demo",
+        "--url",
+        &url,
+        "--room",
+        "test",
+        "--duration",
+        "3",
+    ];
+    Config::try_parse_from(given.iter().chain(options)).expect("sound options")
+}
+
+/// Runs peers at the same time, each with its own options.
+async fn runs(server: SocketAddr, options: &[&[&str]]) -> Vec<Report> {
+    let runs: Vec<_> = options
+        .iter()
+        .map(|options| tokio::spawn(run(config(server, options))))
+        .collect();
+    let mut reports = Vec::new();
+    for run in runs {
+        reports.push(run.await.expect("no panic").expect("the call begins"));
+    }
+    reports
+}
+
+fn assert_verified(report: &Report, peers: usize) {
+    assert!(report.ok, "{report:#?}");
+    assert_eq!(report.peers.len(), peers);
+    for PeerReport {
+        data,
+        audio,
+        video,
+        path,
+        connected_ms,
+        ..
+    } in &report.peers
+    {
+        assert_eq!((data.sent, data.echoed, data.lost), (100, 100, 0));
+        assert!(audio.received > 0 && video.received > 0 && audio.sent > 0 && video.sent > 0);
+        assert!(connected_ms.is_some());
+        let path = path.as_ref().expect("a connected peer has a path");
+        assert_eq!(
+            (path.kind.as_str(), path.protocol.as_str()),
+            ("host", "udp")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_peers_verify_each_other() {
+    let server = server::start(16, vec![]).await;
+    for report in runs(server, &[&[], &[]]).await {
+        assert_verified(&report, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_combination_of_roles_that_has_an_offerer_connects() {
+    for roles in [
+        ["offerer", "answerer"],
+        ["offerer", "offerer"],
+        ["answerer", "auto"],
+    ] {
+        let server = server::start(16, vec![]).await;
+        let options = roles.map(|role| ["--role", role]);
+        for report in runs(server, &[&options[0], &options[1]]).await {
+            assert_verified(&report, 1);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_peers_make_a_mesh() {
+    let server = server::start(16, vec![]).await;
+    let three: &[&str] = &["--expect-peers", "2"];
+    for report in runs(server, &[three, three, three]).await {
+        assert_verified(&report, 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_peer_does_not_send_is_not_expected() {
+    let server = server::start(16, vec![]).await;
+    let reports = runs(server, &[&["--audio", "none", "--video", "none"], &[]]).await;
+    assert!(reports.iter().all(|report| report.ok), "{reports:#?}");
+    let [silent, other] = &reports[..] else {
+        unreachable!("two runs")
+    };
+    assert!(silent.peers[0].audio.verified && silent.peers[0].video.verified);
+    assert!(!other.peers[0].audio.expected && !other.peers[0].video.expected);
+    assert_eq!(other.peers[0].audio.received, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_answerers_never_meet_and_say_so() {
+    let server = server::start(16, vec![]).await;
+    let options: &[&str] = &["--role", "answerer", "--wait", "1"];
+    for report in runs(server, &[options, options]).await {
+        assert!(!report.ok);
+        assert!(
+            report.problems.join("\n").contains("never connected"),
+            "{report:#?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_full_room_an_absent_server_and_a_missing_file_are_plain_errors() {
+    let server = server::start(0, vec![]).await;
+    let error = run(config(server, &[]))
+        .await
+        .expect_err("the room is full");
+    assert!(format!("{error:#}").contains("RoomFull"), "{error:#}");
+
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = nobody.local_addr().expect("bound");
+    drop(nobody);
+    let error = run(config(address, &[])).await.expect_err("nobody listens");
+    let text = format!("{error:#}");
+    assert!(
+        text.contains("can't reach") && text.contains(&address.to_string()),
+        "{text}"
+    );
+
+    let error = run(config(server, &["--audio", "/nonexistent.ogg"]))
+        .await
+        .expect_err("no such file");
+    assert!(
+        format!("{error:#}").contains("/nonexistent.ogg"),
+        "{error:#}"
+    );
+}

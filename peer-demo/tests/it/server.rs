@@ -1,0 +1,130 @@
+//! The signaling hub behind a WebSocket, as small as it gets: the peers are tested here, not the service.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use futures_util::{SinkExt, StreamExt};
+use signaling_proto::hub::{Config, ConnectionId, Environment, Hub, Output};
+use signaling_proto::id::PeerId;
+use signaling_proto::message::ClientMessage;
+use signaling_proto::message::server::IceServer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+struct Host {
+    ice_servers: Vec<IceServer>,
+}
+
+impl Environment for Host {
+    fn random(&mut self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the system has randomness");
+    }
+
+    fn ice_servers(&mut self, _: &PeerId, _: &str) -> Vec<IceServer> {
+        self.ice_servers.clone()
+    }
+}
+
+struct Shared {
+    hub: Hub<Host>,
+    next: u64,
+    connections: HashMap<ConnectionId, mpsc::UnboundedSender<Message>>,
+}
+
+impl Shared {
+    /// Does what the hub asks for.
+    fn drain(&mut self) {
+        while let Some(output) = self.hub.poll_output() {
+            let (connection, message) = match output {
+                Output::Send { connection, frame } => (connection, Message::text(frame.to_text())),
+                Output::Close {
+                    connection,
+                    code,
+                    reason,
+                } => {
+                    let frame = CloseFrame {
+                        code: code.into(),
+                        reason: reason.into(),
+                    };
+                    (connection, Message::Close(Some(frame)))
+                }
+            };
+            if let Some(sender) = self.connections.get(&connection) {
+                // Its task may just have ended.
+                sender.send(message).ok();
+            }
+        }
+    }
+}
+
+/// Starts a server with rooms of at most `max_room` peers, for as long as the test's runtime lives.
+pub(crate) async fn start(max_room: usize, ice_servers: Vec<IceServer>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let config = Config {
+        max_room,
+        max_rooms: 10,
+        max_sessions: 100,
+    };
+    let shared = Arc::new(Mutex::new(Shared {
+        hub: Hub::new(config, Host { ice_servers }),
+        next: 0,
+        connections: HashMap::new(),
+    }));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, shared.clone()));
+        }
+    });
+    address
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
+    #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
+    let subprotocol = |_: &Request, mut response: Response| {
+        let name = "signal.v1".parse().expect("a header value");
+        response
+            .headers_mut()
+            .insert("Sec-WebSocket-Protocol", name);
+        Ok(response)
+    };
+    let Ok(mut socket) = tokio_tungstenite::accept_hdr_async(stream, subprotocol).await else {
+        return;
+    };
+    let (sender, mut outbox) = mpsc::unbounded_channel();
+    let id = {
+        let mut shared = shared.lock().expect("no test panics here");
+        shared.next += 1;
+        let id = ConnectionId(shared.next);
+        shared.connections.insert(id, sender);
+        shared.hub.handle_open(Instant::now(), id, "127.0.0.1");
+        id
+    };
+    loop {
+        tokio::select! {
+            message = socket.next() => match message {
+                Some(Ok(Message::Text(text))) => {
+                    let mut shared = shared.lock().expect("no test panics here");
+                    shared.hub.handle_message(Instant::now(), id, ClientMessage::parse(&text));
+                    shared.drain();
+                }
+                Some(Ok(Message::Close(_)) | Err(_)) | None => break,
+                Some(Ok(_)) => {}
+            },
+            Some(message) = outbox.recv() => {
+                if socket.send(message).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    let mut shared = shared.lock().expect("no test panics here");
+    shared.connections.remove(&id);
+    shared.hub.handle_close(Instant::now(), id);
+    shared.drain();
+}
