@@ -6,4 +6,7 @@
 )]
 
 mod golden;
+mod hub;
 mod messages;
+mod model;
+mod world;

@@ -1,0 +1,155 @@
+//! A hub under virtual time, with clients that only collect what they are sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use signaling_proto::hub::{Config, ConnectionId, Environment, Hub, Output};
+use signaling_proto::id::PeerId;
+use signaling_proto::message::server::{Error, ErrorCode, IceServer, Welcome};
+use signaling_proto::message::{ClientMessage, ServerMessage};
+
+/// Randomness that repeats itself from test to test.
+pub(crate) struct TestEnvironment {
+    state: u64,
+}
+
+impl Environment for TestEnvironment {
+    fn random(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            // Numerical Recipes' linear congruence: enough to be different each time.
+            self.state = self
+                .state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            *byte = (self.state >> 56) as u8;
+        }
+    }
+
+    fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer> {
+        vec![IceServer {
+            urls: vec![format!("turn:{reached_as}")],
+            username: Some(peer.to_string()),
+            credential: Some("secret".into()),
+            expires_at: Some(1),
+        }]
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) hub: Hub<TestEnvironment>,
+    pub(crate) now: Instant,
+    opened: u64,
+    inboxes: BTreeMap<ConnectionId, Vec<ServerMessage>>,
+    closed: BTreeMap<ConnectionId, u16>,
+    gone: BTreeSet<ConnectionId>,
+}
+
+pub(crate) const CONFIG: Config = Config {
+    max_room: 4,
+    max_rooms: 100,
+    max_sessions: 100,
+};
+
+impl World {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            hub: Hub::new(config, TestEnvironment { state: 7 }),
+            now: Instant::now(),
+            opened: 0,
+            inboxes: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            gone: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn open(&mut self) -> ConnectionId {
+        self.opened += 1;
+        let connection = ConnectionId(self.opened);
+        self.hub.handle_open(self.now, connection, "host.example");
+        self.inboxes.insert(connection, Vec::new());
+        connection
+    }
+
+    /// A frame as its sender wrote it.
+    pub(crate) fn say(&mut self, connection: ConnectionId, text: &str) {
+        self.hub
+            .handle_message(self.now, connection, ClientMessage::parse(text));
+        self.collect();
+    }
+
+    /// The connection breaks.
+    pub(crate) fn break_off(&mut self, connection: ConnectionId) {
+        self.hub.handle_close(self.now, connection);
+        self.gone.insert(connection);
+        self.collect();
+    }
+
+    /// Lets time pass, stopping at every deadline.
+    pub(crate) fn pass(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(deadline) = self.hub.poll_deadline().filter(|due| *due <= end) {
+            self.now = deadline.max(self.now);
+            self.hub.handle_timeout(self.now);
+            self.collect();
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn collect(&mut self) {
+        while let Some(output) = self.hub.poll_output() {
+            match output {
+                Output::Send { connection, frame } => {
+                    assert!(
+                        !self.is_over(connection),
+                        "{frame:?} to a closed {connection:?}"
+                    );
+                    let message = ServerMessage::parse(&frame.to_text()).unwrap();
+                    self.inboxes.get_mut(&connection).unwrap().push(message);
+                }
+                Output::Close {
+                    connection, code, ..
+                } => {
+                    assert!(!self.is_over(connection), "{connection:?} closed twice");
+                    self.closed.insert(connection, code);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_over(&self, connection: ConnectionId) -> bool {
+        self.closed.contains_key(&connection) || self.gone.contains(&connection)
+    }
+
+    /// What has come since the last call.
+    pub(crate) fn take(&mut self, connection: ConnectionId) -> Vec<ServerMessage> {
+        std::mem::take(self.inboxes.get_mut(&connection).unwrap())
+    }
+
+    pub(crate) fn close_code(&self, connection: ConnectionId) -> Option<u16> {
+        self.closed.get(&connection).copied()
+    }
+
+    /// Opens a connection, says `hello` with `fields` and expects a welcome.
+    pub(crate) fn enter(&mut self, fields: &str) -> (ConnectionId, Welcome) {
+        let connection = self.open();
+        self.say(connection, &format!(r#"{{"type":"hello",{fields}}}"#));
+        match self.take(connection).as_slice() {
+            [ServerMessage::Welcome(welcome)] => (connection, (**welcome).clone()),
+            other => panic!("expected a welcome: {other:?}"),
+        }
+    }
+
+    /// What has come since the last call is one error.
+    pub(crate) fn take_error(&mut self, connection: ConnectionId) -> Error {
+        match self.take(connection).as_slice() {
+            [ServerMessage::Error(error)] => error.clone(),
+            other => panic!("expected an error: {other:?}"),
+        }
+    }
+
+    /// What has come since the last call is this error, and the connection was closed with its code.
+    pub(crate) fn assert_refused(&mut self, connection: ConnectionId, code: ErrorCode) {
+        assert_eq!(self.take_error(connection).code, code);
+        assert_eq!(self.close_code(connection), code.close_code());
+    }
+}
