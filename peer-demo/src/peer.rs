@@ -206,7 +206,7 @@ impl Task {
                 Ok(())
             }
             Event::EchoOpen => {
-                self.state.echo.open();
+                self.state.echo.open(self.state.elapsed());
                 Ok(())
             }
             Event::Echo(text) => match self.state.echo.on_text(&text, self.state.elapsed()) {

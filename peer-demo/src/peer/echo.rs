@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::verify::EchoCheck;
 
+/// How long an open channel waits for its first message.
+///
+/// The `webrtc` crate opens a negotiated channel only after it has handled everything that arrived together
+/// with the end of the SCTP handshake, and loses what came for the channel in that burst.
+const SETTLING: Duration = Duration::from_millis(200);
 /// Numbered messages that are sent to each peer.
 pub const PINGS: u32 = 100;
 
@@ -38,7 +43,7 @@ pub(super) enum Reaction {
 /// One side of the channel.
 #[derive(Debug, Default)]
 pub(super) struct Echo {
-    open: bool,
+    opened: Option<Duration>,
     check: EchoCheck,
     pinged: bool,
     said_verified: bool,
@@ -46,12 +51,14 @@ pub(super) struct Echo {
 }
 
 impl Echo {
-    pub(super) fn open(&mut self) {
-        self.open = true;
+    /// The channel can be used from `now` on (counted, as everywhere here, from any fixed moment).
+    pub(super) fn open(&mut self, now: Duration) {
+        self.opened.get_or_insert(now);
     }
 
-    pub(super) fn wants_to_ping(&self) -> bool {
-        self.open && self.check.sent() < PINGS
+    pub(super) fn wants_to_ping(&self, now: Duration) -> bool {
+        let settled = self.opened.is_some_and(|opened| now >= opened + SETTLING);
+        settled && self.check.sent() < PINGS
     }
 
     /// The next numbered message.
@@ -102,10 +109,11 @@ mod tests {
     #[test]
     fn two_sides_verify_each_other() {
         let (mut a, mut b) = (Echo::default(), Echo::default());
-        a.open();
-        b.open();
+        a.open(Duration::ZERO);
+        b.open(Duration::ZERO);
+        assert!(!a.wants_to_ping(SETTLING / 2));
         assert!(!a.is_needed() && a.say_verified() == Reaction::None);
-        while a.wants_to_ping() {
+        while a.wants_to_ping(SETTLING) {
             let ping = a.ping(NOW);
             let Reaction::Reply(pong) = b.on_text(ping.as_bytes(), NOW) else {
                 panic!("a ping is answered");

@@ -77,7 +77,7 @@ impl State {
     }
 
     pub(super) fn wants_to_ping(&self) -> bool {
-        self.left.is_none() && self.echo.wants_to_ping()
+        self.left.is_none() && self.echo.wants_to_ping(self.elapsed())
     }
 
     pub(super) fn fail(&mut self, reason: String) {
