@@ -11,6 +11,7 @@ pub use values::{External, Listen, PortRange, Protocol, Realm, User};
 
 /// The options of the relay; `signaling` offers the same under the prefix `--turn-`.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Address to listen on, udp:ADDR:PORT or tcp:ADDR:PORT, IPv6 in brackets; repeatable
     /// [default: udp and tcp on port 3478 of all addresses]

@@ -15,6 +15,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
 /// The options that say where other options come from.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Sources {
     /// TOML file with further options, keys named like the flags
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]

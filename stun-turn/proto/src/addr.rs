@@ -31,7 +31,11 @@ pub struct FiveTuple {
     pub server: SocketAddr,
 }
 
-/// A channel number, always within 0x4000-0x4FFF (RFC 8656 section 12).
+/// A channel number, always within 0x4000-0x7FFF.
+///
+/// RFC 8656 section 12 lets new clients choose up to 0x4FFF only, so that RTP and DTLS on the same
+/// port can be told apart; nothing but TURN arrives on ours. Clients of RFC 5766 (section 11)
+/// choose from the whole range, and are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelNumber(u16);
 
@@ -39,9 +43,9 @@ impl ChannelNumber {
     /// The lowest number a client may bind.
     pub const MIN: u16 = 0x4000;
     /// The highest number a client may bind.
-    pub const MAX: u16 = 0x4FFF;
+    pub const MAX: u16 = 0x7FFF;
 
-    /// `None` outside of 0x4000-0x4FFF.
+    /// `None` outside of 0x4000-0x7FFF.
     #[must_use]
     pub fn new(number: u16) -> Option<Self> {
         (Self::MIN..=Self::MAX)

@@ -57,7 +57,7 @@ mod tests {
             b"\x40\x01\x00",
             b"\x40\x01\x00\x01",
             b"\x3F\xFF\x00\x00",
-            b"\x50\x00\x00\x00",
+            b"\x80\x00\x00\x00",
             b"\x40\x01\xFF\xFFab",
         ] {
             assert_eq!(parse(message), None, "{message:02x?}");

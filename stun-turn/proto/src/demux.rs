@@ -1,11 +1,11 @@
-//! What a client's message is, from its first byte (RFC 7983 section 7).
+//! What a client's message is, from its first byte (RFC 8656 section 12).
 
 /// The kinds of message that a TURN client may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// First byte 0-3: a STUN message.
     Stun,
-    /// First byte 0x40-0x4F: ChannelData with a number that can be bound.
+    /// First byte 0x40-0x7F: ChannelData with a number that can be bound.
     ChannelData,
 }
 
@@ -14,7 +14,7 @@ pub enum Kind {
 pub fn kind(datagram: &[u8]) -> Option<Kind> {
     match datagram.first()? {
         0x00..=0x03 => Some(Kind::Stun),
-        0x40..=0x4F => Some(Kind::ChannelData),
+        0x40..=0x7F => Some(Kind::ChannelData),
         _ => None,
     }
 }

@@ -31,6 +31,7 @@ pub mod message;
 pub mod policy;
 pub mod ports;
 pub mod relay;
+pub mod reservations;
 
 pub use addr::{ChannelNumber, FiveTuple, Transport};
 pub use relay::{Open, OpenError, Outcome, Relay, RelayId, Settings};

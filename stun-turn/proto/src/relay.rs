@@ -8,6 +8,7 @@ mod request;
 mod sorted;
 mod table;
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::auth::Authenticator;
 use crate::message::{Class, Message, Method};
 use crate::policy::{self, PeerPolicy};
 use crate::ports::Ports;
+use crate::reservations::{Reservations, Token};
 use crate::{Now, demux, limits};
 use table::Table;
 
@@ -43,6 +45,8 @@ pub struct Settings {
     pub relay_addresses: Vec<RelayAddress>,
     /// The ports on them.
     pub ports: Ports,
+    /// Ports that wait for their token.
+    pub reservations: Reservations,
 }
 
 /// An address for relayed sockets.
@@ -72,13 +76,10 @@ pub enum Outcome {
     },
     /// Bind a relayed socket, then call [`Relay::handle_opened`] before anything else.
     Open(Box<Open>),
-    /// The socket just bound belongs to `relay` (and the one on the next port to `reserved`); send
-    /// the reply.
+    /// The socket just bound belongs to `relay`; send the reply.
     Opened {
         /// Names the socket from now on.
         relay: RelayId,
-        /// Names the socket on the next port, if the client asked for one.
-        reserved: Option<RelayId>,
         /// Length of the reply.
         reply: usize,
     },
@@ -120,6 +121,9 @@ pub struct Relay {
     settings: Arc<Settings>,
     table: Table,
     random: StdRng,
+    /// Reservations made here, the oldest first: all of them live equally long.
+    reserved: VecDeque<(Duration, Token)>,
+    unclaimed: VecDeque<SocketAddr>,
 }
 
 impl Relay {
@@ -130,6 +134,8 @@ impl Relay {
             settings,
             table: Table::default(),
             random: StdRng::from_seed(seed),
+            reserved: VecDeque::new(),
+            unclaimed: VecDeque::new(),
         }
     }
 
@@ -170,12 +176,18 @@ impl Relay {
     /// When [`Relay::handle_timeout`] wants to be called; `None` while nothing can expire.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        self.table.next_deadline()
+        let reserved = self.reserved.front().map(|(at, _)| *at);
+        self.table.next_deadline().into_iter().chain(reserved).min()
     }
 
     /// Ends what has expired.
     pub fn handle_timeout(&mut self, now: Now) {
         self.table.expire(now.monotonic, &self.settings.ports);
+        while let Some((_, token)) = self.reserved.front().filter(|(at, _)| *at <= now.monotonic) {
+            self.unclaimed
+                .extend(self.settings.reservations.expire(token));
+            self.reserved.pop_front();
+        }
     }
 
     /// The client's connection ended; without it the allocation is of no use to anybody.
@@ -186,10 +198,11 @@ impl Relay {
         }
     }
 
-    /// A relayed socket to close now. Call until `None` after every `handle_*`: until then the id
-    /// is not used again.
+    /// A socket to close now, after which its port must be given back to [`Settings::ports`]. Call
+    /// until `None` after every `handle_*`: until then the id is not used again.
     pub fn poll_closed(&mut self) -> Option<Closed> {
-        self.table.poll_closed()
+        let unclaimed = self.unclaimed.pop_front().map(Closed::Reservation);
+        unclaimed.or_else(|| self.table.poll_closed())
     }
 
     /// How many allocations live.
@@ -260,19 +273,22 @@ pub enum Cause {
     Deleted,
     /// The client's connection ended.
     ClientGone,
-    /// Reserved by EVEN-PORT, never claimed.
-    ReservationExpired,
 }
 
-/// A relayed socket that has no use any more.
+/// A socket that has no use any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closed {
-    /// The socket.
-    pub relay: RelayId,
-    /// Where it was bound.
-    pub relayed: SocketAddr,
-    /// Why.
-    pub cause: Cause,
+pub enum Closed {
+    /// Of an allocation that has ended.
+    Allocation {
+        /// The socket.
+        relay: RelayId,
+        /// Where it is bound.
+        relayed: SocketAddr,
+        /// Why.
+        cause: Cause,
+    },
+    /// Bound to a reserved port that nobody claimed.
+    Reservation(SocketAddr),
 }
 
 #[cfg(test)]

@@ -14,21 +14,25 @@ use crate::auth::{Key, Owner};
 use crate::limits;
 use crate::message::TransactionId;
 use crate::ports::Ports;
+use crate::reservations::Token;
 
 /// Names a relayed socket for as long as it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelayId(pub(super) usize);
 
 impl RelayId {
+    /// The id that has this index.
+    #[must_use]
+    pub const fn of_index(index: usize) -> Self {
+        Self(index)
+    }
+
     /// Small and dense, for the driver's own table of sockets.
     #[must_use]
     pub const fn index(self) -> usize {
         self.0
     }
 }
-
-/// Proof of a reserved port (RFC 8656 section 18.8).
-pub(super) type Token = [u8; 8];
 
 /// An allocation (RFC 8656 section 2.2): a relayed transport address and who may use it.
 #[derive(Debug)]
@@ -134,12 +138,6 @@ impl Allocation {
 #[derive(Debug)]
 enum Slot {
     Live(Box<Allocation>),
-    Reserved {
-        token: Token,
-        username: Box<[u8]>,
-        relayed: SocketAddr,
-        expires_at: Duration,
-    },
     /// The driver has not closed the socket yet.
     Closing,
 }
@@ -149,9 +147,8 @@ enum Slot {
 pub(super) struct Table {
     slots: Slab<Slot>,
     by_client: HashMap<FiveTuple, RelayId>,
-    by_token: HashMap<Token, RelayId>,
     deadlines: Deadlines,
-    closed: VecDeque<Closed>,
+    closed: VecDeque<(RelayId, SocketAddr, Cause)>,
 }
 
 impl Table {
@@ -162,14 +159,14 @@ impl Table {
     pub(super) fn get(&self, relay: RelayId) -> Option<&Allocation> {
         match self.slots.get(relay.0) {
             Some(Slot::Live(allocation)) => Some(allocation),
-            Some(Slot::Reserved { .. } | Slot::Closing) | None => None,
+            Some(Slot::Closing) | None => None,
         }
     }
 
     fn get_mut(&mut self, relay: RelayId) -> Option<&mut Allocation> {
         match self.slots.get_mut(relay.0) {
             Some(Slot::Live(allocation)) => Some(allocation),
-            Some(Slot::Reserved { .. } | Slot::Closing) | None => None,
+            Some(Slot::Closing) | None => None,
         }
     }
 
@@ -197,61 +194,6 @@ impl Table {
         debug_assert!(before.is_none(), "one allocation for a five-tuple");
         self.deadlines.insert(expires_at, relay);
         relay
-    }
-
-    /// Adds a reserved port whose socket is bound.
-    pub(super) fn reserve(
-        &mut self,
-        token: Token,
-        username: Box<[u8]>,
-        relayed: SocketAddr,
-        now: Duration,
-    ) -> RelayId {
-        let expires_at = now + limits::RESERVATION_LIFETIME;
-        let slot = Slot::Reserved {
-            token,
-            username,
-            relayed,
-            expires_at,
-        };
-        let relay = RelayId(self.slots.insert(slot));
-        self.by_token.insert(token, relay);
-        self.deadlines.insert(expires_at, relay);
-        relay
-    }
-
-    /// Where the port that a token stands for is bound. `None` for an unknown token or another
-    /// user's.
-    pub(super) fn reserved(&self, token: &Token, by: &[u8]) -> Option<SocketAddr> {
-        let relay = self.by_token.get(token)?;
-        match self.slots.get(relay.0) {
-            Some(Slot::Reserved {
-                username, relayed, ..
-            }) if **username == *by => Some(*relayed),
-            _ => None,
-        }
-    }
-
-    /// Turns a reservation into an allocation on the same socket.
-    pub(super) fn claim(
-        &mut self,
-        token: &Token,
-        mut allocation: Allocation,
-        now: Duration,
-        ports: &Ports,
-    ) -> Option<RelayId> {
-        let relay = self.by_token.remove(token)?;
-        let slot = self.slots.get_mut(relay.0)?;
-        let Slot::Reserved { expires_at, .. } = slot else {
-            return None;
-        };
-        self.deadlines.remove(*expires_at, relay);
-        allocation.expires_at = now + Duration::from_secs(allocation.granted_s.into());
-        self.deadlines.insert(allocation.expires_at, relay);
-        ports.go_live(allocation.relayed);
-        self.by_client.insert(allocation.client, relay);
-        *slot = Slot::Live(Box::new(allocation));
-        Some(relay)
     }
 
     /// Gives an allocation a new lifetime (RFC 8656 section 8.2).
@@ -335,50 +277,34 @@ impl Table {
         Ok(())
     }
 
-    /// Ends an allocation or a reservation; its id stays taken until the driver knows.
+    /// Ends an allocation; its id stays taken until the driver knows.
     pub(super) fn close(&mut self, relay: RelayId, cause: Cause, ports: &Ports) {
         let Some(slot) = self.slots.get_mut(relay.0) else {
             return;
         };
-        let (relayed, expires_at) = match std::mem::replace(slot, Slot::Closing) {
-            Slot::Live(allocation) => {
-                self.by_client.remove(&allocation.client);
-                (allocation.relayed, allocation.expires_at)
-            }
-            Slot::Reserved {
-                token,
-                relayed,
-                expires_at,
-                ..
-            } => {
-                self.by_token.remove(&token);
-                (relayed, expires_at)
-            }
-            Slot::Closing => return,
+        let Slot::Live(allocation) = std::mem::replace(slot, Slot::Closing) else {
+            return;
         };
-        self.deadlines.remove(expires_at, relay);
-        ports.withdraw(relayed);
-        self.closed.push_back(Closed {
-            relay,
-            relayed,
-            cause,
-        });
+        self.by_client.remove(&allocation.client);
+        self.deadlines.remove(allocation.expires_at, relay);
+        ports.withdraw(allocation.relayed);
+        self.closed.push_back((relay, allocation.relayed, cause));
     }
 
     pub(super) fn expire(&mut self, now: Duration, ports: &Ports) {
         while let Some(relay) = self.deadlines.due(now) {
-            let cause = match self.get(relay) {
-                Some(_) => Cause::Expired,
-                None => Cause::ReservationExpired,
-            };
-            self.close(relay, cause, ports);
+            self.close(relay, Cause::Expired, ports);
         }
     }
 
     pub(super) fn poll_closed(&mut self) -> Option<Closed> {
-        let closed = self.closed.pop_front()?;
-        self.slots.remove(closed.relay.0);
-        Some(closed)
+        let (relay, relayed, cause) = self.closed.pop_front()?;
+        self.slots.remove(relay.0);
+        Some(Closed::Allocation {
+            relay,
+            relayed,
+            cause,
+        })
     }
 
     /// What must hold after every call.
@@ -386,7 +312,7 @@ impl Table {
     pub(super) fn assert_consistent(&self) {
         let live = self.slots.iter().filter_map(|(id, slot)| match slot {
             Slot::Live(allocation) => Some((RelayId(id), allocation)),
-            Slot::Reserved { .. } | Slot::Closing => None,
+            Slot::Closing => None,
         });
         let mut allocations = 0;
         for (relay, allocation) in live {
@@ -397,10 +323,7 @@ impl Table {
             assert!(allocation.permissions.len() <= limits::MAX_PERMISSIONS);
         }
         assert_eq!(self.by_client.len(), allocations);
-        assert_eq!(self.deadlines.len(), allocations + self.by_token.len());
-        assert_eq!(
-            self.slots.len(),
-            allocations + self.by_token.len() + self.closed.len()
-        );
+        assert_eq!(self.deadlines.len(), allocations);
+        assert_eq!(self.slots.len(), allocations + self.closed.len());
     }
 }

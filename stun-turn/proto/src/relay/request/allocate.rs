@@ -6,13 +6,14 @@ use std::ops::ControlFlow;
 
 use rand::{Rng as _, RngCore as _};
 
-use super::super::table::{Allocation, Token};
+use super::super::table::Allocation;
 use super::super::{OpenError, Outcome, Relay, RelayAddress, RelayId, ReplyBuffer, reply};
 use super::{grant_lifetime, read_lifetime};
 use crate::addr::FiveTuple;
 use crate::attribute::{ErrorCode, Family, kind};
 use crate::auth::{Identity, Key};
 use crate::message::{Message, TransactionId};
+use crate::reservations::Token;
 use crate::{Now, limits};
 
 /// An Allocate that waits for its socket.
@@ -20,8 +21,10 @@ use crate::{Now, limits};
 pub struct Open {
     /// Bind a UDP socket here, IPv6 ones for IPv6 only.
     pub address: SocketAddr,
-    /// And another one on the next port.
+    /// And another one on the next port, which is kept for whoever claims it.
     pub and_next: bool,
+    /// The socket was bound as somebody's next one: take that.
+    pub is_reserved: bool,
     parity: Parity,
     attempts: u32,
     relay_address: RelayAddress,
@@ -78,39 +81,26 @@ impl Relay {
         if identity.expired {
             return self.challenge(now, client, request, ErrorCode::Unauthenticated, reply);
         }
-        let opened = read_wish(request)
-            .and_then(|wish| self.open(now, client, request, identity, &wish, reply));
+        let opened =
+            read_wish(request).and_then(|wish| self.open(client, request, identity, &wish));
         opened.unwrap_or_else(|code| reply::error(request, Some(&identity.key), code, reply))
     }
 
     fn open(
         &mut self,
-        now: Now,
         client: &FiveTuple,
         request: &Message<'_>,
         identity: &Identity<'_>,
         wish: &Wish,
-        reply: &mut ReplyBuffer,
     ) -> Result<Outcome, ErrorCode> {
-        if let Some(token) = wish.token {
-            return self.claim(
-                now,
-                client,
-                request,
-                identity,
-                (token, wish.lifetime_s),
-                reply,
-            );
-        }
-        let relay_address = self
-            .relay_address(client, wish.family)
-            .ok_or(ErrorCode::AddressFamilyNotSupported)?;
-        let address = self
-            .claim_port(relay_address, wish.parity)
-            .ok_or(ErrorCode::InsufficientCapacity)?;
+        let (relay_address, address) = match wish.token {
+            Some(token) => self.claim_reserved(&token, identity.username)?,
+            None => self.claim_new(client, wish)?,
+        };
         Ok(Outcome::Open(Box::new(Open {
             address,
             and_next: wish.parity == Parity::EvenWithNext,
+            is_reserved: wish.token.is_some(),
             parity: wish.parity,
             attempts: 1,
             relay_address,
@@ -123,41 +113,34 @@ impl Relay {
         })))
     }
 
-    /// RESERVATION-TOKEN: the socket has been bound since the reservation.
-    fn claim(
+    fn claim_new(
         &mut self,
-        now: Now,
         client: &FiveTuple,
-        request: &Message<'_>,
-        identity: &Identity<'_>,
-        (token, lifetime_s): (Token, Option<u32>),
-        reply: &mut ReplyBuffer,
-    ) -> Result<Outcome, ErrorCode> {
-        let relayed = self
-            .table
-            .reserved(&token, identity.username)
-            .ok_or(ErrorCode::InsufficientCapacity)?;
-        let addresses = &self.settings.relay_addresses;
-        let public = addresses
-            .iter()
-            .find(|address| address.local == relayed.ip());
-        let public = public.map_or(relayed.ip(), |address| address.public);
-        let allocation = Allocation::new(
-            *client,
-            relayed,
-            SocketAddr::new(public, relayed.port()),
-            (identity.username.into(), identity.key),
-            (request.transaction(), grant_lifetime(lifetime_s), None),
-        );
-        let relay = self
-            .table
-            .claim(&token, allocation, now.monotonic, &self.settings.ports)
-            .ok_or(ErrorCode::InsufficientCapacity)?;
-        let allocation = self
-            .table
-            .get(relay)
-            .ok_or(ErrorCode::InsufficientCapacity)?;
-        Ok(granted(allocation, request.has_fingerprint(), reply))
+        wish: &Wish,
+    ) -> Result<(RelayAddress, SocketAddr), ErrorCode> {
+        let relay_address = self
+            .relay_address(client, wish.family)
+            .ok_or(ErrorCode::AddressFamilyNotSupported)?;
+        let address = self.claim_port(relay_address, wish.parity);
+        Ok((
+            relay_address,
+            address.ok_or(ErrorCode::InsufficientCapacity)?,
+        ))
+    }
+
+    fn claim_reserved(
+        &self,
+        token: &Token,
+        username: &[u8],
+    ) -> Result<(RelayAddress, SocketAddr), ErrorCode> {
+        let address = self.settings.reservations.claim(token, username);
+        let address = address.ok_or(ErrorCode::InsufficientCapacity)?;
+        let mut addresses = self.settings.relay_addresses.iter();
+        let relay_address = addresses.find(|it| it.local == address.ip()).copied();
+        Ok((
+            relay_address.ok_or(ErrorCode::InsufficientCapacity)?,
+            address,
+        ))
     }
 
     /// Takes a free port, beginning at a random one so that nobody can guess the next.
@@ -199,7 +182,8 @@ impl Relay {
         if open.and_next {
             self.settings.ports.release(next_port(open.address));
         }
-        if error == OpenError::AddressInUse && open.attempts < limits::MAX_PORT_ATTEMPTS {
+        let may_retry = open.attempts < limits::MAX_PORT_ATTEMPTS && !open.is_reserved;
+        if error == OpenError::AddressInUse && may_retry {
             open.attempts += 1;
             if let Some(address) = self.claim_port(open.relay_address, open.parity) {
                 open.address = address;
@@ -213,12 +197,13 @@ impl Relay {
         let token = open.and_next.then(|| {
             let mut token = Token::default();
             self.random.fill_bytes(&mut token);
-            token
-        });
-        let reserved = token.map(|token| {
             let next = next_port(open.address);
-            self.table
-                .reserve(token, open.username.clone(), next, now.monotonic)
+            self.settings
+                .reservations
+                .insert(token, open.username.clone(), next);
+            self.reserved
+                .push_back((now.monotonic + limits::RESERVATION_LIFETIME, token));
+            token
         });
         let public = SocketAddr::new(open.relay_address.public, open.address.port());
         let allocation = Allocation::new(
@@ -233,11 +218,7 @@ impl Relay {
             .insert(allocation, now.monotonic, &self.settings.ports);
         let allocation = self.table.get(relay).expect("it was inserted just now");
         match granted(allocation, open.fingerprint, reply) {
-            Outcome::Reply(reply) => Outcome::Opened {
-                relay,
-                reserved,
-                reply,
-            },
+            Outcome::Reply(reply) => Outcome::Opened { relay, reply },
             other => other,
         }
     }

@@ -1,0 +1,224 @@
+//! Starts the workers and ends them.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use stun_turn_proto::Settings;
+use stun_turn_proto::auth::Authenticator;
+use stun_turn_proto::policy::PeerPolicy;
+use stun_turn_proto::ports::Ports;
+use stun_turn_proto::relay::RelayAddress;
+use stun_turn_proto::reservations::Reservations;
+
+use crate::config::{Config, External, Listen, Protocol, User};
+use crate::sockets::{self, Listener};
+use crate::worker::{Parked, Stop, Worker};
+
+/// A running relay.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<(Protocol, SocketAddr)>,
+    workers: Vec<(Arc<Stop>, JoinHandle<()>)>,
+}
+
+/// Why a relay could not start; names the option.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address is taken, or is not this host's.
+    #[error("--listen {listen}: {}", reason(source))]
+    Listen {
+        /// What was asked for.
+        listen: Listen,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No socket can be bound to this address.
+    #[error("--relay-address {address}: {}", reason(source))]
+    RelayAddress {
+        /// What was asked for.
+        address: IpAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An external address for a local one that is not relayed from.
+    #[error(
+        "--external-address {public}: there is no {family} relay address that it could stand for"
+    )]
+    External {
+        /// What clients would be told.
+        public: IpAddr,
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+    },
+    /// Threads, event queues or randomness.
+    #[error("starting the workers: {0}")]
+    Worker(#[from] io::Error),
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "the port is in use by another program".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this host does not have the address".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "not permitted (ports below 1024 need rights)".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+impl Server {
+    /// Binds every listener and starts the workers.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left running then.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let mut listeners = Vec::new();
+        let mut of_worker: Vec<Vec<(SocketAddr, Listener)>> = Vec::new();
+        of_worker.resize_with(config.workers, Vec::new);
+        for listen in &config.listen {
+            let (address, bound) =
+                sockets::listen(*listen, config.workers).map_err(|source| StartError::Listen {
+                    listen: *listen,
+                    source,
+                })?;
+            listeners.push((listen.protocol, address));
+            for (sockets, socket) in of_worker.iter_mut().zip(bound) {
+                sockets.push((address, socket));
+            }
+        }
+        let settings = Arc::new(settings(config, &listeners)?);
+        let parked = Arc::new(Parked::default());
+        let workers: Vec<Worker> = of_worker
+            .into_iter()
+            .map(|sockets| {
+                Worker::new(Arc::clone(&settings), Arc::clone(&parked), sockets, seed()?)
+            })
+            .collect::<io::Result<_>>()?;
+        let spawn = |(index, worker): (usize, Worker)| {
+            let stop = worker.stop();
+            let name = format!("relay-{index}");
+            let thread = std::thread::Builder::new()
+                .name(name)
+                .spawn(move || worker.run())?;
+            Ok((stop, thread))
+        };
+        let workers = workers
+            .into_iter()
+            .enumerate()
+            .map(spawn)
+            .collect::<io::Result<_>>()?;
+        Ok(Self { listeners, workers })
+    }
+
+    /// The listeners as they were bound, ports resolved.
+    #[must_use]
+    pub fn listeners(&self) -> &[(Protocol, SocketAddr)] {
+        &self.listeners
+    }
+
+    /// Ends the workers and returns when all sockets are closed.
+    pub fn shutdown(self) {
+        for (stop, _) in &self.workers {
+            stop.stop();
+        }
+        for (_, thread) in self.workers {
+            if thread.join().is_err() {
+                tracing::error!("a worker had ended by a panic before");
+            }
+        }
+    }
+}
+
+fn seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(seed)
+}
+
+/// What the workers share.
+fn settings(config: Config, listeners: &[(Protocol, SocketAddr)]) -> Result<Settings, StartError> {
+    let listening: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
+    let relay_addresses = relay_addresses(&config, &listening)?;
+    let mut own: Vec<IpAddr> = listening
+        .iter()
+        .flat_map(|address| behind(address.ip()))
+        .collect();
+    own.extend(
+        relay_addresses
+            .iter()
+            .flat_map(|address| [address.local, address.public]),
+    );
+    own.sort_unstable();
+    own.dedup();
+    let closed = listening.into_iter().chain(config.protected).collect();
+    let ports = Ports::new(
+        relay_addresses.iter().map(|address| address.local),
+        config.relay_ports,
+    );
+    let users = config
+        .users
+        .into_iter()
+        .map(|User { name, password }| (name, password));
+    Ok(Settings {
+        authenticator: Authenticator::new(&config.realm, users, config.auth_secrets, &seed()?),
+        policy: PeerPolicy::new(config.allow_peer, config.deny_peer, own, closed),
+        relay_addresses,
+        ports,
+        reservations: Reservations::default(),
+    })
+}
+
+/// The addresses that a listening address stands for.
+fn behind(ip: IpAddr) -> Vec<IpAddr> {
+    if !ip.is_unspecified() {
+        return vec![ip];
+    }
+    let mut addresses = sockets::host_addresses();
+    addresses.retain(|address| address.is_ipv4() == ip.is_ipv4());
+    addresses
+}
+
+fn relay_addresses(
+    config: &Config,
+    listening: &[SocketAddr],
+) -> Result<Vec<RelayAddress>, StartError> {
+    let mut locals: Vec<IpAddr> = Vec::new();
+    let wanted: Vec<IpAddr> = if config.relay_addresses.is_empty() {
+        listening.iter().map(|address| address.ip()).collect()
+    } else {
+        config.relay_addresses.clone()
+    };
+    for local in wanted.into_iter().flat_map(behind) {
+        if !locals.contains(&local) {
+            locals.push(local);
+        }
+    }
+    for address in &locals {
+        sockets::bind_relayed(SocketAddr::new(*address, 0)).map_err(|source| {
+            StartError::RelayAddress {
+                address: *address,
+                source,
+            }
+        })?;
+    }
+    let as_is = |local| RelayAddress {
+        local,
+        public: local,
+    };
+    let mut addresses: Vec<RelayAddress> = locals.into_iter().map(as_is).collect();
+    for External { public, local } in &config.external_addresses {
+        let stands_for = |address: &&mut RelayAddress| match local {
+            Some(local) => address.local == *local,
+            None => address.local.is_ipv4() == public.is_ipv4(),
+        };
+        let family = if public.is_ipv4() { "IPv4" } else { "IPv6" };
+        let error = StartError::External {
+            public: *public,
+            family,
+        };
+        addresses.iter_mut().find(stands_for).ok_or(error)?.public = *public;
+    }
+    Ok(addresses)
+}

@@ -1,0 +1,97 @@
+//! Opens sockets with the options that the relay needs.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::AsFd;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::config::{Listen, Protocol};
+use crate::udp;
+
+/// Kernel buffer of a listening socket, in bytes: a burst of media while the worker is busy. The
+/// system may grant less.
+const LISTENER_BUFFER_BYTES: usize = 4 << 20;
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// One listening socket of one worker.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Udp(UdpSocket),
+    Tcp(TcpListener),
+}
+
+/// Binds one socket for each worker; the kernel spreads clients over them by their addresses, so
+/// that a client always meets the same worker. Returns the address with its real port.
+pub(crate) fn listen(listen: Listen, workers: usize) -> io::Result<(SocketAddr, Vec<Listener>)> {
+    // A socket that does not share its port finds out whether another program has it.
+    let probe = open(listen, listen.address, false)?;
+    let address = local_address(&probe)?;
+    drop(probe);
+    let sockets = (0..workers)
+        .map(|_| open(listen, address, true))
+        .collect::<io::Result<_>>()?;
+    Ok((address, sockets))
+}
+
+fn open(listen: Listen, address: SocketAddr, is_shared: bool) -> io::Result<Listener> {
+    let domain = Domain::for_address(address);
+    match listen.protocol {
+        Protocol::Udp => {
+            let socket = Socket::new(domain, Type::DGRAM, None)?;
+            prepare(&socket, address, is_shared)?;
+            // Best effort: the limit is the operator's.
+            let _ = socket.set_recv_buffer_size(LISTENER_BUFFER_BYTES);
+            let _ = socket.set_send_buffer_size(LISTENER_BUFFER_BYTES);
+            udp::report_destination(socket.as_fd(), address.is_ipv6())?;
+            Ok(Listener::Udp(socket.into()))
+        }
+        Protocol::Tcp => {
+            let socket = Socket::new(domain, Type::STREAM, None)?;
+            socket.set_reuse_address(true)?;
+            prepare(&socket, address, is_shared)?;
+            socket.listen(BACKLOG)?;
+            Ok(Listener::Tcp(socket.into()))
+        }
+    }
+}
+
+fn prepare(socket: &Socket, address: SocketAddr, is_shared: bool) -> io::Result<()> {
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if is_shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())
+}
+
+fn local_address(listener: &Listener) -> io::Result<SocketAddr> {
+    match listener {
+        Listener::Udp(socket) => socket.local_addr(),
+        Listener::Tcp(socket) => socket.local_addr(),
+    }
+}
+
+/// Binds a relayed socket. IPv6 ones never speak IPv4, so that no mapped address slips past the
+/// peer policy.
+pub(crate) fn bind_relayed(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    prepare(&socket, address, false)?;
+    Ok(socket.into())
+}
+
+/// This host's addresses, those that others can reach first, loopback last. Link-local IPv6 ones
+/// need a zone that no candidate carries, so they are left out.
+pub(crate) fn host_addresses() -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let mut addresses: Vec<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).collect();
+    addresses.retain(|ip| match ip {
+        IpAddr::V4(ip) => !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_unicast_link_local(),
+    });
+    addresses.sort_by_key(IpAddr::is_loopback);
+    addresses
+}

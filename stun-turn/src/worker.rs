@@ -1,0 +1,349 @@
+//! One core's loop: it owns its relay, its sockets and its timers, and shares nothing on the packet
+//! path.
+//!
+//! A turn of the loop: wait for readiness or the next deadline, read the clock once, give every
+//! ready socket a bounded amount of work, expire what is due, close what has no use any more.
+
+mod effects;
+mod stream;
+mod token;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::net::{TcpListener, UdpSocket};
+use mio::{Events, Interest, Poll, Waker};
+use slab::Slab;
+use stun_turn_proto::relay::{FromPeer, PeerDatagram, ReplyBuffer};
+use stun_turn_proto::{FiveTuple, Now, Relay, RelayId, Settings, Transport, limits};
+
+use crate::sockets::Listener;
+use crate::udp::{self, BATCH, RecvBatch};
+pub(crate) use effects::Parked;
+
+use effects::Outbox;
+use stream::Stream;
+use token::Source;
+
+/// Batches that one socket may take before the others have their turn.
+const BATCHES_A_TURN: usize = 4;
+/// How long a listener rests when the system has no descriptor for a new connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Events taken from the kernel at once.
+const EVENTS: usize = 1024;
+
+/// Ends a worker from another thread.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    waker: Waker,
+    flag: AtomicBool,
+}
+
+impl Stop {
+    /// The worker ends at the end of its turn.
+    pub(crate) fn stop(&self) {
+        self.flag.store(true, Ordering::Release);
+        // If waking fails, the flag is seen at the next packet or deadline.
+        let _ = self.waker.wake();
+    }
+}
+
+/// A listening socket with the address it stands for.
+struct Bound<S> {
+    socket: S,
+    address: SocketAddr,
+}
+
+/// One worker, run by one thread.
+pub(crate) struct Worker {
+    poll: Poll,
+    stop: Arc<Stop>,
+    start: Instant,
+    settings: Arc<Settings>,
+    parked: Arc<Parked>,
+    relay: Relay,
+    udp: Vec<Bound<UdpSocket>>,
+    tcp: Vec<Bound<TcpListener>>,
+    /// By [`RelayId::index`].
+    relayed: Vec<Option<UdpSocket>>,
+    streams: Slab<Stream>,
+    stream_of: HashMap<FiveTuple, usize>,
+    batch: RecvBatch,
+    outbox: Outbox,
+    reply: Box<ReplyBuffer>,
+    /// Sockets that had more to give than their turn allowed; mio reports them only once.
+    ready: VecDeque<Source>,
+    paused_accepts: Vec<usize>,
+    /// For reading streams.
+    scratch: Vec<u8>,
+}
+
+impl Worker {
+    /// Registers the listeners.
+    ///
+    /// # Errors
+    /// What the system says when it has no more descriptors or memory.
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        parked: Arc<Parked>,
+        listeners: Vec<(SocketAddr, Listener)>,
+        seed: [u8; 32],
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), Source::Stop.token())?;
+        let (mut udp, mut tcp) = (Vec::new(), Vec::new());
+        for (address, listener) in listeners {
+            match listener {
+                Listener::Udp(socket) => {
+                    let mut socket = UdpSocket::from_std(socket);
+                    let token = Source::Udp(udp.len()).token();
+                    poll.registry()
+                        .register(&mut socket, token, Interest::READABLE)?;
+                    udp.push(Bound { socket, address });
+                }
+                Listener::Tcp(socket) => {
+                    let mut socket = TcpListener::from_std(socket);
+                    let token = Source::Tcp(tcp.len()).token();
+                    poll.registry()
+                        .register(&mut socket, token, Interest::READABLE)?;
+                    tcp.push(Bound { socket, address });
+                }
+            }
+        }
+        Ok(Self {
+            poll,
+            stop: Arc::new(Stop {
+                waker,
+                flag: AtomicBool::new(false),
+            }),
+            start: Instant::now(),
+            relay: Relay::new(Arc::clone(&settings), seed),
+            settings,
+            parked,
+            udp,
+            tcp,
+            relayed: Vec::new(),
+            streams: Slab::new(),
+            stream_of: HashMap::new(),
+            batch: RecvBatch::new(),
+            outbox: Outbox::default(),
+            reply: Box::new([0; limits::MAX_REPLY_BYTES]),
+            ready: VecDeque::new(),
+            paused_accepts: Vec::new(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// The handle that ends this worker.
+    pub(crate) fn stop(&self) -> Arc<Stop> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Runs until it is stopped.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        while !self.stop.flag.load(Ordering::Acquire) {
+            let timeout = self.timeout();
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    tracing::error!(%error, "waiting for sockets failed; this worker ends");
+                    return;
+                }
+                Ok(()) | Err(_) => {}
+            }
+            let now = self.now();
+            self.ready
+                .extend(events.iter().map(|event| Source::of(event.token())));
+            for index in std::mem::take(&mut self.paused_accepts) {
+                self.ready.push_back(Source::Tcp(index));
+            }
+            for _ in 0..self.ready.len() {
+                let Some(source) = self.ready.pop_front() else {
+                    break;
+                };
+                if self.work(now, source) {
+                    self.ready.push_back(source);
+                }
+            }
+            self.relay.handle_timeout(now);
+            self.close_relayed();
+        }
+    }
+
+    /// How long to wait: not at all while sockets have more, else until the next deadline.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let pause = (!self.paused_accepts.is_empty()).then_some(ACCEPT_PAUSE);
+        let deadline = self
+            .relay
+            .poll_timeout()
+            .map(|at| at.saturating_sub(self.start.elapsed()));
+        // One millisecond more, because the kernel rounds down and would spin until then.
+        let deadline = deadline.map(|wait| wait + Duration::from_millis(1));
+        pause.into_iter().chain(deadline).min()
+    }
+
+    fn now(&self) -> Now {
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            monotonic: self.start.elapsed(),
+            unix_s: unix.as_secs(),
+        }
+    }
+
+    /// Gives one socket its turn; true when it may have more.
+    fn work(&mut self, now: Now, source: Source) -> bool {
+        match source {
+            Source::Stop => false,
+            Source::Udp(index) => self.read_clients(now, index),
+            Source::Relayed(index) => self.read_peers(now, index),
+            Source::Tcp(index) => self.accept(index),
+            Source::Stream(key) => self.read_stream(now, key),
+        }
+    }
+
+    /// Clients' datagrams to one listener.
+    fn read_clients(&mut self, now: Now, index: usize) -> bool {
+        for _ in 0..BATCHES_A_TURN {
+            let Bound { socket, address } = &self.udp[index];
+            let (address, received) = (*address, self.batch.receive(socket.as_fd()));
+            let Some(count) = receive_count(received) else {
+                return false;
+            };
+            for slot in 0..count {
+                self.client_datagram(now, index, address, slot);
+            }
+            self.flush();
+            self.close_relayed();
+            if (1..BATCH).contains(&count) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn client_datagram(&mut self, now: Now, listener: usize, address: SocketAddr, slot: usize) {
+        let (received, buffer) = self.batch.get(slot);
+        let server = SocketAddr::new(received.to.unwrap_or(address.ip()), address.port());
+        // Nobody can be answered at port 0, and answering ourselves would never end.
+        if received.from.port() == 0 || received.from == server {
+            return;
+        }
+        let client = FiveTuple {
+            transport: Transport::Udp,
+            client: received.from,
+            server,
+        };
+        let datagram = &buffer[received.payload()];
+        let outcome = self
+            .relay
+            .handle_client(now, &client, datagram, &mut self.reply);
+        self.apply_to_datagram(now, outcome, listener, &client, slot);
+    }
+
+    /// Peers' datagrams to one relayed socket.
+    fn read_peers(&mut self, now: Now, index: usize) -> bool {
+        for _ in 0..BATCHES_A_TURN {
+            let Some(Some(socket)) = self.relayed.get(index) else {
+                return false;
+            };
+            let Some(count) = receive_count(self.batch.receive(socket.as_fd())) else {
+                return false;
+            };
+            for slot in 0..count {
+                self.peer_datagram(now, index, slot);
+            }
+            self.flush();
+            if (1..BATCH).contains(&count) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn peer_datagram(&mut self, now: Now, index: usize, slot: usize) {
+        let relay = RelayId::of_index(index);
+        let (received, buffer) = self.batch.get(slot);
+        let datagram = PeerDatagram {
+            payload: received.payload(),
+            buffer,
+        };
+        match self.relay.handle_peer(now, relay, received.from, datagram) {
+            FromPeer::Drop(reason) => {
+                tracing::trace!(?reason, from = %received.from, "peer's datagram dropped");
+            }
+            FromPeer::ToClient { client, message } if client.transport.is_stream() => {
+                if let Some(stream) = self
+                    .stream_of
+                    .get(&client)
+                    .and_then(|key| self.streams.get_mut(*key))
+                {
+                    let (_, buffer) = self.batch.get(slot);
+                    stream.send_media(&buffer[message]);
+                }
+            }
+            FromPeer::ToClient { client, message } => {
+                if let Some(listener) = self.listener_of(client.server) {
+                    let from = self.source(listener, client.server);
+                    self.outbox
+                        .push_client(listener, slot, message, client.client, from);
+                }
+            }
+        }
+    }
+
+    /// Which of our UDP listeners a client reached.
+    fn listener_of(&self, server: SocketAddr) -> Option<usize> {
+        self.udp.iter().position(|bound| {
+            bound.address == server
+                || (bound.address.ip().is_unspecified()
+                    && bound.address.port() == server.port()
+                    && bound.address.is_ipv4() == server.is_ipv4())
+        })
+    }
+
+    /// The source address to state, on a listener that has none of its own.
+    fn source(&self, listener: usize, server: SocketAddr) -> Option<IpAddr> {
+        self.udp[listener]
+            .address
+            .ip()
+            .is_unspecified()
+            .then_some(server.ip())
+    }
+
+    fn flush(&mut self) {
+        let (udp, relayed) = (&self.udp, &self.relayed);
+        self.outbox.flush(|out, transmits| match out {
+            effects::Out::Client(listener) => {
+                udp::send(udp[listener].socket.as_fd(), &self.batch, transmits)
+            }
+            effects::Out::Peer(index) => match relayed.get(index) {
+                Some(Some(socket)) => udp::send(socket.as_fd(), &self.batch, transmits),
+                Some(None) | None => udp::Sent::default(),
+            },
+        });
+    }
+}
+
+/// How many datagrams came; `None` when the socket has nothing (more).
+fn receive_count(received: io::Result<usize>) -> Option<usize> {
+    match received {
+        Ok(count) => Some(count),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        // An error of an earlier datagram, reported late: the caller asks again within its turn's
+        // bounds.
+        Err(error) => {
+            tracing::trace!(%error, "receiving failed");
+            Some(0)
+        }
+    }
+}

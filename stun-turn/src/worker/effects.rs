@@ -1,0 +1,251 @@
+//! Carries out what the core decided: sends, binds, closes.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use mio::Interest;
+use mio::net::UdpSocket;
+use stun_turn_proto::relay::Closed;
+use stun_turn_proto::{FiveTuple, Now, Open, OpenError, Outcome, RelayId};
+
+use super::{Source, Worker};
+use crate::sockets::bind_relayed;
+use crate::udp::{Sent, Transmit};
+
+/// Through which socket a datagram leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Out {
+    /// A listener, to a client.
+    Client(usize),
+    /// A relayed socket, to a peer.
+    Peer(usize),
+}
+
+/// Datagrams of one batch on their way out, in the order in which they were decided.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    outs: Vec<Out>,
+    transmits: Vec<Transmit>,
+}
+
+impl Outbox {
+    pub(super) fn push_client(
+        &mut self,
+        listener: usize,
+        slot: usize,
+        part: Range<usize>,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+    ) {
+        self.outs.push(Out::Client(listener));
+        self.transmits.push(Transmit {
+            slot,
+            part,
+            to,
+            from,
+        });
+    }
+
+    fn push_peer(&mut self, relay: RelayId, slot: usize, part: Range<usize>, to: SocketAddr) {
+        self.outs.push(Out::Peer(relay.index()));
+        self.transmits.push(Transmit {
+            slot,
+            part,
+            to,
+            from: None,
+        });
+    }
+
+    /// Sends runs of neighbours that share a socket.
+    pub(super) fn flush(&mut self, mut send: impl FnMut(Out, &[Transmit]) -> Sent) {
+        let mut start = 0;
+        for run in self.outs.chunk_by(PartialEq::eq) {
+            let end = start + run.len();
+            let sent = send(run[0], &self.transmits[start..end]);
+            if sent.dropped > 0 {
+                tracing::trace!(out = ?run[0], ?sent, "the system refused datagrams");
+            }
+            start = end;
+        }
+        self.outs.clear();
+        self.transmits.clear();
+    }
+}
+
+/// Sockets on reserved ports, until the worker that got the token takes them.
+#[derive(Debug, Default)]
+pub(crate) struct Parked(Mutex<HashMap<SocketAddr, UdpSocket>>);
+
+impl Parked {
+    fn put(&self, address: SocketAddr, socket: UdpSocket) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(address, socket);
+    }
+
+    fn take(&self, address: SocketAddr) -> Option<UdpSocket> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&address)
+    }
+}
+
+impl Worker {
+    /// Carries out the outcome of a client's datagram, which lies in `slot`.
+    pub(super) fn apply_to_datagram(
+        &mut self,
+        now: Now,
+        outcome: Outcome,
+        listener: usize,
+        client: &FiveTuple,
+        slot: usize,
+    ) {
+        match self.resolve(now, outcome, client) {
+            Resolved::Nothing => {}
+            Resolved::Reply(length) => {
+                // The request is done with; its slot carries the reply.
+                let (_, buffer) = self.batch.get(slot);
+                buffer[..length].copy_from_slice(&self.reply[..length]);
+                let from = self.source(listener, client.server);
+                self.outbox
+                    .push_client(listener, slot, 0..length, client.client, from);
+            }
+            Resolved::ToPeer {
+                relay,
+                peer,
+                payload,
+            } => {
+                let offset = self.batch.get(slot).0.payload().start;
+                let part = payload.start + offset..payload.end + offset;
+                self.outbox.push_peer(relay, slot, part, peer);
+            }
+        }
+    }
+
+    /// Binds sockets until the outcome is something to send.
+    pub(super) fn resolve(
+        &mut self,
+        now: Now,
+        mut outcome: Outcome,
+        client: &FiveTuple,
+    ) -> Resolved {
+        let mut bound = None;
+        loop {
+            outcome = match outcome {
+                Outcome::Drop(reason) => {
+                    tracing::trace!(?reason, client = %client.client, "client's message dropped");
+                    return Resolved::Nothing;
+                }
+                Outcome::Reply(length) => return Resolved::Reply(length),
+                Outcome::ToPeer {
+                    relay,
+                    peer,
+                    payload,
+                } => {
+                    return Resolved::ToPeer {
+                        relay,
+                        peer,
+                        payload,
+                    };
+                }
+                Outcome::Open(open) => {
+                    let result = self.bind(&open);
+                    let told = result.as_ref().map(|_| ()).map_err(open_error);
+                    bound = result.ok();
+                    self.relay.handle_opened(now, open, told, &mut self.reply)
+                }
+                Outcome::Opened { relay, reply } => {
+                    let socket = bound.take().expect("opened only after a socket was bound");
+                    if let Err(error) = self.register(relay, socket) {
+                        tracing::warn!(%error, "a relayed socket can't be watched");
+                        self.relay.handle_client_gone(client);
+                        return Resolved::Nothing;
+                    }
+                    tracing::debug!(client = %client.client, transport = ?client.transport, "allocated");
+                    return Resolved::Reply(reply);
+                }
+            };
+        }
+    }
+
+    /// Binds an allocation's socket, and the next port's, which waits where all workers find it.
+    fn bind(&self, open: &Open) -> io::Result<UdpSocket> {
+        if open.is_reserved {
+            return self
+                .parked
+                .take(open.address)
+                .ok_or_else(|| io::ErrorKind::NotFound.into());
+        }
+        let first = bind_relayed(open.address)?;
+        if open.and_next {
+            let next = SocketAddr::new(open.address.ip(), open.address.port().wrapping_add(1));
+            self.parked
+                .put(next, UdpSocket::from_std(bind_relayed(next)?));
+        }
+        Ok(UdpSocket::from_std(first))
+    }
+
+    fn register(&mut self, relay: RelayId, mut socket: UdpSocket) -> io::Result<()> {
+        let index = relay.index();
+        let token = Source::Relayed(index).token();
+        self.poll
+            .registry()
+            .register(&mut socket, token, Interest::READABLE)?;
+        if self.relayed.len() <= index {
+            self.relayed.resize_with(index + 1, || None);
+        }
+        self.relayed[index] = Some(socket);
+        Ok(())
+    }
+
+    /// Closes the sockets that have no use any more; their ports are free from then on.
+    pub(super) fn close_relayed(&mut self) {
+        while let Some(closed) = self.relay.poll_closed() {
+            let relayed = match closed {
+                Closed::Allocation {
+                    relay,
+                    relayed,
+                    cause,
+                } => {
+                    if let Some(place) = self.relayed.get_mut(relay.index()) {
+                        // Closing a descriptor also ends its registration.
+                        *place = None;
+                    }
+                    tracing::debug!(%relayed, ?cause, "allocation closed");
+                    relayed
+                }
+                Closed::Reservation(relayed) => {
+                    self.parked.take(relayed);
+                    relayed
+                }
+            };
+            self.settings.ports.release(relayed);
+        }
+    }
+}
+
+/// An outcome that needs nothing more but sending.
+pub(super) enum Resolved {
+    Nothing,
+    Reply(usize),
+    ToPeer {
+        relay: RelayId,
+        peer: SocketAddr,
+        payload: Range<usize>,
+    },
+}
+
+fn open_error(error: &io::Error) -> OpenError {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => OpenError::AddressInUse,
+        _ => {
+            tracing::warn!(%error, "binding a relayed socket failed; the client is told 508");
+            OpenError::Failed
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Clients over TCP: framing in, bounded buffering out.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
+
+use mio::Interest;
+use mio::net::TcpStream;
+use stun_turn_proto::framing::{self, Frame};
+use stun_turn_proto::{FiveTuple, Now, Transport};
+
+use super::effects::Resolved;
+use super::{Bound, Source, Worker};
+
+/// Bytes taken from a connection in one read; a whole ChannelData message fits.
+const READ_BYTES: usize = 66 * 1024;
+/// Reads that one connection may take before the others have their turn.
+const READS_A_TURN: usize = 4;
+/// Connections accepted before the others have their turn.
+const ACCEPTS_A_TURN: usize = 64;
+/// Media that waits for a slow client; beyond it whole messages are dropped.
+const MAX_QUEUED_MEDIA_BYTES: usize = 64 * 1024;
+/// Replies may wait behind media; a client that lets even these pile up is cut.
+const MAX_QUEUED_BYTES: usize = MAX_QUEUED_MEDIA_BYTES + 8 * 1024;
+
+/// One client's connection.
+pub(super) struct Stream {
+    socket: TcpStream,
+    client: FiveTuple,
+    inbox: Vec<u8>,
+    outbox: Vec<u8>,
+    /// Nothing was cut out of the stream yet.
+    is_new: bool,
+    is_broken: bool,
+}
+
+impl Stream {
+    /// Sends a peer's data, or drops all of it when the client is too slow: late media is worth
+    /// nothing, and half a message would break the framing.
+    pub(super) fn send_media(&mut self, message: &[u8]) {
+        if self.outbox.len() + message.len() <= MAX_QUEUED_MEDIA_BYTES {
+            self.send(message);
+        }
+    }
+
+    fn send_reply(&mut self, message: &[u8]) {
+        if self.outbox.len() + message.len() <= MAX_QUEUED_BYTES {
+            self.send(message);
+        } else {
+            self.is_broken = true;
+        }
+    }
+
+    fn send(&mut self, message: &[u8]) {
+        let sent = if self.outbox.is_empty() {
+            self.write(message)
+        } else {
+            0
+        };
+        self.outbox.extend_from_slice(&message[sent..]);
+    }
+
+    /// Writes what the socket takes now.
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let mut sent = 0;
+        while sent < bytes.len() && !self.is_broken {
+            match self.socket.write(&bytes[sent..]) {
+                Ok(0) => self.is_broken = true,
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.is_broken = true,
+            }
+        }
+        sent
+    }
+
+    fn flush(&mut self) {
+        let waiting = std::mem::take(&mut self.outbox);
+        let sent = self.write(&waiting);
+        self.outbox.extend_from_slice(&waiting[sent..]);
+    }
+
+    /// Reads once; true when there may be more.
+    fn fill(&mut self, scratch: &mut [u8]) -> bool {
+        match self.socket.read(scratch) {
+            Ok(0) => self.is_broken = true,
+            Ok(count) => {
+                self.inbox.extend_from_slice(&scratch[..count]);
+                return true;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
+            Err(_) => self.is_broken = true,
+        }
+        false
+    }
+}
+
+impl Worker {
+    /// Takes new connections; true when there may be more.
+    pub(super) fn accept(&mut self, index: usize) -> bool {
+        for _ in 0..ACCEPTS_A_TURN {
+            let Bound { socket, .. } = &self.tcp[index];
+            match socket.accept() {
+                Ok((socket, client)) => {
+                    if let Err(error) = self.welcome(socket, client) {
+                        tracing::debug!(%client, %error, "connection lost before it began");
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if is_out_of_descriptors(&error) => {
+                    tracing::warn!(%error, "no descriptor for a new connection; trying again soon");
+                    self.paused_accepts.push(index);
+                    return false;
+                }
+                // The client has gone before it was accepted.
+                Err(_) => {}
+            }
+        }
+        true
+    }
+
+    fn welcome(&mut self, mut socket: TcpStream, client: SocketAddr) -> io::Result<()> {
+        // Media must not wait for more media.
+        socket.set_nodelay(true)?;
+        let server = socket.local_addr()?;
+        let client = FiveTuple {
+            transport: Transport::Tcp,
+            client,
+            server,
+        };
+        let entry = self.streams.vacant_entry();
+        let token = Source::Stream(entry.key()).token();
+        self.poll.registry().register(
+            &mut socket,
+            token,
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
+        self.stream_of.insert(client, entry.key());
+        entry.insert(Stream {
+            socket,
+            client,
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            is_new: true,
+            is_broken: false,
+        });
+        Ok(())
+    }
+
+    /// Reads, answers and writes one connection; true when there may be more to read.
+    pub(super) fn read_stream(&mut self, now: Now, key: usize) -> bool {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.resize(READ_BYTES, 0);
+        let mut has_more = true;
+        for _ in 0..READS_A_TURN {
+            let Some(stream) = self.streams.get_mut(key) else {
+                break;
+            };
+            stream.flush();
+            has_more = stream.fill(&mut scratch);
+            self.take_frames(now, key);
+            if !has_more {
+                break;
+            }
+        }
+        self.scratch = scratch;
+        self.close_relayed();
+        match self.streams.get(key) {
+            Some(stream) if stream.is_broken => {
+                self.close_stream(key);
+                false
+            }
+            Some(_) => has_more,
+            None => false,
+        }
+    }
+
+    /// Handles every whole message that a connection has sent.
+    fn take_frames(&mut self, now: Now, key: usize) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let inbox = std::mem::take(&mut stream.inbox);
+        let (client, mut is_new) = (stream.client, stream.is_new);
+        let mut start = 0;
+        let is_broken = loop {
+            match framing::next(&inbox[start..], is_new) {
+                Frame::Partial => break false,
+                Frame::Garbage => break true,
+                Frame::Whole { message, consumed } => {
+                    is_new = false;
+                    self.stream_message(now, key, &client, &inbox[start..start + message]);
+                    start += consumed;
+                }
+            }
+        };
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        stream.is_new = is_new;
+        stream.is_broken |= is_broken;
+        stream.inbox = if start == 0 {
+            inbox
+        } else {
+            inbox[start..].to_vec()
+        };
+    }
+
+    fn stream_message(&mut self, now: Now, key: usize, client: &FiveTuple, message: &[u8]) {
+        let outcome = self
+            .relay
+            .handle_client(now, client, message, &mut self.reply);
+        match self.resolve(now, outcome, client) {
+            Resolved::Nothing => {}
+            Resolved::Reply(length) => {
+                if let Some(stream) = self.streams.get_mut(key) {
+                    stream.send_reply(&self.reply[..length]);
+                }
+            }
+            Resolved::ToPeer {
+                relay,
+                peer,
+                payload,
+            } => {
+                if let Some(Some(socket)) = self.relayed.get(relay.index())
+                    && let Err(error) = socket.send_to(&message[payload], peer)
+                {
+                    tracing::trace!(%error, %peer, "the system refused a datagram");
+                }
+            }
+        }
+    }
+
+    fn close_stream(&mut self, key: usize) {
+        let Some(stream) = self.streams.try_remove(key) else {
+            return;
+        };
+        self.stream_of.remove(&stream.client);
+        self.relay.handle_client_gone(&stream.client);
+        self.close_relayed();
+    }
+}
+
+/// EMFILE or ENFILE: of this process or of the whole system.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}

@@ -1,0 +1,64 @@
+//! What an event of the kernel is about.
+
+use mio::Token;
+
+/// The sockets of a worker, by their places in its tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Another thread ends the worker.
+    Stop,
+    /// A UDP listener.
+    Udp(usize),
+    /// A TCP listener.
+    Tcp(usize),
+    /// A relayed socket.
+    Relayed(usize),
+    /// A client's connection.
+    Stream(usize),
+}
+
+/// How many kinds of source there are: the remainder tells the kind, the quotient the place.
+const KINDS: usize = 5;
+
+impl Source {
+    pub(super) const fn token(self) -> Token {
+        let (kind, place) = match self {
+            Self::Stop => (0, 0),
+            Self::Udp(place) => (1, place),
+            Self::Tcp(place) => (2, place),
+            Self::Relayed(place) => (3, place),
+            Self::Stream(place) => (4, place),
+        };
+        Token(place * KINDS + kind)
+    }
+
+    pub(super) const fn of(token: Token) -> Self {
+        let place = token.0 / KINDS;
+        match token.0 % KINDS {
+            0 => Self::Stop,
+            1 => Self::Udp(place),
+            2 => Self::Tcp(place),
+            3 => Self::Relayed(place),
+            _ => Self::Stream(place),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_tell_kind_and_place() {
+        let sources = [
+            Source::Stop,
+            Source::Udp(0),
+            Source::Tcp(3),
+            Source::Relayed(70_000),
+            Source::Stream(1),
+        ];
+        for source in sources {
+            assert_eq!(Source::of(source.token()), source);
+        }
+    }
+}
