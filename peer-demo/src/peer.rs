@@ -368,16 +368,18 @@ impl Task {
 
     /// Brings the status up to date, and tells the other side when it is verified.
     async fn refresh(&mut self) -> Result<()> {
-        if self.state.left.is_none() && self.state.is_connected() {
-            if let Some(path) = self.connection.path().await {
-                self.state.path = Some(path);
-            }
+        if self.state.left.is_none()
+            && self.state.is_connected()
+            && let Some(path) = self.connection.path().await
+        {
+            self.state.path = Some(path);
         }
         let verified = self.state.status().report.verified;
-        if verified && self.state.left.is_none() {
-            if let Reaction::Reply(text) = self.state.echo.say_verified() {
-                self.connection.send_echo(&text).await?;
-            }
+        if verified
+            && self.state.left.is_none()
+            && let Reaction::Reply(text) = self.state.echo.say_verified()
+        {
+            self.connection.send_echo(&text).await?;
         }
         self.status.send_replace(self.state.status());
         Ok(())

@@ -49,7 +49,7 @@ pub async fn send(
 ) {
     if let Err(error) = try_send(outbound, packetizer, feed, &sent).await {
         // Also when the peer is gone: its task tells that.
-        tracing::debug!("{packetizer:?} is no longer sent: {error:#}");
+        tracing::debug!("{packetizer:?} is no longer sent: {error}");
     }
 }
 
@@ -91,7 +91,12 @@ async fn try_send(
                 ssrc: outbound.ssrc,
                 ..Default::default()
             };
-            outbound.track.write_rtp(Packet { header, payload }).await?;
+            // The crate's own error quotes the packet.
+            outbound
+                .track
+                .write_rtp(Packet { header, payload })
+                .await
+                .context("the connection is closed")?;
             sequence = sequence.wrapping_add(1);
             sent.fetch_add(1, Ordering::Relaxed);
         }

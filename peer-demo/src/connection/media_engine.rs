@@ -56,7 +56,6 @@ pub(super) fn media_engine() -> Result<MediaEngine> {
         let codec = RTCRtpCodecParameters {
             rtp_codec,
             payload_type,
-            ..Default::default()
         };
         media
             .register_codec(codec, kind)

@@ -131,10 +131,10 @@ impl State {
                 problems.push(format!("data: {missing}"));
             }
             for (name, audio) in [("audio", true), ("video", false)] {
-                if self.expects(audio) {
-                    if let Some(missing) = self.missing_media(audio) {
-                        problems.push(format!("{name}: {missing}"));
-                    }
+                if self.expects(audio)
+                    && let Some(missing) = self.missing_media(audio)
+                {
+                    problems.push(format!("{name}: {missing}"));
                 }
             }
         } else if self.failure.is_none() {

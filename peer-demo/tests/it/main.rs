@@ -1,5 +1,6 @@
 //! Whole runs over loopback: real sockets, real media, several peers in one process.
 
+mod recordings;
 mod server;
 
 use std::net::SocketAddr;
@@ -101,6 +102,23 @@ async fn what_a_peer_does_not_send_is_not_expected() {
     assert!(silent.peers[0].audio.verified && silent.peers[0].video.verified);
     assert!(!other.peers[0].audio.expected && !other.peers[0].video.expected);
     assert_eq!(other.peers[0].audio.received, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_played_over_and_over() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (audio, video) = (
+        directory.path().join("tone.ogg"),
+        directory.path().join("pattern.ivf"),
+    );
+    recordings::write_ogg(&audio);
+    recordings::write_ivf(&video);
+    let (audio, video) = (audio.display().to_string(), video.display().to_string());
+    let server = server::start(16, vec![]).await;
+    let reports = runs(server, &[&["--audio", &audio, "--video", &video], &[]]).await;
+    for report in reports {
+        assert_verified(&report, 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
