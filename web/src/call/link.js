@@ -1,0 +1,229 @@
+// The connection to one other peer: media, the chat and echo channels, and how well it goes. No DOM.
+
+import { Echo } from './echo.js';
+import { Negotiation } from './negotiation.js';
+import { readStatistics } from './path.js';
+
+/** @import { Clock, SignalBody } from '../protocol/types.js' */
+/** @import { LinkStatistics } from './path.js' */
+
+/** How long a path may be interrupted before another one is looked for, in milliseconds. */
+const INTERRUPTION_LIMIT_MS = 3000;
+
+/**
+ * `interrupted`: it had worked and may come back. `failed`: no way was found so far.
+ * @typedef {'connecting' | 'connected' | 'interrupted' | 'failed' | 'closed'} LinkState
+ *
+ * What a link sends. Both streams stay the same during a call, so that the other side can tell them apart.
+ * @typedef {object} Outgoing
+ * @property {MediaStream} stream microphone and camera
+ * @property {MediaStream} screenStream
+ * @property {Record<'microphone' | 'camera' | 'screen' | 'screenAudio', MediaStreamTrack | null>} tracks
+ *
+ * @typedef {object} LinkOptions
+ * @property {RTCPeerConnection} connection
+ * @property {boolean} polite
+ * @property {(body: SignalBody) => void} send
+ * @property {() => MediaStream} newStream
+ * @property {() => void} onChange
+ * @property {(data: unknown) => void} onChat a message of the chat channel, as it came
+ * @property {() => void} onClosed the other side closed the connection
+ * @property {Clock} clock
+ */
+
+export class Link {
+  #options;
+  #connection;
+  #negotiation;
+  #chat;
+  #echo;
+  /** @type {Partial<Record<keyof Outgoing['tracks'], RTCRtpSender>>} */ #senders = {};
+  /** Sender changes run one after the other. @type {Promise<void>} */ #sending = Promise.resolve();
+  /** @type {{track: MediaStreamTrack, streamId: string | undefined}[]} */ #incoming = [];
+  /** Id of the other side's screen stream, once told. @type {string | null} */ #screenStreamId = null;
+  /** @type {number | undefined} */ #interruptionTimer;
+  #wasConnected = false;
+  #closed = false;
+
+  /** Sound and picture of the person. */
+  stream;
+  /** The shared screen. */
+  screenStream;
+  /** @type {LinkStatistics} */
+  statistics = { path: null, protocol: '', roundTripMs: null, framesDecoded: 0, audioBytes: 0 };
+
+  /** @param {LinkOptions} options */
+  constructor(options) {
+    const { connection, clock } = options;
+    this.#options = options;
+    this.#connection = connection;
+    this.stream = options.newStream();
+    this.screenStream = options.newStream();
+    this.#negotiation = new Negotiation({
+      connection,
+      polite: options.polite,
+      send: options.send,
+      clock,
+      onProblem: (problem, error) => console.debug('negotiation:', problem, error ?? ''),
+    });
+    // Agreed on beforehand, so that neither side has to announce them.
+    this.#chat = connection.createDataChannel('chat', { negotiated: true, id: 0 });
+    this.#echo = new Echo(connection.createDataChannel('echo', { negotiated: true, id: 1 }), clock);
+    this.#chat.onmessage = ({ data }) => options.onChat(data);
+    this.#chat.onopen = () => options.onChange();
+    this.#chat.onclose = () => {
+      if (!this.#closed) options.onClosed();
+    };
+    connection.onnegotiationneeded = () => this.#negotiation.negotiate();
+    connection.onicecandidate = ({ candidate }) => this.#negotiation.localCandidate(candidate?.toJSON() ?? null);
+    connection.ontrack = ({ track, streams }) => this.#trackArrived(track, streams[0]?.id);
+    connection.onconnectionstatechange = () => this.#stateChanged();
+  }
+
+  /** @returns {LinkState} */
+  get state() {
+    switch (this.#connection.connectionState) {
+      case 'connected':
+        return 'connected';
+      case 'disconnected':
+        return 'interrupted';
+      case 'failed':
+        return 'failed';
+      case 'closed':
+        return 'closed';
+      default:
+        return this.#wasConnected ? 'interrupted' : 'connecting';
+    }
+  }
+
+  /** The browser's own words for the state of ICE and of the whole connection. */
+  get rawStates() {
+    return { connectionState: this.#connection.connectionState, iceState: this.#connection.iceConnectionState };
+  }
+
+  /** @param {SignalBody} body */
+  receive(body) {
+    this.#negotiation.receive(body);
+  }
+
+  /**
+   * Which of the streams that arrive is the screen. Told before the first description, so that no camera
+   * is taken for a screen even for a moment.
+   * @param {string} streamId
+   */
+  setScreenStreamId(streamId) {
+    this.#screenStreamId = streamId;
+    this.#sortIncoming();
+  }
+
+  /**
+   * Sends what is there now. A track's first time is negotiated; later changes replace it silently.
+   * @param {Outgoing} outgoing
+   */
+  setOutgoing({ stream, screenStream, tracks }) {
+    this.#sending = this.#sending
+      .then(async () => {
+        if (this.#closed) return;
+        await this.#setTrack('microphone', tracks.microphone, stream);
+        await this.#setTrack('camera', tracks.camera, stream);
+        await this.#setTrack('screen', tracks.screen, screenStream);
+        await this.#setTrack('screenAudio', tracks.screenAudio, screenStream);
+      })
+      .catch((error) => console.debug('sending:', error));
+  }
+
+  /**
+   * @param {object} message
+   * @returns {boolean} false when the channel is not open: nothing was sent
+   */
+  sendChat(message) {
+    if (this.#chat.readyState !== 'open') return false;
+    this.#chat.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** @param {number} count */
+  runEcho(count) {
+    return this.#echo.run(count);
+  }
+
+  /** @param {RTCIceServer[]} iceServers */
+  setIceServers(iceServers) {
+    this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers });
+  }
+
+  restartIce() {
+    this.#negotiation.restartIce();
+  }
+
+  async updateStatistics() {
+    const report = await this.#connection.getStats();
+    this.statistics = readStatistics(/** @type {Map<string, any>} */ (/** @type {unknown} */ (report)).values());
+  }
+
+  /** How loud the person is now, 0 to 1, as their browser measured it. */
+  get audioLevel() {
+    let level = 0;
+    for (const { receiver } of this.#connection.getTransceivers()) {
+      if (receiver.track.kind !== 'audio') continue;
+      for (const source of receiver.getSynchronizationSources()) level = Math.max(level, source.audioLevel ?? 0);
+    }
+    return level;
+  }
+
+  close() {
+    this.#closed = true;
+    this.#options.clock.clearTimeout(this.#interruptionTimer ?? 0);
+    this.#negotiation.close();
+    this.#connection.close();
+  }
+
+  /**
+   * @param {keyof Outgoing['tracks']} kind
+   * @param {MediaStreamTrack | null} track
+   * @param {MediaStream} stream
+   */
+  async #setTrack(kind, track, stream) {
+    const sender = this.#senders[kind];
+    if (sender) {
+      if (sender.track !== track) await sender.replaceTrack(track);
+    } else if (track) {
+      this.#senders[kind] = this.#connection.addTrack(track, stream);
+    }
+  }
+
+  /**
+   * @param {MediaStreamTrack} track
+   * @param {string | undefined} streamId
+   */
+  #trackArrived(track, streamId) {
+    this.#incoming = this.#incoming.filter((known) => known.track !== track);
+    this.#incoming.push({ track, streamId });
+    track.onmute = () => this.#options.onChange();
+    track.onunmute = () => this.#options.onChange();
+    this.#sortIncoming();
+  }
+
+  #sortIncoming() {
+    for (const { track, streamId } of this.#incoming) {
+      const isScreen = streamId !== undefined && streamId === this.#screenStreamId;
+      const [home, other] = isScreen ? [this.screenStream, this.stream] : [this.stream, this.screenStream];
+      if (other.getTracks().includes(track)) other.removeTrack(track);
+      if (!home.getTracks().includes(track)) home.addTrack(track);
+    }
+    this.#options.onChange();
+  }
+
+  #stateChanged() {
+    const { clock, onChange } = this.#options;
+    const state = this.#connection.connectionState;
+    clock.clearTimeout(this.#interruptionTimer ?? 0);
+    this.#interruptionTimer = undefined;
+    if (state === 'connected') this.#wasConnected = true;
+    if (state === 'failed') this.restartIce();
+    if (state === 'disconnected') {
+      this.#interruptionTimer = clock.setTimeout(() => this.restartIce(), INTERRUPTION_LIMIT_MS);
+    }
+    onChange();
+  }
+}

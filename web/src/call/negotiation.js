@@ -1,0 +1,212 @@
+// Perfect negotiation of one pair of peers (W3C WebRTC, section 10.7), with epochs.
+//
+// An offer opens the epoch after the highest one known; its answer and the candidates that follow carry
+// the same number. What arrives with an older number belongs to a negotiation that is over, and is dropped.
+// Everything runs on one chain, so that no message is handled in the middle of another.
+
+/** @import { Clock, SignalBody } from '../protocol/types.js' */
+
+/**
+ * How long the polite side leaves the first offer to the other, in milliseconds. Both would like to offer
+ * when a pair meets; waiting spares nearly every call a rollback.
+ */
+const FIRST_OFFER_WAIT_MS = 400;
+
+/** Candidates kept for a description that has not come; a browser has some twenty. */
+const MAX_EARLY = 256;
+
+/**
+ * What is needed of an RTCPeerConnection.
+ * @typedef {Pick<RTCPeerConnection, 'signalingState' | 'localDescription' | 'remoteDescription'
+ *   | 'setLocalDescription' | 'setRemoteDescription' | 'addIceCandidate' | 'restartIce'>} Negotiable
+ */
+
+/**
+ * @typedef {object} NegotiationOptions
+ * @property {Negotiable} connection
+ * @property {boolean} polite
+ * @property {(body: SignalBody) => void} send
+ * @property {(problem: string, error: unknown) => void} onProblem something was dropped or failed;
+ *   the negotiation itself goes on
+ * @property {Clock} clock
+ */
+
+export class Negotiation {
+  /** @type {NegotiationOptions} */ #options;
+  /** Highest epoch known. */ #highest = 0;
+  /** Epoch of the newest description, ours or theirs: what we send now belongs to it. */ #epoch = 0;
+  /** Epoch of the newest remote description in force. */ #agreed = 0;
+  /** Epoch since when the remote side has its present ICE credentials. */ #iceEpoch = 0;
+  #ignoringOffer = false;
+  #waited = false;
+  #closed = false;
+  /** Candidates that came before any description. @type {(RTCIceCandidateInit | null)[]} */ #early = [];
+  /** @type {Promise<void>} */ #chain = Promise.resolve();
+  /** @type {number | undefined} */ #firstOfferTimer;
+
+  /** @param {NegotiationOptions} options */
+  constructor(options) {
+    this.#options = options;
+  }
+
+  /** To be called for the connection's `negotiationneeded`. */
+  negotiate() {
+    if (this.#options.polite && !this.#waited) {
+      this.#firstOfferTimer ??= this.#options.clock.setTimeout(() => {
+        this.#waited = true;
+        this.#enqueue('offer', () => this.#offer());
+      }, FIRST_OFFER_WAIT_MS);
+      return;
+    }
+    this.#enqueue('offer', () => this.#offer());
+  }
+
+  /**
+   * To be called for the connection's `icecandidate`; null is the end of candidates.
+   * @param {RTCIceCandidateInit | null} candidate
+   */
+  localCandidate(candidate) {
+    if (!this.#closed) this.#options.send({ epoch: this.#epoch, candidate });
+  }
+
+  /**
+   * A `signal` of the other peer.
+   * @param {SignalBody} body
+   */
+  receive(body) {
+    if ('description' in body && body.description) {
+      const { epoch, description } = body;
+      this.#enqueue(description.type, () => this.#description(epoch, description));
+    } else if ('candidate' in body) {
+      const { epoch, candidate } = body;
+      this.#enqueue('candidate', () => this.#candidate(epoch, candidate));
+    }
+  }
+
+  /** Looks for a new path. Only the impolite side does, so that the two do not restart against each other. */
+  restartIce() {
+    if (!this.#options.polite && !this.#closed) this.#options.connection.restartIce();
+  }
+
+  close() {
+    this.#closed = true;
+    this.#stopWaiting();
+  }
+
+  /** Resolves when everything received so far has been handled. */
+  settled() {
+    return this.#chain;
+  }
+
+  /**
+   * @param {string} what
+   * @param {() => Promise<void>} step
+   */
+  #enqueue(what, step) {
+    this.#chain = this.#chain.then(async () => {
+      if (this.#closed) return;
+      try {
+        await step();
+      } catch (error) {
+        if (!this.#closed) this.#options.onProblem(what, error);
+      }
+    });
+  }
+
+  #stopWaiting() {
+    this.#waited = true;
+    if (this.#firstOfferTimer !== undefined) this.#options.clock.clearTimeout(this.#firstOfferTimer);
+    this.#firstOfferTimer = undefined;
+  }
+
+  async #offer() {
+    const { connection } = this.#options;
+    // The browser asks again once the present negotiation is over.
+    if (connection.signalingState !== 'stable') return;
+    await connection.setLocalDescription();
+    this.#highest += 1;
+    this.#epoch = this.#highest;
+    this.#sendDescription();
+  }
+
+  /**
+   * @param {number} epoch
+   * @param {RTCSessionDescriptionInit} description
+   */
+  async #description(epoch, description) {
+    const { connection, polite, onProblem } = this.#options;
+    const problem = insecurity(description.sdp ?? '');
+    if (problem) {
+      onProblem(problem, null);
+      return;
+    }
+    if (description.type === 'offer') {
+      if (epoch < this.#agreed) return onProblem('stale offer', null);
+      this.#ignoringOffer = !polite && connection.signalingState !== 'stable';
+      if (this.#ignoringOffer) return;
+      this.#stopWaiting();
+    } else if (connection.signalingState !== 'have-local-offer' || epoch !== this.#epoch) {
+      return onProblem('stale answer', null);
+    }
+    const before = iceCredentials(connection.remoteDescription?.sdp);
+    // Of a polite peer this takes back its own offer, if there is one.
+    await connection.setRemoteDescription(description);
+    this.#ignoringOffer = false;
+    this.#epoch = epoch;
+    this.#agreed = epoch;
+    this.#highest = Math.max(this.#highest, epoch);
+    if (iceCredentials(description.sdp) !== before) this.#iceEpoch = epoch;
+    for (const candidate of this.#early.splice(0)) await this.#add(candidate);
+    if (description.type === 'offer') {
+      await connection.setLocalDescription();
+      this.#sendDescription();
+    }
+  }
+
+  /**
+   * @param {number} epoch
+   * @param {RTCIceCandidateInit | null} candidate
+   */
+  async #candidate(epoch, candidate) {
+    // Candidates stay good over later negotiations, until the remote side restarts ICE.
+    if (this.#ignoringOffer || epoch < this.#iceEpoch) return;
+    if (this.#options.connection.remoteDescription) await this.#add(candidate);
+    else if (this.#early.length < MAX_EARLY) this.#early.push(candidate);
+  }
+
+  /** @param {RTCIceCandidateInit | null} candidate */
+  async #add(candidate) {
+    try {
+      await this.#options.connection.addIceCandidate(candidate);
+    } catch (error) {
+      this.#options.onProblem('candidate', error);
+    }
+  }
+
+  #sendDescription() {
+    const description = this.#options.connection.localDescription;
+    if (!description || this.#closed) return;
+    const { type, sdp } = description;
+    this.#options.send({ epoch: this.#epoch, description: { type, sdp } });
+  }
+}
+
+/**
+ * Why a description must not be used, or null. The server passes descriptions on unread, so it is here that
+ * one without encryption is refused.
+ * @param {string} sdp
+ */
+export function insecurity(sdp) {
+  if (!/^a=fingerprint:/m.test(sdp)) return 'description without a fingerprint';
+  for (const [, protocol] of sdp.matchAll(/^m=\S+ \S+ (\S+)/gm)) {
+    if (!/^(UDP|TCP)\/(TLS\/RTP\/SAVPF?|DTLS\/SCTP)$/.test(protocol) && protocol !== 'DTLS/SCTP') {
+      return 'description without DTLS';
+    }
+  }
+  return null;
+}
+
+/** @param {string | undefined} sdp */
+function iceCredentials(sdp) {
+  return /^a=ice-ufrag:(.*)$/m.exec(sdp ?? '')?.[1]?.trim();
+}

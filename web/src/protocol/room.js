@@ -1,0 +1,110 @@
+// Names of rooms and of people.
+
+/** Letters and digits that no one confuses when reading a name aloud. */
+const ALPHABET = 'abcdefghjkmnpqrstuvwxyz23456789';
+
+/** Longest name of a person, in characters as a reader counts them. */
+export const NAME_CHARACTERS = 64;
+
+/** Longest name of a room. */
+export const ROOM_CHARACTERS = 64;
+
+/**
+ * A room name that nobody can guess: 20 characters of 31, about 99 bits, in groups of five.
+ * @param {(bytes: Uint8Array<ArrayBuffer>) => Uint8Array} fillRandom e.g. `crypto.getRandomValues`
+ */
+export function newRoomName(fillRandom) {
+  /** @type {string[]} */
+  const characters = [];
+  while (characters.length < 20) {
+    // Bytes beyond the largest multiple of the alphabet's length would favour its first letters.
+    for (const byte of fillRandom(new Uint8Array(32))) {
+      if (byte < 248 && characters.length < 20) characters.push(ALPHABET[byte % ALPHABET.length]);
+    }
+  }
+  return (characters.join('').match(/.{5}/g) ?? []).join('-');
+}
+
+/**
+ * The room that somebody typed or pasted: a name, a path or a whole invite link. Empty when there is none.
+ * @param {string} input
+ */
+export function roomFromInput(input) {
+  const text = input.trim();
+  const link = /\/room\/([^/?#\s]+)/.exec(text);
+  return link ? roomName(safeDecode(link[1])) : roomName(text);
+}
+
+/**
+ * The room of a page address, or null when the address is no room's.
+ * @param {string} pathname
+ */
+export function roomFromPath(pathname) {
+  const match = /^\/room\/([^/]+)\/?$/.exec(pathname);
+  return match ? roomName(safeDecode(match[1])) || null : null;
+}
+
+/** @param {string} room */
+export function roomPath(room) {
+  return `/room/${encodeURIComponent(room)}`;
+}
+
+/** @param {string} text */
+function roomName(text) {
+  const name = withoutControls(text).trim().replace(/[\s/?#\\]+/g, '-');
+  return [...name].slice(0, ROOM_CHARACTERS).join('');
+}
+
+/** @param {string} text */
+function safeDecode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/**
+ * A person's name as it may be shown: one line, no invisible or direction-changing characters.
+ * @param {unknown} name
+ */
+export function cleanName(name) {
+  const text = withoutControls(typeof name === 'string' ? name : '').replace(/\s+/g, ' ').trim();
+  return graphemes(text, NAME_CHARACTERS);
+}
+
+/**
+ * A chat text as it may be shown: line breaks stay, other control and direction characters go.
+ * @param {unknown} text
+ */
+export function cleanText(text) {
+  return withoutControls(typeof text === 'string' ? text : '').trim();
+}
+
+/**
+ * Without control characters, and without those that reorder or hide the text around them.
+ * @param {string} text
+ */
+function withoutControls(text) {
+  return text
+    .normalize('NFC')
+    .replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu, ' ')
+    .replace(/(\p{Mn}{4})\p{Mn}+/gu, '$1');
+}
+
+/**
+ * The first `count` graphemes.
+ * @param {string} text
+ * @param {number} count
+ */
+function graphemes(text, count) {
+  const parts = new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(text);
+  let end = 0;
+  let seen = 0;
+  for (const part of parts) {
+    if (seen === count) break;
+    seen += 1;
+    end = part.index + part.segment.length;
+  }
+  return text.slice(0, end);
+}

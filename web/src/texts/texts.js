@@ -1,0 +1,52 @@
+// The page's language: the reader's own where we have it, English otherwise.
+
+import { en } from './en.js';
+import { ko } from './ko.js';
+
+/** @typedef {keyof typeof en} TextKey */
+/** @typedef {'en' | 'ko'} Language */
+
+/** @type {Record<Language, Record<TextKey, string>>} */
+export const catalogs = { en, ko };
+
+/** Each language in its own words. @type {Record<Language, string>} */
+export const languageNames = { en: 'English', ko: '한국어' };
+
+/** @type {Language} */
+let current = 'en';
+
+/**
+ * The first of the wanted languages that we have.
+ * @param {readonly (string | null | undefined)[]} wanted BCP 47 tags, most wanted first
+ * @returns {Language}
+ */
+export function chooseLanguage(wanted) {
+  for (const tag of wanted) {
+    const language = tag?.toLowerCase().split('-')[0];
+    if (language === 'en' || language === 'ko') return language;
+  }
+  return 'en';
+}
+
+/** @param {Language} language */
+export function setLanguage(language) {
+  current = language;
+}
+
+export function currentLanguage() {
+  return current;
+}
+
+/**
+ * The text of a key, with its `{placeholders}` filled.
+ * @param {TextKey} key
+ * @param {Record<string, string | number>} [values]
+ */
+export function t(key, values = {}) {
+  return catalogs[current][key].replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+}
+
+/** @param {number} at milliseconds since 1970 */
+export function timeOfDay(at) {
+  return new Intl.DateTimeFormat(current, { hour: 'numeric', minute: '2-digit' }).format(at);
+}

@@ -1,0 +1,57 @@
+// Icons as outlines on a 24 × 24 grid, drawn for this page.
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+const PATHS = {
+  microphone: ['M12 3a3 3 0 0 1 3 3v5a3 3 0 0 1-6 0V6a3 3 0 0 1 3-3z', 'M5.5 11a6.5 6.5 0 0 0 13 0', 'M12 17.5V21'],
+  microphoneOff: ['M9 9v2a3 3 0 0 0 4.6 2.5M15 10.5V6a3 3 0 0 0-5.7-1.3', 'M5.5 11a6.5 6.5 0 0 0 10.3 5.3M18.5 11a6.4 6.4 0 0 1-.5 2.5', 'M12 17.5V21', 'M4 4l16 16'],
+  camera: ['M5 6.5h8a2 2 0 0 1 2 2v7a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2v-7a2 2 0 0 1 2-2z', 'M15 11l6-3.5v9L15 13'],
+  cameraOff: ['M9 6.5h4a2 2 0 0 1 2 2V11l6-3.5v9l-2.5-1.4', 'M15 15v.5a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2v-7a2 2 0 0 1 2-2h.5', 'M4 4l16 16'],
+  screen: ['M4.5 4.5h15a1.5 1.5 0 0 1 1.5 1.5v9a1.5 1.5 0 0 1-1.5 1.5h-15A1.5 1.5 0 0 1 3 15V6a1.5 1.5 0 0 1 1.5-1.5z', 'M8 20h8', 'M12 13V8M9.5 10.2 12 7.7l2.5 2.5'],
+  chat: ['M5.5 4.5h13a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H12l-4.5 4v-4h-2a2 2 0 0 1-2-2v-8a2 2 0 0 1 2-2z', 'M8 9h8M8 12.5h5'],
+  leave: ['M3.5 14.8c-.9-1-.9-2.5.1-3.4 4.7-4.1 12.1-4.1 16.8 0 1 .9 1 2.4.1 3.4l-.7.8a1.3 1.3 0 0 1-1.7.2l-2.2-1.5a1.3 1.3 0 0 1-.6-1.1v-1.7a12 12 0 0 0-6.6 0v1.7c0 .4-.2.8-.6 1.1l-2.2 1.5a1.3 1.3 0 0 1-1.7-.2z'],
+  invite: ['M10 13.5a4 4 0 0 0 6 .4l3-3a4 4 0 0 0-5.7-5.7l-1.4 1.4', 'M14 10.5a4 4 0 0 0-6-.4l-3 3a4 4 0 0 0 5.7 5.7l1.4-1.4'],
+  check: ['M5 12.5l4.5 4.5L19 7.5'],
+  close: ['M6 6l12 12M18 6 6 18'],
+  send: ['M4 12h15M13 6l6 6-6 6'],
+  direct: ['M7 12h10', 'M4.5 9.5a2.5 2.5 0 1 1 0 5 2.5 2.5 0 0 1 0-5z', 'M19.5 9.5a2.5 2.5 0 1 1 0 5 2.5 2.5 0 0 1 0-5z'],
+  relayed: ['M5.5 15.5 9 10.5M15 10.5l3.5 5', 'M9 4.5h6v6H9z', 'M4.5 15.5a2 2 0 1 1 0 4 2 2 0 0 1 0-4z', 'M19.5 15.5a2 2 0 1 1 0 4 2 2 0 0 1 0-4z'],
+  lock: ['M6.5 10.5h11a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1h-11a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1z', 'M8 10.5V8a4 4 0 0 1 8 0v2.5'],
+  server: ['M5 4.5h14v6H5zM5 13.5h14v6H5z', 'M8 7.5h.01M8 16.5h.01'],
+  warning: ['M12 4.5l8.5 15h-17z', 'M12 10v4.5M12 17h.01'],
+  sound: ['M4 9.5h3.5L12 6v12l-4.5-3.5H4z', 'M15.5 9a4 4 0 0 1 0 6M18 6.5a7.5 7.5 0 0 1 0 11'],
+};
+
+/** @typedef {keyof typeof PATHS} IconName */
+
+/**
+ * An icon; decoration only, so its button or text carries the name.
+ * @param {IconName} name
+ */
+export function icon(name) {
+  return svg('svg', { class: 'icon', viewBox: '0 0 24 24', 'aria-hidden': 'true' }, ...PATHS[name].map((d) => svg('path', { d })));
+}
+
+/**
+ * @param {string} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {...Node} children
+ */
+export function svg(tag, attributes, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  element.append(...children);
+  return element;
+}
+
+/** The mark: a call box, two people and the line between them. */
+export function mark() {
+  return svg(
+    'svg',
+    { class: 'mark', viewBox: '0 0 32 32', 'aria-hidden': 'true' },
+    svg('rect', { class: 'mark-box', x: 2, y: 2, width: 28, height: 28, rx: 9 }),
+    svg('path', { class: 'mark-line', d: 'M10 20c2-9 10-9 12 0' }),
+    svg('circle', { class: 'mark-end', cx: 10, cy: 20, r: 3 }),
+    svg('circle', { class: 'mark-end', cx: 22, cy: 20, r: 3 }),
+  );
+}

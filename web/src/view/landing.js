@@ -1,0 +1,97 @@
+// The start page: start a call or join one.
+
+import { roomFromInput } from '../protocol/room.js';
+import { t } from '../texts/texts.js';
+import { el } from './dom.js';
+import { icon } from './icons.js';
+import { languageSwitch, wordmark } from './parts.js';
+import { callPicture } from './picture.js';
+
+/** @import { View } from './parts.js' */
+
+/**
+ * @param {object} options
+ * @param {() => void} options.onCreate
+ * @param {(room: string) => void} options.onJoin
+ * @param {(language: import('../texts/texts.js').Language) => void} options.onLanguage
+ * @returns {View}
+ */
+export function landingView({ onCreate, onJoin, onLanguage }) {
+  const problem = el('p', { class: 'field-problem', id: 'room-problem', role: 'alert' });
+  const input = el('input', {
+    id: 'room-input',
+    'data-testid': 'room-input',
+    autocomplete: 'off',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+    'aria-describedby': 'room-problem',
+    oninput: () => problem.replaceChildren(),
+  });
+  const form = el(
+    'form',
+    {
+      class: 'join-form',
+      onsubmit: (event) => {
+        event.preventDefault();
+        const room = roomFromInput(input.value);
+        if (room) return onJoin(room);
+        problem.textContent = t('landing.room_missing');
+        input.focus();
+        return undefined;
+      },
+    },
+    el('label', { for: 'room-input' }, t('landing.room')),
+    el(
+      'div',
+      { class: 'join-row' },
+      input,
+      el('button', { class: 'button', 'data-testid': 'join-room' }, t('landing.join')),
+    ),
+    problem,
+  );
+  const element = el(
+    'div',
+    { class: 'page landing' },
+    el('header', { class: 'page-head' }, wordmark(), languageSwitch(onLanguage)),
+    el(
+      'main',
+      {},
+      el(
+        'div',
+        { class: 'hero' },
+        el(
+          'div',
+          { class: 'hero-words' },
+          el('h1', { tabindex: -1 }, t('landing.title')),
+          el('p', { class: 'lead' }, t('landing.lead')),
+          el(
+            'button',
+            { type: 'button', class: 'button primary large', 'data-testid': 'create-room', onclick: onCreate },
+            icon('camera'),
+            t('landing.create'),
+          ),
+          el('div', { class: 'or' }, el('span', {}, t('landing.or'))),
+          form,
+        ),
+        callPicture(),
+      ),
+      el(
+        'ul',
+        { class: 'facts' },
+        fact('lock', t('landing.private'), t('landing.private_more')),
+        fact('relayed', t('landing.works'), t('landing.works_more')),
+        fact('server', t('landing.yours'), t('landing.yours_more')),
+      ),
+    ),
+  );
+  return { element };
+}
+
+/**
+ * @param {import('./icons.js').IconName} symbol
+ * @param {string} title
+ * @param {string} text
+ */
+function fact(symbol, title, text) {
+  return el('li', {}, el('span', { class: 'fact-symbol' }, icon(symbol)), el('h2', {}, title), el('p', {}, text));
+}

@@ -1,0 +1,122 @@
+// Parts that several screens share.
+
+import { currentLanguage, languageNames, t } from '../texts/texts.js';
+import { el } from './dom.js';
+import { icon, mark } from './icons.js';
+
+/** @import { DeviceKind, DeviceProblem } from '../call/devices.js' */
+/** @import { Language, TextKey } from '../texts/texts.js' */
+
+/** How long “Copied” is shown, in milliseconds. */
+const COPIED_MS = 2000;
+
+/**
+ * What is on the page: `update` shows what changed, `dispose` ends what runs.
+ * @typedef {{element: HTMLElement, update?: () => void, dispose?: () => void}} View
+ */
+
+/** @type {Record<DeviceKind, TextKey>} */
+export const deviceName = { microphone: 'device.microphone', camera: 'device.camera', screen: 'device.screen' };
+
+/** @type {Record<DeviceProblem, TextKey>} */
+const problemText = {
+  insecure: 'problem.insecure',
+  denied: 'problem.denied',
+  dismissed: 'problem.dismissed',
+  not_found: 'problem.not_found',
+  in_use: 'problem.in_use',
+  failed: 'problem.failed',
+};
+
+/**
+ * @param {DeviceKind} kind
+ * @param {DeviceProblem} problem
+ */
+export function explainProblem(kind, problem) {
+  const text = t(problemText[problem], { device: t(deviceName[kind]) });
+  return text[0].toUpperCase() + text.slice(1);
+}
+
+export function wordmark() {
+  return el('a', { class: 'wordmark', href: '/', 'data-testid': 'home' }, mark(), el('span', {}, t('app.title')));
+}
+
+/** @param {(language: Language) => void} onLanguage */
+export function languageSwitch(onLanguage) {
+  const select = el('select', {
+    class: 'language',
+    'aria-label': t('language.label'),
+    'data-testid': 'language',
+    onchange: () => onLanguage(/** @type {Language} */ (select.value)),
+  });
+  for (const [language, name] of Object.entries(languageNames)) {
+    select.append(el('option', { value: language, lang: language, selected: language === currentLanguage() }, name));
+  }
+  return select;
+}
+
+/**
+ * The invite link, to read and to copy.
+ * @param {string} link
+ */
+export function inviteField(link) {
+  const input = el('input', {
+    class: 'invite-link',
+    readonly: true,
+    value: link,
+    'aria-label': t('call.link'),
+    'data-testid': 'invite-link',
+    onfocus: () => input.select(),
+  });
+  const label = el('span', {}, t('action.copy'));
+  const button = el('button', { type: 'button', class: 'button primary', 'data-testid': 'copy-link' }, icon('invite'), label);
+  button.addEventListener('click', () => void copy(link, input).then(() => confirmCopy(label)));
+  return el('div', { class: 'invite' }, input, button);
+}
+
+/** @param {HTMLElement} label */
+export function confirmCopy(label) {
+  const before = label.dataset.label ?? label.textContent ?? '';
+  label.dataset.label = before;
+  label.textContent = t('action.copied');
+  setTimeout(() => {
+    label.textContent = before;
+  }, COPIED_MS);
+}
+
+/**
+ * The clipboard is closed to insecure pages; there the text is selected for the reader to copy.
+ * @param {string} text
+ * @param {HTMLInputElement} [input]
+ */
+export async function copy(text, input) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    input?.select();
+  }
+}
+
+/**
+ * A page that says one thing and offers what to do next.
+ * @param {{title: string, text: string, symbol: import('./icons.js').IconName, actions: HTMLElement[],
+ *   onLanguage: (language: Language) => void, alert: boolean}} content
+ * @returns {View}
+ */
+export function messageView({ title, text, symbol, actions, onLanguage, alert }) {
+  return {
+    element: el(
+      'div',
+      { class: 'page message-page' },
+      el('header', { class: 'page-head' }, wordmark(), languageSwitch(onLanguage)),
+      el(
+        'main',
+        { class: 'message', role: alert ? 'alert' : null },
+        el('div', { class: `message-symbol${alert ? ' warn' : ''}` }, icon(symbol)),
+        el('h1', { tabindex: -1, 'data-testid': alert ? 'error-title' : 'end-title' }, title),
+        el('p', { class: 'lead' }, text),
+        el('div', { class: 'actions' }, ...actions),
+      ),
+    ),
+  };
+}

@@ -1,0 +1,267 @@
+// Before a call: how one looks and sounds, and what the others will see. Nothing here can keep anybody out.
+
+import { cleanName, NAME_CHARACTERS } from '../protocol/room.js';
+import { levelMeter } from '../call/level.js';
+import { t } from '../texts/texts.js';
+import { el, setAttributes, setText } from './dom.js';
+import { icon } from './icons.js';
+import { explainProblem, languageSwitch, wordmark } from './parts.js';
+
+/** @import { Devices } from '../call/devices.js' */
+/** @import { View } from './parts.js' */
+/** @import { Settings } from '../settings.js' */
+
+/**
+ * @param {object} options
+ * @param {string} options.room
+ * @param {Devices} options.devices
+ * @param {Settings} options.settings
+ * @param {(changes: Partial<Settings>) => void} options.onSettings
+ * @param {() => void} options.onJoin
+ * @param {(language: import('../texts/texts.js').Language) => void} options.onLanguage
+ * @returns {View}
+ */
+export function previewView({ room, devices, settings, onSettings, onJoin, onLanguage }) {
+  const mirror = selfMirror(devices, onSettings);
+  const pickers = devicePickers(devices, onSettings);
+  const problems = el('div', { class: 'problems', role: 'status', 'data-testid': 'device-problems' });
+  const joinLabel = el('span', {});
+  const name = el('input', {
+    id: 'name-input',
+    'data-testid': 'name-input',
+    autocomplete: 'nickname',
+    maxlength: NAME_CHARACTERS,
+    value: settings.name,
+    'aria-describedby': 'name-hint',
+    oninput: () => onSettings({ name: cleanName(name.value) }),
+  });
+  const relayOnly = el('input', {
+    type: 'checkbox',
+    role: 'switch',
+    id: 'relay-only',
+    'data-testid': 'relay-only',
+    'aria-describedby': 'relay-hint',
+    onchange: () => onSettings({ relayOnly: relayOnly.checked }),
+  });
+  relayOnly.checked = settings.relayOnly;
+  const form = el(
+    'form',
+    {
+      class: 'preview-form',
+      onsubmit: (event) => {
+        event.preventDefault();
+        onJoin();
+      },
+    },
+    el('h1', { tabindex: -1 }, t('preview.title')),
+    el('p', { class: 'preview-room' }, t('preview.room', { room })),
+    el(
+      'div',
+      { class: 'field' },
+      el('label', { for: 'name-input' }, t('preview.name')),
+      name,
+      el('p', { class: 'hint', id: 'name-hint' }, t('preview.name_hint')),
+    ),
+    pickers.element,
+    el(
+      'div',
+      { class: 'switch-field' },
+      relayOnly,
+      el('label', { for: 'relay-only' }, t('preview.relay_only')),
+      el('p', { class: 'hint', id: 'relay-hint' }, t('preview.relay_only_hint')),
+    ),
+    el('button', { class: 'button primary large', 'data-testid': 'join' }, joinLabel),
+  );
+  const element = el(
+    'div',
+    { class: 'page preview' },
+    el('header', { class: 'page-head' }, wordmark(), languageSwitch(onLanguage)),
+    el('main', { class: 'preview-main' }, el('div', { class: 'preview-picture' }, mirror.element, problems), form),
+  );
+  const update = () => {
+    const { microphone, camera } = devices.tracks;
+    setText(joinLabel, microphone || camera || isOpening(devices) ? t('preview.join') : t('preview.join_without'));
+    mirror.update();
+    pickers.update();
+    showProblems(problems, devices);
+  };
+  update();
+  return { element, update, dispose: mirror.dispose };
+}
+
+/** @param {Devices} devices */
+function isOpening(devices) {
+  return devices.opening.microphone || devices.opening.camera;
+}
+
+/**
+ * One's own picture with its two buttons and the level of the microphone.
+ * @param {Devices} devices
+ * @param {(changes: Partial<Settings>) => void} onSettings
+ */
+function selfMirror(devices, onSettings) {
+  const video = el('video', { autoplay: true, playsinline: true, class: 'mirrored', 'aria-label': t('preview.self') });
+  video.muted = true;
+  video.srcObject = devices.stream;
+  const off = el('p', { class: 'mirror-off' });
+  const bar = el('div', { class: 'level-bar' });
+  const level = el('div', {
+    class: 'level',
+    role: 'meter',
+    'aria-label': t('preview.level'),
+    'aria-valuemin': 0,
+    'aria-valuemax': 100,
+    'data-testid': 'level',
+  }, bar);
+  const microphone = el('button', { type: 'button', class: 'round', 'data-testid': 'toggle-microphone' });
+  microphone.addEventListener('click', () => {
+    if (devices.tracks.microphone) devices.setMuted(!devices.muted);
+    else void devices.openMicrophone();
+  });
+  const camera = el('button', { type: 'button', class: 'round', 'data-testid': 'toggle-camera' });
+  camera.addEventListener('click', () => {
+    onSettings({ cameraOff: devices.tracks.camera !== null });
+    if (devices.tracks.camera) devices.close('camera');
+    else void devices.openCamera();
+  });
+  const meter = liveMeter(devices, (value) => {
+    bar.style.setProperty('--level', value.toFixed(3));
+    level.setAttribute('aria-valuenow', String(Math.round(value * 100)));
+  });
+  const update = () => {
+    const hasCamera = devices.tracks.camera !== null;
+    const { audio } = devices.media;
+    video.hidden = !hasCamera;
+    off.hidden = hasCamera;
+    setText(off, devices.opening.camera ? t('preview.camera_asking') : t('preview.camera_off'));
+    showToggle(microphone, audio, audio ? 'microphone' : 'microphoneOff', audio ? t('call.microphone_off') : t('call.microphone_on'));
+    showToggle(camera, hasCamera, hasCamera ? 'camera' : 'cameraOff', hasCamera ? t('call.camera_off') : t('call.camera_on'));
+    level.hidden = !devices.tracks.microphone;
+    meter.update();
+  };
+  const element = el('div', { class: 'mirror' }, video, off, el('div', { class: 'mirror-controls' }, microphone, level, camera));
+  return { element, update, dispose: meter.dispose };
+}
+
+/**
+ * A meter that follows the microphone as it comes, changes and goes.
+ * @param {Devices} devices
+ * @param {(level: number) => void} onLevel
+ */
+export function liveMeter(devices, onLevel) {
+  /** @type {ReturnType<typeof levelMeter> | null} */
+  let meter = null;
+  /** @type {MediaStreamTrack | null} */
+  let metered = null;
+  let frame = 0;
+  const draw = () => {
+    if (meter) onLevel(devices.muted ? 0 : meter.level());
+    frame = requestAnimationFrame(draw);
+  };
+  frame = requestAnimationFrame(draw);
+  return {
+    update() {
+      if (metered === devices.tracks.microphone) return;
+      meter?.close();
+      metered = devices.tracks.microphone;
+      meter = metered ? levelMeter(new MediaStream([metered])) : null;
+      if (!meter) onLevel(0);
+    },
+    dispose() {
+      cancelAnimationFrame(frame);
+      meter?.close();
+    },
+  };
+}
+
+/**
+ * @param {HTMLButtonElement} button
+ * @param {boolean} on
+ * @param {import('./icons.js').IconName} symbol
+ * @param {string} label
+ */
+export function showToggle(button, on, symbol, label) {
+  if (button.dataset.symbol !== symbol) {
+    button.dataset.symbol = symbol;
+    button.querySelector('.icon')?.remove();
+    button.prepend(icon(symbol));
+  }
+  setAttributes(button, { 'data-on': on ? 'true' : 'false', 'aria-label': label, title: label });
+}
+
+/**
+ * @param {Devices} devices
+ * @param {(changes: Partial<Settings>) => void} onSettings
+ */
+function devicePickers(devices, onSettings) {
+  const camera = picker('select-camera', t('preview.camera'), (id) => {
+    devices.chosen.camera = id;
+    onSettings({ camera: id });
+    void devices.openCamera();
+  });
+  const microphone = picker('select-microphone', t('preview.microphone'), (id) => {
+    devices.chosen.microphone = id;
+    onSettings({ microphone: id });
+    void devices.openMicrophone();
+  });
+  const update = async () => {
+    const { cameras, microphones } = await devices.list();
+    camera.show(cameras, devices.tracks.camera?.getSettings().deviceId ?? devices.chosen.camera);
+    microphone.show(microphones, devices.tracks.microphone?.getSettings().deviceId ?? devices.chosen.microphone);
+  };
+  return { element: el('div', { class: 'pickers' }, camera.element, microphone.element), update };
+}
+
+/**
+ * @param {string} id
+ * @param {string} label
+ * @param {(deviceId: string) => void} onChoice
+ */
+function picker(id, label, onChoice) {
+  const select = el('select', { id, 'data-testid': id, onchange: () => onChoice(select.value) });
+  let shown = '';
+  return {
+    element: el('div', { class: 'field' }, el('label', { for: id }, label), select),
+    /**
+     * @param {MediaDeviceInfo[]} found
+     * @param {string | undefined} current
+     */
+    show(found, current) {
+      const key = JSON.stringify([found.map(({ deviceId, label: name }) => [deviceId, name]), current]);
+      if (key === shown) return;
+      shown = key;
+      const options = found.map((device, index) => {
+        const name = device.label || t('preview.unnamed_device', { number: index + 1 });
+        return el('option', { value: device.deviceId, selected: device.deviceId === current }, name);
+      });
+      if (options.length === 0) options.push(el('option', { value: '' }, t('preview.default_device')));
+      select.replaceChildren(...options);
+      select.disabled = found.length === 0;
+    },
+  };
+}
+
+/**
+ * @param {HTMLElement} box
+ * @param {Devices} devices
+ */
+function showProblems(box, devices) {
+  const { camera, microphone } = devices.problems;
+  const key = `${camera} ${microphone}`;
+  if (box.dataset.shown === key) return;
+  box.dataset.shown = key;
+  const rows = [];
+  if (camera) rows.push(problemRow(explainProblem('camera', camera), () => void devices.openCamera()));
+  if (microphone) rows.push(problemRow(explainProblem('microphone', microphone), () => void devices.openMicrophone()));
+  if (rows.length > 0) rows.push(el('p', { class: 'problem-note' }, t('problem.join_anyway')));
+  box.replaceChildren(...rows);
+}
+
+/**
+ * @param {string} text
+ * @param {() => void} onRetry
+ */
+function problemRow(text, onRetry) {
+  const retry = el('button', { type: 'button', class: 'button small', onclick: onRetry }, t('action.retry'));
+  return el('div', { class: 'problem' }, icon('warning'), el('p', {}, text), retry);
+}

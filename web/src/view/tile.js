@@ -1,0 +1,143 @@
+// One person, or one shared screen, in the call.
+
+import { t } from '../texts/texts.js';
+import { el, setAttributes, setText } from './dom.js';
+import { icon } from './icons.js';
+
+/** @import { LinkState } from '../call/link.js' */
+
+/**
+ * @typedef {object} TileContent
+ * @property {string} name
+ * @property {MediaStream} stream
+ * @property {boolean} picture whether there is one to show
+ * @property {boolean} muted whether the person's microphone is off
+ * @property {boolean} speaking
+ * @property {LinkState | null} state null for oneself
+ * @property {boolean} away signaling has lost sight of the person
+ * @property {'direct' | 'relayed' | null} way
+ *
+ * @typedef {{element: HTMLElement, video: HTMLVideoElement, show: (content: TileContent) => void}} Tile
+ */
+
+/** How many avatar colours there are in call.css. */
+const HUES = 6;
+
+/**
+ * @param {object} options
+ * @param {string} options.id
+ * @param {'self' | 'peer' | 'screen' | 'own-screen'} options.kind
+ * @param {() => void} options.onSoundBlocked
+ * @returns {Tile}
+ */
+export function createTile({ id, kind, onSoundBlocked }) {
+  const own = kind === 'self' || kind === 'own-screen';
+  const video = el('video', {
+    autoplay: true,
+    playsinline: true,
+    class: kind === 'self' ? 'mirrored' : null,
+    'data-peer': kind === 'peer' ? id : null,
+    'data-screen-of': kind === 'screen' ? id : null,
+  });
+  video.muted = own;
+  const avatar = el('div', { class: `avatar hue-${hueOf(id)}`, 'aria-hidden': 'true' });
+  const status = el('p', { class: 'tile-status', 'data-testid': 'tile-status' });
+  const mutedMark = el('span', { class: 'tile-muted', role: 'img', 'aria-label': t('call.muted') }, icon('microphoneOff'));
+  const name = el('span', { class: 'tile-name-text', dir: 'auto' });
+  const wayText = el('span', {});
+  const way = el('p', { class: 'way-chip', 'data-testid': 'path', hidden: true }, wayText);
+  const element = el(
+    'li',
+    { class: `tile tile-${kind}`, 'data-testid': 'tile', 'data-tile': `${kind}:${id}` },
+    avatar,
+    video,
+    status,
+    way,
+    el('p', { class: 'tile-name' }, mutedMark, name),
+  );
+  let shownWay = '';
+  return {
+    element,
+    video,
+    show(content) {
+      if (video.srcObject !== content.stream) {
+        video.srcObject = content.stream;
+        void play(video, onSoundBlocked);
+      }
+      const text = statusText(content);
+      setAttributes(element, {
+        'data-picture': String(content.picture),
+        'data-speaking': String(content.speaking),
+        'data-state': content.state ?? 'self',
+      });
+      setAttributes(video, { 'aria-label': content.name });
+      setText(avatar, initials(content.name));
+      setText(name, content.name);
+      setText(status, text);
+      status.hidden = text === '';
+      mutedMark.hidden = !content.muted;
+      way.hidden = content.way === null;
+      if (content.way && content.way !== shownWay) {
+        shownWay = content.way;
+        way.dataset.way = content.way;
+        way.querySelector('.icon')?.remove();
+        way.prepend(icon(content.way));
+        setText(wayText, content.way === 'relayed' ? t('peer.relayed') : t('peer.direct'));
+      }
+      if (content.way) {
+        const key = content.way === 'relayed' ? 'peer.relayed_more' : 'peer.direct_more';
+        setAttributes(way, { title: t(key, { name: content.name }) });
+      }
+    },
+  };
+}
+
+/**
+ * @param {TileContent} content
+ */
+function statusText({ state, away }) {
+  switch (state) {
+    case 'connecting':
+      return t('peer.connecting');
+    case 'interrupted':
+      return t('peer.interrupted');
+    case 'failed':
+      return t('peer.failed');
+    default:
+      return away ? t('peer.away') : '';
+  }
+}
+
+/**
+ * Browsers may refuse sound until the reader has clicked; then the picture runs silently and the page asks.
+ * @param {HTMLVideoElement} video
+ * @param {() => void} onSoundBlocked
+ */
+async function play(video, onSoundBlocked) {
+  try {
+    await video.play();
+  } catch (error) {
+    if (!(error instanceof DOMException) || error.name !== 'NotAllowedError') return;
+    video.muted = true;
+    onSoundBlocked();
+    await video.play().catch(() => undefined);
+  }
+}
+
+/** @param {string} id */
+function hueOf(id) {
+  let sum = 0;
+  for (const character of id) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 997;
+  return sum % HUES;
+}
+
+/**
+ * One or two characters that stand for a name.
+ * @param {string} name
+ */
+export function initials(name) {
+  const words = name.split(/\s+/).filter(Boolean);
+  const first = (/** @type {string | undefined} */ word) => (word ? [...word][0] : '');
+  const last = words.length > 1 ? first(words.at(-1)) : '';
+  return (first(words[0]) + last).toUpperCase();
+}
