@@ -156,6 +156,10 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
 #[must_use]
 pub fn embedded_ipv4(ip: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(ip) = ip else { return None };
+    if ip.is_loopback() || ip.is_unspecified() {
+        // Within ::/96, but addresses of their own.
+        return None;
+    }
     let bits = ip.to_bits();
     let low = Ipv4Addr::from_bits(bits as u32);
     let within = |net: &Ipv6Net| net.contains(&ip);

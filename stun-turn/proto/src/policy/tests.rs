@@ -134,6 +134,14 @@ fn an_embedded_address_must_pass_too() {
 }
 
 #[test]
+fn ipv6_loopback_opens_by_itself() {
+    let mut policy = policy();
+    policy.allow = vec!["::1/128".parse().unwrap()];
+    assert_eq!(check(&policy, "::1"), Ok(()));
+    assert!(check(&policy, "::2").is_err());
+}
+
+#[test]
 fn the_operator_s_longest_prefix_decides_and_deny_wins_a_tie() {
     let mut policy = policy();
     policy.allow = ["10.0.0.0/8", "8.8.8.8/32", "1.1.1.0/24"]

@@ -1,0 +1,371 @@
+//! Allocate and Refresh: RFC 8656 sections 7.2 and 8.2.
+
+use super::*;
+
+fn alice(world: &World) -> Client {
+    world.client("198.51.100.7:4000", "alice")
+}
+
+/// The code for an Allocate with these attributes.
+fn code(parts: &[Part]) -> u16 {
+    let mut world = World::new();
+    let mut client = alice(&world);
+    let reply = world.request(&mut client, Method::Allocate, parts);
+    assert!(reply.is_signed);
+    reply.code
+}
+
+#[test]
+fn success_tells_the_public_relayed_address_and_is_signed() {
+    let mut world = World::new();
+    let mut client = alice(&world);
+    let reply = world.request(&mut client, Method::Allocate, &[udp()]);
+    assert_eq!(reply.code, 0);
+    let relayed = reply.address(kind::XOR_RELAYED_ADDRESS);
+    assert_eq!(relayed.ip().to_string(), PUBLIC_V4);
+    assert!((50_000..=50_999).contains(&relayed.port()));
+    assert_eq!(
+        reply.address(kind::XOR_MAPPED_ADDRESS),
+        client.five_tuple.client
+    );
+    assert_eq!(reply.lifetime(), 600);
+    assert!(reply.is_signed);
+}
+
+#[test]
+fn a_retransmission_gets_the_same_answer_another_request_437() {
+    let mut world = World::new();
+    let client = alice(&world);
+    let id = world.id();
+    let request = signed(
+        &client,
+        Method::Allocate,
+        id,
+        &[udp(), raw(kind::EVEN_PORT, &[0x80])],
+    );
+    let first = world.receive(&client.five_tuple, &request).unwrap();
+    world.advance(20);
+    assert_eq!(world.receive(&client.five_tuple, &request).unwrap(), first);
+    assert_eq!(world.relay.allocations(), 1);
+    let mut again = client.clone();
+    assert_eq!(
+        world.request(&mut again, Method::Allocate, &[udp()]).code,
+        437
+    );
+}
+
+#[test]
+fn lifetimes_are_clamped() {
+    for (asked, granted) in [
+        (0_u32, 600),
+        (1, 600),
+        (600, 600),
+        (3601, 3600),
+        (u32::MAX, 3600),
+    ] {
+        let mut world = World::new();
+        let mut client = alice(&world);
+        let parts = [udp(), raw(kind::LIFETIME, &asked.to_be_bytes())];
+        let reply = world.request(&mut client, Method::Allocate, &parts);
+        assert_eq!(reply.lifetime(), granted, "{asked}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_request() {
+    let family = |byte| raw(kind::REQUESTED_ADDRESS_FAMILY, &[byte, 0, 0, 0]);
+    let token = || raw(kind::RESERVATION_TOKEN, &[1; 8]);
+    assert_eq!(code(&[]), 400, "no REQUESTED-TRANSPORT");
+    assert_eq!(code(&[raw(kind::REQUESTED_TRANSPORT, &[17])]), 400);
+    assert_eq!(code(&[raw(kind::REQUESTED_TRANSPORT, &[6, 0, 0, 0])]), 442);
+    assert_eq!(
+        code(&[raw(kind::REQUESTED_TRANSPORT, &[17, 9, 9, 9])]),
+        0,
+        "reserved bytes"
+    );
+    assert_eq!(code(&[udp(), raw(kind::LIFETIME, &[0; 3])]), 400);
+    assert_eq!(code(&[udp(), family(3)]), 440);
+    assert_eq!(
+        code(&[udp(), raw(kind::REQUESTED_ADDRESS_FAMILY, &[1])]),
+        400
+    );
+    assert_eq!(code(&[udp(), raw(kind::EVEN_PORT, &[])]), 400);
+    assert_eq!(code(&[udp(), raw(kind::RESERVATION_TOKEN, &[1; 7])]), 400);
+    assert_eq!(code(&[udp(), token(), family(1)]), 400);
+    assert_eq!(code(&[udp(), token(), raw(kind::EVEN_PORT, &[0])]), 400);
+    assert_eq!(code(&[udp(), token()]), 508, "nobody has this token");
+}
+
+#[test]
+fn ipv6_on_request() {
+    let mut world = World::new();
+    let mut client = alice(&world);
+    let parts = [udp(), raw(kind::REQUESTED_ADDRESS_FAMILY, &[2, 0, 0, 0])];
+    let reply = world.request(&mut client, Method::Allocate, &parts);
+    assert_eq!(
+        reply.address(kind::XOR_RELAYED_ADDRESS).ip().to_string(),
+        RELAY_V6
+    );
+    assert_eq!(
+        world
+            .request(
+                &mut client,
+                Method::CreatePermission,
+                &[peer("[2a00::1]:1")]
+            )
+            .code,
+        0
+    );
+    assert_eq!(
+        world
+            .request(&mut client, Method::CreatePermission, &[peer(PEER)])
+            .code,
+        443
+    );
+    // An IPv4 address in disguise has the right family on the wire, but is forbidden.
+    for hidden in ["[::ffff:127.0.0.1]:1", "[::ffff:8.8.8.8]:1"] {
+        assert_eq!(
+            world
+                .request(&mut client, Method::CreatePermission, &[peer(hidden)])
+                .code,
+            403
+        );
+    }
+    let refresh = |byte: u8| [raw(kind::REQUESTED_ADDRESS_FAMILY, &[byte, 0, 0, 0])];
+    assert_eq!(
+        world
+            .request(&mut client, Method::Refresh, &refresh(1))
+            .code,
+        443
+    );
+    assert_eq!(
+        world
+            .request(&mut client, Method::Refresh, &refresh(2))
+            .code,
+        0
+    );
+}
+
+#[test]
+fn even_port_reserves_the_next_one_for_its_user_once() {
+    let mut world = World::new();
+    let mut client = alice(&world);
+    let reply = world.request(
+        &mut client,
+        Method::Allocate,
+        &[udp(), raw(kind::EVEN_PORT, &[0x80])],
+    );
+    let even = reply.address(kind::XOR_RELAYED_ADDRESS);
+    assert_eq!(even.port() % 2, 0);
+    let token = raw(
+        kind::RESERVATION_TOKEN,
+        reply.get(kind::RESERVATION_TOKEN).unwrap(),
+    );
+
+    let mut thief = world.client("198.51.100.8:1", "bob");
+    assert_eq!(
+        world
+            .request(&mut thief, Method::Allocate, &[udp(), token.clone()])
+            .code,
+        508
+    );
+    let mut second = world.client("198.51.100.7:4001", "alice");
+    let reply = world.request(&mut second, Method::Allocate, &[udp(), token.clone()]);
+    assert_eq!(
+        reply.address(kind::XOR_RELAYED_ADDRESS).port(),
+        even.port() + 1
+    );
+    let mut third = world.client("198.51.100.7:4002", "alice");
+    assert_eq!(
+        world
+            .request(&mut third, Method::Allocate, &[udp(), token])
+            .code,
+        508
+    );
+}
+
+#[test]
+fn an_unclaimed_reservation_ends_after_its_time() {
+    let mut world = World::new();
+    let mut client = alice(&world);
+    let reply = world.request(
+        &mut client,
+        Method::Allocate,
+        &[udp(), raw(kind::EVEN_PORT, &[0x80])],
+    );
+    let token = raw(
+        kind::RESERVATION_TOKEN,
+        reply.get(kind::RESERVATION_TOKEN).unwrap(),
+    );
+    let relayed = reply.address(kind::XOR_RELAYED_ADDRESS);
+    let next = SocketAddr::new(RELAY_V4.parse().unwrap(), relayed.port() + 1);
+    assert!(!world.settings.ports.claim(next), "held while reserved");
+    assert_eq!(
+        world.relay.poll_timeout(),
+        Some(limits::RESERVATION_LIFETIME)
+    );
+    world.advance(31);
+    assert!(world.settings.ports.claim(next), "free afterwards");
+    let mut second = world.client("198.51.100.7:4001", "alice");
+    assert_eq!(
+        world
+            .request(&mut second, Method::Allocate, &[udp(), token])
+            .code,
+        508
+    );
+}
+
+#[test]
+fn a_taken_port_is_replaced_and_other_failures_are_508() {
+    let mut world = World::new();
+    world.bind = |address| {
+        if address.port() % 8 == 0 {
+            Ok(())
+        } else {
+            Err(OpenError::AddressInUse)
+        }
+    };
+    let mut served = 0;
+    for port in 1..=20 {
+        let mut client = world.client(&format!("198.51.100.7:{port}"), "alice");
+        let reply = world.request(&mut client, Method::Allocate, &[udp()]);
+        assert!([0, 508].contains(&reply.code));
+        served += u32::from(reply.code == 0);
+    }
+    assert!(served > 10, "sixteen tries find one port in eight mostly");
+    world.bind = |_| Err(OpenError::Failed);
+    let mut client = world.client("198.51.100.7:21", "alice");
+    assert_eq!(
+        world.request(&mut client, Method::Allocate, &[udp()]).code,
+        508
+    );
+    world.bind = |_| Ok(());
+    assert_eq!(
+        world.request(&mut client, Method::Allocate, &[udp()]).code,
+        0,
+        "nothing leaked"
+    );
+}
+
+#[test]
+fn a_full_range_is_508_and_recovers_with_the_first_release() {
+    let mut world = World::new();
+    let client = |world: &World, n: u16| {
+        let from = format!("198.51.{}.{}:1", n / 250, n % 250);
+        world.client(&from, "alice")
+    };
+    let mut first = client(&world, 0);
+    world.allocate(&mut first);
+    for n in 1..1000 {
+        let mut next = client(&world, n);
+        world.allocate(&mut next);
+    }
+    let mut late = client(&world, 1000);
+    assert_eq!(
+        world.request(&mut late, Method::Allocate, &[udp()]).code,
+        508
+    );
+    world.request(&mut first, Method::Refresh, &[raw(kind::LIFETIME, &[0; 4])]);
+    assert_eq!(world.request(&mut late, Method::Allocate, &[udp()]).code, 0);
+}
+
+#[test]
+fn refresh_prolongs_and_lifetime_zero_deletes() {
+    let mut world = World::new();
+    let mut client = alice(&world);
+    let relayed = world.allocate(&mut client);
+    world.advance(599);
+    assert_eq!(
+        world.request(&mut client, Method::Refresh, &[]).lifetime(),
+        600
+    );
+    world.advance(599);
+    let parts = [raw(kind::LIFETIME, &0_u32.to_be_bytes())];
+    let reply = world.request(&mut client, Method::Refresh, &parts);
+    assert_eq!(
+        (reply.code, reply.lifetime(), reply.is_signed),
+        (0, 0, true)
+    );
+    assert_eq!(world.relay.allocations(), 0);
+    assert_eq!(
+        world.request(&mut client, Method::Refresh, &parts).code,
+        437
+    );
+    let local = SocketAddr::new(RELAY_V4.parse().unwrap(), relayed.port());
+    assert!(world.settings.ports.claim(local));
+}
+
+#[test]
+fn an_allocation_expires_on_time() {
+    let mut world = World::new();
+    let mut client = alice(&world);
+    world.allocate(&mut client);
+    assert_eq!(world.relay.poll_timeout(), Some(Duration::from_secs(600)));
+    world.advance(599);
+    assert_eq!(world.relay.allocations(), 1);
+    world.advance(1);
+    assert_eq!(world.relay.allocations(), 0);
+    assert_eq!(world.relay.poll_timeout(), None);
+}
+
+#[test]
+fn a_client_that_leaves_takes_its_allocation_along() {
+    let mut world = World::new();
+    let mut client = alice(&world);
+    world.allocate(&mut client);
+    let relay = world.relay_id(&client);
+    world.relay.handle_client_gone(&client.five_tuple);
+    let closed = world.settle();
+    assert!(matches!(
+        closed[..],
+        [Closed::Allocation { relay: id, cause: Cause::ClientGone, .. }] if id == relay
+    ));
+    assert_eq!(
+        world.request(&mut client, Method::Allocate, &[udp()]).code,
+        0
+    );
+}
+
+#[test]
+fn without_an_allocation_437_and_another_s_allocation_441() {
+    let mut world = World::new();
+    let mut client = alice(&world);
+    let bind = [channel(0x4000), peer(PEER)];
+    for (method, parts) in [
+        (Method::Refresh, &[][..]),
+        (Method::CreatePermission, &[peer(PEER)]),
+        (Method::ChannelBind, &bind),
+    ] {
+        let reply = world.request(&mut client, method, parts);
+        assert_eq!((reply.code, reply.is_signed), (437, true), "{method:?}");
+    }
+    world.allocate(&mut client);
+    let mut other = world.client("198.51.100.7:4000", "bob");
+    assert_eq!(world.request(&mut other, Method::Refresh, &[]).code, 441);
+    assert_eq!(
+        world
+            .request(&mut other, Method::CreatePermission, &[peer(PEER)])
+            .code,
+        441
+    );
+    assert_eq!(
+        world.request(&mut other, Method::ChannelBind, &bind).code,
+        441
+    );
+}
+
+#[test]
+fn ports_are_not_handed_out_in_order() {
+    let mut world = World::new();
+    let ports: Vec<u16> = (1..=50)
+        .map(|port| {
+            let mut client = world.client(&format!("198.51.100.7:{port}"), "alice");
+            world.allocate(&mut client).port()
+        })
+        .collect();
+    let neighbours = ports
+        .windows(2)
+        .filter(|pair| pair[1] == pair[0] + 1)
+        .count();
+    assert!(neighbours <= 3, "{ports:?}");
+}

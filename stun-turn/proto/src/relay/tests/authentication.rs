@@ -1,0 +1,207 @@
+//! What strangers get, and how little of it.
+
+use super::*;
+
+fn stranger() -> FiveTuple {
+    World::new().client("198.51.100.7:4000", "alice").five_tuple
+}
+
+#[test]
+fn binding_tells_the_reflexive_address_and_nothing_else() {
+    let mut world = World::new();
+    let request = unsigned(Class::Request, Method::Binding, &[], false);
+    let reply = decode(&world.receive(&stranger(), &request).unwrap(), &[0; 16]);
+    assert_eq!(reply.address(kind::XOR_MAPPED_ADDRESS), stranger().client);
+    assert_eq!(reply.attributes.len(), 1);
+    assert_eq!(reply.bytes.len(), 32);
+}
+
+#[test]
+fn a_fingerprint_is_mirrored() {
+    let mut world = World::new();
+    for fingerprint in [false, true] {
+        let request = unsigned(Class::Request, Method::Binding, &[], fingerprint);
+        let reply = world.receive(&stranger(), &request).unwrap();
+        assert_eq!(
+            Message::parse(&reply).unwrap().has_fingerprint(),
+            fingerprint
+        );
+    }
+}
+
+#[test]
+fn a_request_without_integrity_is_challenged() {
+    let mut world = World::new();
+    for method in [
+        Method::Allocate,
+        Method::Refresh,
+        Method::CreatePermission,
+        Method::ChannelBind,
+    ] {
+        let request = unsigned(Class::Request, method, &[udp()], false);
+        let reply = decode(&world.receive(&stranger(), &request).unwrap(), &[0; 16]);
+        assert_eq!(reply.code, 401);
+        let kinds: Vec<u16> = reply.attributes.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, [kind::ERROR_CODE, kind::REALM, kind::NONCE]);
+        assert_eq!(reply.get(kind::REALM), Some(&b"callbox"[..]));
+    }
+    assert_eq!(world.relay.allocations(), 0);
+}
+
+#[test]
+fn no_reply_to_a_stranger_is_worth_reflecting() {
+    let mut world = World::new();
+    let on_wire = |udp: usize| udp + 28;
+    let methods = [
+        Method::Binding,
+        Method::Allocate,
+        Method::Refresh,
+        Method::CreatePermission,
+        Method::ChannelBind,
+    ];
+    let unknown: Vec<Part> = (0..300).map(|n| raw(0x7000 + n, b"")).collect();
+    for method in methods {
+        for parts in [
+            &[][..],
+            &[udp()],
+            &[raw(kind::MESSAGE_INTEGRITY, &[0; 20])],
+            &unknown,
+        ] {
+            let request = unsigned(Class::Request, method, parts, false);
+            let Some(reply) = world.receive(&stranger(), &request) else {
+                continue;
+            };
+            let factor = on_wire(reply.len()) as f64 / on_wire(request.len()) as f64;
+            let bound = if method == Method::Binding { 1.25 } else { 2.2 };
+            assert!(
+                factor <= bound,
+                "{method:?}: {} -> {}",
+                request.len(),
+                reply.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn wrong_user_and_wrong_password_look_alike() {
+    let mut world = World::new();
+    let right = world.client("198.51.100.7:4000", "alice");
+    let mut wrong_password = right.clone();
+    wrong_password.key = [0; 16];
+    let mut wrong_user = right.clone();
+    wrong_user.username = "malic".to_owned();
+    let replies = [wrong_password, wrong_user].map(|mut client| {
+        let reply = world.request(&mut client, Method::Allocate, &[udp()]);
+        assert_eq!(reply.code, 401);
+        assert!(!reply.is_signed);
+        reply.attributes
+    });
+    assert_eq!(replies[0], replies[1]);
+}
+
+#[test]
+fn a_stale_nonce_gets_a_fresh_one_and_keeps_the_allocation() {
+    let mut world = World::new();
+    let mut client = world.client("198.51.100.7:4000", "alice");
+    world.allocate(&mut client);
+    world.request(
+        &mut client,
+        Method::Refresh,
+        &[raw(kind::LIFETIME, &3600_u32.to_be_bytes())],
+    );
+    world.advance(limits::NONCE_LIFETIME_S + 1);
+    let id = world.id();
+    let request = signed(&client, Method::Refresh, id, &[]);
+    let reply = decode(
+        &world.receive(&client.five_tuple, &request).unwrap(),
+        &client.key,
+    );
+    assert_eq!(reply.code, 438);
+    assert!(reply.get(kind::REALM).is_some());
+    client.nonce = reply.get(kind::NONCE).unwrap().to_vec();
+    assert_eq!(world.request(&mut client, Method::Refresh, &[]).code, 0);
+}
+
+#[test]
+fn an_expired_credential_keeps_its_allocation_but_makes_no_new_one() {
+    let mut world = World::new();
+    let minted = crate::auth::credential::mint(b"north", "carol", UNIX + 5);
+    let mut client = world.client("198.51.100.7:4000", "alice");
+    client.key = long_term_key(
+        minted.username.as_bytes(),
+        b"callbox",
+        minted.password.as_bytes(),
+    );
+    client.username = minted.username;
+    world.allocate(&mut client);
+    world.advance(10);
+    assert_eq!(world.request(&mut client, Method::Refresh, &[]).code, 0);
+    assert_eq!(
+        world
+            .request(&mut client, Method::CreatePermission, &[peer(PEER)])
+            .code,
+        0
+    );
+    let mut elsewhere = world.client("198.51.100.7:4001", "alice");
+    (elsewhere.username, elsewhere.key) = (client.username, client.key);
+    assert_eq!(
+        world
+            .request(&mut elsewhere, Method::Allocate, &[udp()])
+            .code,
+        401
+    );
+}
+
+#[test]
+fn unknown_required_attributes_are_named_unknown_optional_ones_ignored() {
+    let mut world = World::new();
+    let request = unsigned(Class::Request, Method::Binding, &[raw(0x7FFF, b"x")], false);
+    let reply = decode(&world.receive(&stranger(), &request).unwrap(), &[0; 16]);
+    assert_eq!(reply.code, 420);
+    assert_eq!(reply.get(kind::UNKNOWN_ATTRIBUTES), Some(&[0x7F, 0xFF][..]));
+    let request = unsigned(Class::Request, Method::Binding, &[raw(0x8FFF, b"x")], false);
+    let reply = decode(&world.receive(&stranger(), &request).unwrap(), &[0; 16]);
+    assert_eq!(reply.code, 0);
+    let mut client = world.client("198.51.100.7:4000", "alice");
+    let reply = world.request(&mut client, Method::Allocate, &[udp(), raw(0x001A, b"")]);
+    assert_eq!((reply.code, reply.is_signed), (420, true));
+}
+
+#[test]
+fn responses_and_indications_are_never_answered() {
+    let mut world = World::new();
+    let methods = [
+        Method::Binding,
+        Method::Allocate,
+        Method::Refresh,
+        Method::Send,
+        Method::Data,
+        Method::ChannelBind,
+    ];
+    for class in [Class::Indication, Class::Success, Class::Error] {
+        for method in methods {
+            let message = unsigned(class, method, &[raw(0x7FFF, b"")], false);
+            assert_eq!(
+                world.receive(&stranger(), &message),
+                None,
+                "{class:?} {method:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn noise_is_never_answered() {
+    let mut world = World::new();
+    let good = unsigned(Class::Request, Method::Binding, &[], false);
+    for end in 0..good.len() {
+        assert_eq!(world.receive(&stranger(), &good[..end]), None);
+    }
+    for first in 0x04..=0xFF {
+        let mut bytes = good.clone();
+        bytes[0] = first;
+        assert_eq!(world.receive(&stranger(), &bytes), None);
+    }
+    assert!(world.receive(&stranger(), &good).is_some());
+}

@@ -1,0 +1,197 @@
+//! A running relay and a small client for it. Waiting is bounded by socket timeouts.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use stun_turn::Server;
+use stun_turn::config::{Config, Options, Protocol};
+use stun_turn::proto::attribute::{decode_xor_address, encode_xor_address, kind};
+use stun_turn::proto::auth::long_term_key;
+use stun_turn::proto::message::{Class, Message, Method, TransactionId, Writer};
+
+/// Longer than any answer takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A relay on both transports of one loopback address that may relay to loopback.
+pub(crate) fn start(ip: &str, workers: u16) -> Server {
+    let listen = ["udp", "tcp"].map(|protocol| format!("{protocol}:{ip}:0").parse().unwrap());
+    let options = Options {
+        listen: listen.to_vec(),
+        user: vec!["alice:wonder".parse().unwrap()],
+        allow_peer: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        workers: Some(workers),
+        ..Options::default()
+    };
+    Server::start(Config::from(options)).unwrap()
+}
+
+pub(crate) fn address(server: &Server, wanted: Protocol) -> SocketAddr {
+    server
+        .listeners()
+        .iter()
+        .find(|(protocol, _)| *protocol == wanted)
+        .unwrap()
+        .1
+}
+
+/// How messages travel.
+pub(crate) enum Link {
+    Udp(UdpSocket),
+    Tcp(TcpStream),
+}
+
+impl Link {
+    pub(crate) fn udp(server: &Server) -> Self {
+        let to = address(server, Protocol::Udp);
+        let socket = UdpSocket::bind(SocketAddr::new(to.ip(), 0)).unwrap();
+        socket.connect(to).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::Udp(socket)
+    }
+
+    pub(crate) fn tcp(server: &Server) -> Self {
+        let stream = TcpStream::connect(address(server, Protocol::Tcp)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::Tcp(stream)
+    }
+
+    pub(crate) fn send(&mut self, message: &[u8]) {
+        match self {
+            Self::Udp(socket) => assert_eq!(socket.send(message).unwrap(), message.len()),
+            Self::Tcp(stream) => stream.write_all(message).unwrap(),
+        }
+    }
+
+    /// One message, STUN or ChannelData with its padding.
+    pub(crate) fn receive(&mut self) -> Vec<u8> {
+        match self {
+            Self::Udp(socket) => {
+                let mut buffer = vec![0; 65_536];
+                let length = socket.recv(&mut buffer).unwrap();
+                buffer.truncate(length);
+                buffer
+            }
+            Self::Tcp(stream) => {
+                let mut message = vec![0; 4];
+                stream.read_exact(&mut message).unwrap();
+                let length = usize::from(u16::from_be_bytes([message[2], message[3]]));
+                let rest = if message[0] < 4 {
+                    length + 16
+                } else {
+                    length.next_multiple_of(4)
+                };
+                message.resize(4 + rest, 0);
+                stream.read_exact(&mut message[4..]).unwrap();
+                message
+            }
+        }
+    }
+}
+
+/// A client with an allocation.
+pub(crate) struct Client {
+    pub(crate) link: Link,
+    nonce: Vec<u8>,
+    transactions: u8,
+}
+
+pub(crate) fn binding(number: u8) -> Vec<u8> {
+    write(Method::Binding, number, &[], None)
+}
+
+fn write(method: Method, number: u8, parts: &[(u16, &[u8])], nonce: Option<&[u8]>) -> Vec<u8> {
+    let mut buffer = [0; 1024];
+    let mut writer = Writer::new(
+        &mut buffer,
+        Class::Request,
+        method,
+        TransactionId([number; 12]),
+    );
+    for (kind, value) in parts {
+        writer.attribute(*kind, value);
+    }
+    let key = long_term_key(b"alice", b"callbox", b"wonder");
+    let key = nonce.map(|nonce| {
+        writer
+            .attribute(kind::USERNAME, b"alice")
+            .attribute(kind::REALM, b"callbox");
+        writer.attribute(kind::NONCE, nonce);
+        &key[..]
+    });
+    let length = writer.finish(key, false).unwrap();
+    buffer[..length].to_vec()
+}
+
+pub(crate) fn mapped(reply: &[u8]) -> SocketAddr {
+    xor_address(reply, kind::XOR_MAPPED_ADDRESS)
+}
+
+fn xor_address(reply: &[u8], kind: u16) -> SocketAddr {
+    let message = Message::parse(reply).unwrap();
+    assert_eq!(message.class(), Class::Success, "{message:?}");
+    decode_xor_address(message.first(kind).unwrap(), message.transaction()).unwrap()
+}
+
+impl Client {
+    pub(crate) fn new(mut link: Link) -> Self {
+        link.send(&write(Method::Allocate, 0, &[], None));
+        let reply = link.receive();
+        let nonce = Message::parse(&reply)
+            .unwrap()
+            .first(kind::NONCE)
+            .unwrap()
+            .to_vec();
+        Self {
+            link,
+            nonce,
+            transactions: 0,
+        }
+    }
+
+    pub(crate) fn request(&mut self, method: Method, parts: &[(u16, &[u8])]) -> Vec<u8> {
+        self.transactions += 1;
+        self.link
+            .send(&write(method, self.transactions, parts, Some(&self.nonce)));
+        let reply = self.link.receive();
+        let message = Message::parse(&reply).unwrap();
+        assert_eq!(
+            message.transaction(),
+            TransactionId([self.transactions; 12])
+        );
+        assert_eq!(
+            message.class(),
+            Class::Success,
+            "{:?}",
+            message.first(kind::ERROR_CODE)
+        );
+        reply
+    }
+
+    /// The relayed address.
+    pub(crate) fn allocate(&mut self, family: u8) -> SocketAddr {
+        let family = [family, 0, 0, 0];
+        let parts: [(u16, &[u8]); 2] = [
+            (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0]),
+            (kind::REQUESTED_ADDRESS_FAMILY, &family),
+        ];
+        xor_address(
+            &self.request(Method::Allocate, &parts),
+            kind::XOR_RELAYED_ADDRESS,
+        )
+    }
+
+    pub(crate) fn bind(&mut self, number: u16, peer: SocketAddr) {
+        let [high, low] = number.to_be_bytes();
+        let id = TransactionId([self.transactions + 1; 12]);
+        let (value, length) = encode_xor_address(peer, id);
+        let number = [high, low, 0, 0];
+        self.request(
+            Method::ChannelBind,
+            &[
+                (kind::CHANNEL_NUMBER, &number),
+                (kind::XOR_PEER_ADDRESS, &value[..length]),
+            ],
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! The program: what it prints, how it refuses, how it ends.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::UdpSocket;
+use std::process::{Child, Command, Output, Stdio};
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stun-turn"));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = program().args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args(["-s", name, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_bad_value_is_refused_with_option_value_and_expectation() {
+    for (option, value, expected) in [
+        ("--listen", "udp:nowhere", "udp:ADDR:PORT"),
+        ("--user", "alice", "NAME:PASSWORD"),
+        ("--relay-ports", "9-1", "MIN-MAX"),
+        ("--allow-peer", "10.0.0.1/8", "host bits"),
+        ("--external-address", "x", "PUBLIC=LOCAL"),
+        ("--workers", "0", "1..=256"),
+        ("--log-level", "loud", "loud"),
+    ] {
+        let (code, _, stderr) = run(&[option, value]);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(
+            stderr.contains(option) && stderr.contains(value),
+            "{stderr}"
+        );
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let listen = format!("udp:{}", taken.local_addr().unwrap());
+    let (code, _, stderr) = run(&["--listen", &listen]);
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.contains(&listen) && stderr.contains("in use"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn help_and_check_and_print() {
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        help.contains("--allow-peer") && help.contains("STUN_TURN_"),
+        "{help}"
+    );
+    assert_eq!(run(&["--check-config", "--realm", "r"]).0, Some(0));
+    assert_eq!(run(&["--check-config", "--realm", ""]).0, Some(2));
+    let (_, printed, _) = run(&["--print-config", "--realm", "r", "--user", "alice:wonder"]);
+    assert!(
+        printed.contains("realm = \"r\"") && !printed.contains("wonder"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn it_says_where_it_listens_and_ends_cleanly_on_each_signal() {
+    for name in ["INT", "TERM"] {
+        let mut child = program()
+            .args(["--listen", "udp:127.0.0.1:0", "--user", "a:b"])
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line
+            .trim()
+            .strip_prefix("listening on udp:")
+            .unwrap()
+            .to_owned();
+        assert!(UdpSocket::bind(&address).is_err(), "{address} is taken");
+        signal(&child, name);
+        let status = child.wait().unwrap();
+        let mut stderr = String::new();
+        child.stderr.unwrap().read_to_string(&mut stderr).unwrap();
+        assert!(status.success(), "{status} {stderr}");
+    }
+}

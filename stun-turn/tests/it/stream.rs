@@ -1,0 +1,117 @@
+//! Streams: framing, strangers of other protocols, slow readers, clients that leave.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+
+use stun_turn::config::Protocol;
+
+use crate::client::{Client, Link, PATIENCE, address, binding, mapped, start};
+
+#[test]
+fn one_byte_at_a_time_and_fifty_messages_at_once() {
+    let server = start("127.0.0.1", 1);
+    let mut link = Link::tcp(&server);
+    if let Link::Tcp(stream) = &link {
+        stream.set_nodelay(true).unwrap();
+    }
+    for byte in binding(1) {
+        link.send(&[byte]);
+    }
+    mapped(&link.receive());
+    let all: Vec<u8> = (0..50).flat_map(binding).collect();
+    link.send(&all);
+    for number in 0..50 {
+        assert_eq!(link.receive()[8..20], [number; 12], "in order");
+    }
+    server.shutdown();
+}
+
+#[test]
+fn other_protocols_are_hung_up_on_without_a_byte() {
+    let server = start("127.0.0.1", 1);
+    for greeting in [
+        &b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..],
+        b"SSH-2.0-x\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+    ] {
+        let mut stream = TcpStream::connect(address(&server, Protocol::Tcp)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(greeting).unwrap();
+        match stream.read(&mut [0; 10]) {
+            Ok(0) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    server.shutdown();
+}
+
+#[test]
+fn a_request_inside_of_channel_data_is_not_executed() {
+    let server = start("127.0.0.1", 1);
+    let mut link = Link::tcp(&server);
+    link.send(&binding(1));
+    mapped(&link.receive());
+    let mut message = vec![0x40, 0x01, 0x00, 20];
+    message.extend(binding(66));
+    message.extend(binding(2));
+    link.send(&message);
+    assert_eq!(link.receive()[8..20], [2; 12]);
+    server.shutdown();
+}
+
+#[test]
+fn a_client_that_hangs_up_frees_its_relayed_port() {
+    let server = start("127.0.0.1", 1);
+    let mut client = Client::new(Link::tcp(&server));
+    let relayed = client.allocate(1);
+    assert!(UdpSocket::bind(relayed).is_err(), "the relay holds it");
+    drop(client);
+    let start = std::time::Instant::now();
+    while UdpSocket::bind(relayed).is_err() {
+        assert!(start.elapsed() < PATIENCE, "{relayed} is still taken");
+        std::thread::yield_now();
+    }
+    server.shutdown();
+}
+
+/// Floods a client that does not read, then reads: what arrives is whole messages in order, with
+/// gaps, and the connection still answers.
+#[test]
+fn a_slow_reader_loses_whole_messages_and_never_the_framing() {
+    let server = start("127.0.0.1", 1);
+    let mut client = Client::new(Link::tcp(&server));
+    let relayed = client.allocate(1);
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.bind(0x4001, peer.local_addr().unwrap());
+    flood(&peer, relayed);
+    client.link.send(&binding(200));
+    let mut last = None;
+    let mut received = 0_u32;
+    loop {
+        let message = client.link.receive();
+        if message[0] < 4 {
+            assert_eq!(message[8..20], [200; 12]);
+            break;
+        }
+        assert_eq!(message[..4], [0x40, 0x01, 0x04, 0x01], "framing is intact");
+        let number = u32::from_be_bytes(message[4..8].try_into().unwrap());
+        assert!(last.is_none_or(|last| last < number), "in order");
+        (last, received) = (Some(number), received + 1);
+    }
+    assert!(
+        received > 0 && received < FLOOD,
+        "{received} of {FLOOD} arrived"
+    );
+    server.shutdown();
+}
+
+const FLOOD: u32 = 20_000;
+
+fn flood(peer: &UdpSocket, to: SocketAddr) {
+    let mut datagram = [7; 1025];
+    for number in 0..FLOOD {
+        datagram[..4].copy_from_slice(&number.to_be_bytes());
+        peer.send_to(&datagram, to).unwrap();
+    }
+}
