@@ -169,9 +169,11 @@ export class Negotiation {
    */
   async #candidate(epoch, candidate) {
     // Candidates stay good over later negotiations, until the remote side restarts ICE.
-    if (this.#ignoringOffer || epoch < this.#iceEpoch) return;
+    if (epoch < this.#iceEpoch) return;
+    // While an offer is being ignored, candidates may belong to it or still to the description in force.
+    // The browser tells by their usernameFragment.
     if (this.#options.connection.remoteDescription) await this.#add(candidate);
-    else if (this.#early.length < MAX_EARLY) this.#early.push(candidate);
+    else if (!this.#ignoringOffer && this.#early.length < MAX_EARLY) this.#early.push(candidate);
   }
 
   /** @param {RTCIceCandidateInit | null} candidate */
@@ -179,7 +181,7 @@ export class Negotiation {
     try {
       await this.#options.connection.addIceCandidate(candidate);
     } catch (error) {
-      this.#options.onProblem('candidate', error);
+      if (!this.#ignoringOffer) this.#options.onProblem('candidate', error);
     }
   }
 

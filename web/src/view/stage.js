@@ -144,6 +144,7 @@ function selfContent(name, devices, speaking) {
   const { audio, video } = devices.media;
   return {
     name: name ? `${name} (${t('call.you')})` : t('call.you'),
+    shortFor: name || t('call.you'),
     stream: devices.stream,
     picture: video,
     muted: !audio,

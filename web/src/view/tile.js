@@ -9,6 +9,7 @@ import { icon } from './icons.js';
 /**
  * @typedef {object} TileContent
  * @property {string} name
+ * @property {string} [shortFor] what the initials stand for, if not for the name
  * @property {MediaStream} stream
  * @property {boolean} picture whether there is one to show
  * @property {boolean} muted whether the person's microphone is off
@@ -71,7 +72,7 @@ export function createTile({ id, kind, onSoundBlocked }) {
         'data-state': content.state ?? 'self',
       });
       setAttributes(video, { 'aria-label': content.name });
-      setText(avatar, initials(content.name));
+      setText(avatar, initials(content.shortFor ?? content.name));
       setText(name, content.name);
       setText(status, text);
       status.hidden = text === '';

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { catalogs, chooseLanguage, setLanguage, t } from '../src/texts/texts.js';
+
+const root = new URL('../src/', import.meta.url);
+
+/** Everything the page says is said in these files. */
+const sources = readdirSync(root, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.js') && !path.startsWith('texts'))
+  .map((path) => readFileSync(new URL(path, root), 'utf8'))
+  .join('\n');
+
+const keys = Object.keys(catalogs.en);
+
+test('every language has every text and no other', () => {
+  for (const [language, catalog] of Object.entries(catalogs)) {
+    assert.deepEqual(Object.keys(catalog).sort(), [...keys].sort(), language);
+    for (const [key, text] of Object.entries(catalog)) assert.notEqual(text.trim(), '', `${language} ${key}`);
+  }
+});
+
+test('every text is used', () => {
+  const unused = keys.filter((key) => !sources.includes(`'${key}'`));
+  assert.deepEqual(unused, []);
+});
+
+test('every used text exists', () => {
+  const used = [...sources.matchAll(/\bt\('([^']+)'/g)].map(([, key]) => key);
+  assert.ok(used.length > 20);
+  assert.deepEqual(used.filter((key) => !keys.includes(key)), []);
+});
+
+test('translations keep the placeholders', () => {
+  const placeholders = (/** @type {string} */ text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
+  for (const key of /** @type {(keyof typeof catalogs.en)[]} */ (keys)) {
+    assert.deepEqual(placeholders(catalogs.ko[key]), placeholders(catalogs.en[key]), key);
+  }
+});
+
+test('placeholders are filled with text as it is', () => {
+  setLanguage('en');
+  assert.equal(t('notice.joined', { name: '$& {name} <b>' }), '$& {name} <b> has joined');
+  setLanguage('ko');
+  assert.equal(t('notice.joined', { name: '민아' }), '민아 님이 들어왔습니다');
+});
+
+test('the first language that we have is chosen', () => {
+  assert.equal(chooseLanguage([null, 'de-AT', 'ko-KR', 'en']), 'ko');
+  assert.equal(chooseLanguage(['en-GB', 'ko']), 'en');
+  assert.equal(chooseLanguage(['fr']), 'en');
+});
