@@ -221,7 +221,7 @@ impl World {
     }
 
     /// What a client's datagram becomes at the peer.
-    fn to_peer(
+    fn relay_to_peer(
         &mut self,
         client: &Client,
         bytes: &[u8],
@@ -238,7 +238,7 @@ impl World {
     }
 
     /// What a peer's datagram becomes at the client.
-    fn from_peer(
+    fn relay_from_peer(
         &mut self,
         client: &Client,
         from: &str,

@@ -34,16 +34,16 @@ fn bind(world: &mut World, client: &mut Client, number: u16, to: &str) -> u16 {
 fn send_and_data_with_a_permission() {
     let (mut world, mut client, _) = allocated();
     assert_eq!(
-        world.to_peer(&client, &send(PEER, b"hi")),
+        world.relay_to_peer(&client, &send(PEER, b"hi")),
         Err(DropReason::NoPermission)
     );
     assert_eq!(permit(&mut world, &mut client, &[PEER]), 0);
     for data in [&b""[..], b"h", b"hi", b"hello"] {
         assert_eq!(
-            world.to_peer(&client, &send(PEER, data)),
+            world.relay_to_peer(&client, &send(PEER, data)),
             Ok((address(PEER), data.to_vec()))
         );
-        let bytes = world.from_peer(&client, PEER, data).unwrap();
+        let bytes = world.relay_from_peer(&client, PEER, data).unwrap();
         let message = Message::parse(&bytes).unwrap();
         assert_eq!(
             (message.class(), message.method()),
@@ -62,9 +62,13 @@ fn send_and_data_with_a_permission() {
         );
     }
     // A permission has no port, but an address.
-    assert!(world.to_peer(&client, &send("8.8.8.8:99", b"hi")).is_ok());
+    assert!(
+        world
+            .relay_to_peer(&client, &send("8.8.8.8:99", b"hi"))
+            .is_ok()
+    );
     assert_eq!(
-        world.from_peer(&client, "8.8.4.4:5000", b"x"),
+        world.relay_from_peer(&client, "8.8.4.4:5000", b"x"),
         Err(DropReason::NoPermission)
     );
 }
@@ -86,14 +90,17 @@ fn channel_data_both_ways_with_padding_on_streams_only() {
             .to_vec();
         world.allocate(&mut client);
         assert_eq!(bind(&mut world, &mut client, 0x4001, PEER), 0);
-        let sent = world.to_peer(&client, b"\x40\x01\x00\x05hello\0\0\0");
+        let sent = world.relay_to_peer(&client, b"\x40\x01\x00\x05hello\0\0\0");
         assert_eq!(sent, Ok((address(PEER), b"hello".to_vec())));
         let expected: &[u8] = if transport == Transport::Tcp {
             b"\x40\x01\x00\x05hello\0\0\0"
         } else {
             b"\x40\x01\x00\x05hello"
         };
-        assert_eq!(world.from_peer(&client, PEER, b"hello").unwrap(), expected);
+        assert_eq!(
+            world.relay_from_peer(&client, PEER, b"hello").unwrap(),
+            expected
+        );
     }
 }
 
@@ -101,7 +108,9 @@ fn channel_data_both_ways_with_padding_on_streams_only() {
 fn a_channel_is_for_one_transport_address_its_permission_for_all_ports() {
     let (mut world, mut client, _) = allocated();
     assert_eq!(bind(&mut world, &mut client, 0x4001, PEER), 0);
-    let other_port = world.from_peer(&client, "8.8.8.8:5001", b"x").unwrap();
+    let other_port = world
+        .relay_from_peer(&client, "8.8.8.8:5001", b"x")
+        .unwrap();
     assert_eq!(Message::parse(&other_port).unwrap().method(), Method::Data);
 }
 
@@ -111,35 +120,42 @@ fn indications_that_lead_nowhere() {
     permit(&mut world, &mut client, &[PEER]);
     let indication = |parts: &[Part]| unsigned(Class::Indication, Method::Send, parts, false);
     let bad = Err(DropReason::BadAttribute);
-    assert_eq!(world.to_peer(&client, &indication(&[peer(PEER)])), bad);
     assert_eq!(
-        world.to_peer(&client, &indication(&[raw(kind::DATA, b"x")])),
+        world.relay_to_peer(&client, &indication(&[peer(PEER)])),
+        bad
+    );
+    assert_eq!(
+        world.relay_to_peer(&client, &indication(&[raw(kind::DATA, b"x")])),
         bad
     );
     let unknown = [peer(PEER), raw(kind::DATA, b"x"), raw(0x7FFF, b"")];
-    assert_eq!(world.to_peer(&client, &indication(&unknown)), bad);
+    assert_eq!(world.relay_to_peer(&client, &indication(&unknown)), bad);
     assert_eq!(
-        world.to_peer(&client, &send("8.8.8.8:0", b"x")),
+        world.relay_to_peer(&client, &send("8.8.8.8:0", b"x")),
         Err(DropReason::Forbidden)
     );
     // The first of two addresses decides, whichever is allowed.
     let two = |first, second| indication(&[peer(first), peer(second), raw(kind::DATA, b"x")]);
-    assert!(world.to_peer(&client, &two(PEER, "10.0.0.1:1")).is_ok());
+    assert!(
+        world
+            .relay_to_peer(&client, &two(PEER, "10.0.0.1:1"))
+            .is_ok()
+    );
     assert_eq!(
-        world.to_peer(&client, &two("10.0.0.1:1", PEER)),
+        world.relay_to_peer(&client, &two("10.0.0.1:1", PEER)),
         Err(DropReason::NoPermission)
     );
     let stranger = world.client("198.51.100.9:1", "alice");
     assert_eq!(
-        world.to_peer(&stranger, &send(PEER, b"x")),
+        world.relay_to_peer(&stranger, &send(PEER, b"x")),
         Err(DropReason::NoAllocation)
     );
     assert_eq!(
-        world.to_peer(&stranger, b"\x40\x01\0\0"),
+        world.relay_to_peer(&stranger, b"\x40\x01\0\0"),
         Err(DropReason::NoAllocation)
     );
     assert_eq!(
-        world.to_peer(&client, b"\x40\x01\0\0"),
+        world.relay_to_peer(&client, b"\x40\x01\0\0"),
         Err(DropReason::NoChannel)
     );
 }
@@ -149,19 +165,19 @@ fn a_permission_lasts_300_seconds_and_data_does_not_refresh_it() {
     let (mut world, mut client, _) = allocated();
     permit(&mut world, &mut client, &[PEER]);
     world.advance(299);
-    assert!(world.to_peer(&client, &send(PEER, b"x")).is_ok());
-    assert!(world.from_peer(&client, PEER, b"x").is_ok());
+    assert!(world.relay_to_peer(&client, &send(PEER, b"x")).is_ok());
+    assert!(world.relay_from_peer(&client, PEER, b"x").is_ok());
     world.advance(1);
     assert_eq!(
-        world.to_peer(&client, &send(PEER, b"x")),
+        world.relay_to_peer(&client, &send(PEER, b"x")),
         Err(DropReason::NoPermission)
     );
     assert_eq!(
-        world.from_peer(&client, PEER, b"x"),
+        world.relay_from_peer(&client, PEER, b"x"),
         Err(DropReason::NoPermission)
     );
     permit(&mut world, &mut client, &[PEER]);
-    assert!(world.from_peer(&client, PEER, b"x").is_ok());
+    assert!(world.relay_from_peer(&client, PEER, b"x").is_ok());
 }
 
 #[test]
@@ -171,10 +187,10 @@ fn a_channel_lasts_600_seconds_and_rests_300_more() {
     world.request(&mut client, Method::Refresh, &[lifetime]);
     assert_eq!(bind(&mut world, &mut client, 0x4001, PEER), 0);
     world.advance(599);
-    assert!(world.to_peer(&client, b"\x40\x01\0\0").is_ok());
+    assert!(world.relay_to_peer(&client, b"\x40\x01\0\0").is_ok());
     world.advance(1);
     assert_eq!(
-        world.to_peer(&client, b"\x40\x01\0\0"),
+        world.relay_to_peer(&client, b"\x40\x01\0\0"),
         Err(DropReason::NoChannel)
     );
     assert_eq!(
@@ -260,7 +276,7 @@ fn the_peer_policy_holds_for_every_method() {
         "all or none"
     );
     assert_eq!(
-        world.to_peer(&client, &send(PEER, b"x")),
+        world.relay_to_peer(&client, &send(PEER, b"x")),
         Err(DropReason::NoPermission)
     );
     assert_eq!(permit(&mut world, &mut client, &[]), 400);
@@ -291,7 +307,7 @@ fn two_clients_of_this_relay_reach_each_other_and_nothing_else_of_it() {
         "bob bound the public address"
     );
     assert_eq!(
-        world.to_peer(&bob, b"\x40\x01\x00\x01y").unwrap().0,
+        world.relay_to_peer(&bob, b"\x40\x01\x00\x01y").unwrap().0,
         local(relayed_a)
     );
 
@@ -299,14 +315,14 @@ fn two_clients_of_this_relay_reach_each_other_and_nothing_else_of_it() {
     for port in [3478, 22, 50_000] {
         let closed = SocketAddr::new(relayed_b.ip(), port);
         if closed != relayed_b {
-            let dropped = world.to_peer(&alice, &send(&closed.to_string(), b"x"));
+            let dropped = world.relay_to_peer(&alice, &send(&closed.to_string(), b"x"));
             assert_eq!(dropped, Err(DropReason::Forbidden), "{closed}");
         }
     }
     // And closed again when the other one has left.
     world.request(&mut alice, Method::Refresh, &[raw(kind::LIFETIME, &[0; 4])]);
     assert_eq!(
-        world.to_peer(&bob, b"\x40\x01\x00\x01y"),
+        world.relay_to_peer(&bob, b"\x40\x01\x00\x01y"),
         Err(DropReason::Forbidden)
     );
 }
@@ -353,7 +369,7 @@ fn a_peer_s_payload_is_opaque() {
         id,
         &[raw(kind::LIFETIME, &[0; 4])],
     );
-    let bytes = world.from_peer(&client, PEER, &delete).unwrap();
+    let bytes = world.relay_from_peer(&client, PEER, &delete).unwrap();
     assert_eq!(
         Message::parse(&bytes).unwrap().first(kind::DATA),
         Some(&delete[..])
@@ -366,13 +382,16 @@ fn the_largest_datagram_passes_or_is_dropped_whole() {
     let (mut world, mut client, _) = allocated();
     permit(&mut world, &mut client, &[PEER]);
     assert_eq!(
-        world.from_peer(&client, PEER, &[0; 65_535]),
+        world.relay_from_peer(&client, PEER, &[0; 65_535]),
         Err(DropReason::TooLarge)
     );
-    assert!(world.from_peer(&client, PEER, &[0; 65_000]).is_ok());
+    assert!(world.relay_from_peer(&client, PEER, &[0; 65_000]).is_ok());
     assert_eq!(bind(&mut world, &mut client, 0x4001, PEER), 0);
     assert_eq!(
-        world.from_peer(&client, PEER, &[7; 65_535]).unwrap().len(),
+        world
+            .relay_from_peer(&client, PEER, &[7; 65_535])
+            .unwrap()
+            .len(),
         65_539
     );
 }

@@ -209,7 +209,11 @@ fn step(world: &mut World, model: &mut Model, op: &Op) {
             let data = [super::peer(PEERS[peer]), raw(kind::DATA, b"x")];
             let bytes = unsigned(Class::Indication, Method::Send, &data, false);
             let client = client_of(world, client);
-            assert_eq!(world.to_peer(&client, &bytes).is_ok(), expected, "{op:?}");
+            assert_eq!(
+                world.relay_to_peer(&client, &bytes).is_ok(),
+                expected,
+                "{op:?}"
+            );
         }
         Op::ChannelData { client, number } => {
             let bound = allocation(client).and_then(|it| {
@@ -220,7 +224,7 @@ fn step(world: &mut World, model: &mut Model, op: &Op) {
             let expected = bound.map(|(_, peer, _)| address(PEERS[*peer]));
             let [high, low] = number.to_be_bytes();
             let client = client_of(world, client);
-            let sent = world.to_peer(&client, &[high, low, 0, 1, 7]);
+            let sent = world.relay_to_peer(&client, &[high, low, 0, 1, 7]);
             assert_eq!(sent.ok().map(|(peer, _)| peer), expected, "{op:?}");
         }
         Op::FromPeer { client, peer } => {
@@ -232,7 +236,7 @@ fn step(world: &mut World, model: &mut Model, op: &Op) {
                 .find(|(_, p, until)| *p == peer && now < *until);
             let expected = permitted.then(|| bound.map(|(number, _, _)| *number));
             let client = client_of(world, client);
-            let got = world.from_peer(&client, PEERS[peer], b"x").ok();
+            let got = world.relay_from_peer(&client, PEERS[peer], b"x").ok();
             let got = got.map(|bytes| {
                 let number = u16::from_be_bytes([bytes[0], bytes[1]]);
                 (number >= 0x4000).then_some(number)
