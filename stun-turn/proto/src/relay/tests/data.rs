@@ -296,11 +296,11 @@ fn two_clients_of_this_relay_reach_each_other_and_nothing_else_of_it() {
     // Clients name public addresses, this host sends to local ones.
     let local = |public: SocketAddr| SocketAddr::new(RELAY_V4.parse().unwrap(), public.port());
     let sent = world
-        .to_peer(&alice, &send(&relayed_b.to_string(), b"x"))
+        .relay_to_peer(&alice, &send(&relayed_b.to_string(), b"x"))
         .unwrap();
     assert_eq!(sent.0, local(relayed_b));
     let received = world
-        .from_peer(&bob, &local(relayed_a).to_string(), b"x")
+        .relay_from_peer(&bob, &local(relayed_a).to_string(), b"x")
         .unwrap();
     assert_eq!(
         received, b"\x40\x01\x00\x01x",
