@@ -1,1 +1,32 @@
 //! WebSocket signaling, the call page and the bundled relay in one process.
+//!
+//! [`Server::start`] binds every port, starts the relay and the tasks, and returns. The logic of
+//! rooms and messages lives in `signaling-proto`; here are sockets, time and files.
+//!
+//! ```text
+//! listener ─► router ─┬─ page          embedded files, security headers
+//!                     └─ connection    one task a client: reader, writer, liveness
+//!                            │ ▲
+//!              bounded queue ▼ │ outbox (bounded in bytes)
+//!                         hub_task     the only owner of the Hub
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+
+mod admin;
+mod connection;
+mod hub_task;
+mod ice_servers;
+mod lan;
+mod linger;
+mod listener;
+mod origin;
+mod outbox;
+mod page;
+mod router;
+mod server;
+mod tls;
+
+pub use server::Server;

@@ -1,0 +1,181 @@
+//! What operators ask: metrics, health, rooms.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+use signaling_proto::hub::Snapshot;
+use subtle::ConstantTimeEq as _;
+use tokio::sync::watch;
+
+use crate::config::HttpUrl;
+use crate::hub_task::HubHandle;
+use crate::page::plain;
+
+/// What the admin address needs.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    pub(crate) hub: HubHandle,
+    pub(crate) token: Option<Arc<str>>,
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+pub(crate) fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/readyz", get(readyz))
+        .route("/rooms", get(rooms))
+        .layer(from_fn_with_state(admin.clone(), authorize))
+        .route("/healthz", get(healthz))
+        .with_state(admin)
+}
+
+async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> Response<Body> {
+    let headers = request.headers();
+    let refusal = match &admin.token {
+        Some(token) if !has_token(headers, token) => {
+            "This needs the bearer token of --admin-token.\n"
+        }
+        None if !is_local_name(headers) => {
+            "Without --admin-token, ask by address or as localhost.\n"
+        }
+        _ => return next.run(request).await,
+    };
+    let mut response = plain(StatusCode::UNAUTHORIZED, refusal);
+    let bearer = HeaderValue::from_static("Bearer");
+    response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+    response
+}
+
+fn has_token(headers: &HeaderMap, token: &str) -> bool {
+    let given = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    given.is_some_and(|given| given.ct_eq(token.as_bytes()).into())
+}
+
+/// Whether the request names this host as somebody on it would. A page in the operator's browser could
+/// reach a loopback address under a name of its own (DNS rebinding).
+fn is_local_name(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
+        return true;
+    };
+    HttpUrl::of_authority("http", host).is_some_and(|url| {
+        let name = url.host().trim_matches(['[', ']']);
+        name == "localhost" || name.parse::<std::net::IpAddr>().is_ok()
+    })
+}
+
+async fn healthz() -> Response<Body> {
+    plain(StatusCode::OK, "alive\n")
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response<Body> {
+    if *admin.stopping.borrow() {
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+    }
+    plain(StatusCode::OK, "ready\n")
+}
+
+async fn rooms(State(admin): State<Admin>) -> Result<Json<serde_json::Value>, StatusCode> {
+    let rooms = admin.hub.rooms().await;
+    let rooms = rooms.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+    let rooms: Vec<_> = rooms
+        .into_iter()
+        .map(|room| json!({"namespace": room.namespace, "name": room.name, "peers": room.peers}))
+        .collect();
+    Ok(Json(json!({ "rooms": rooms })))
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response<Body> {
+    let Some(snapshot) = admin.hub.snapshot().await else {
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+    };
+    let mut response = Response::new(Body::from(prometheus(&snapshot)));
+    let format = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, format);
+    response
+}
+
+/// The text format of Prometheus, version 0.0.4. Labels have few values, whatever clients do.
+fn prometheus(snapshot: &Snapshot) -> String {
+    let totals = &snapshot.totals;
+    let mut text = String::new();
+    let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, u64)]| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (labels, value) in values {
+            let _ = writeln!(text, "{name}{labels} {value}");
+        }
+    };
+    let plain = |value: u64| vec![(String::new(), value)];
+    let gauges = [
+        (
+            "connections",
+            "WebSocket connections, before hello included.",
+            snapshot.connections,
+        ),
+        ("sessions", "Peers in rooms.", snapshot.sessions),
+        ("rooms", "Rooms with at least one peer.", snapshot.rooms),
+    ];
+    for (name, help, value) in gauges {
+        metric(
+            &format!("signaling_{name}"),
+            "gauge",
+            help,
+            &plain(value as u64),
+        );
+    }
+    let counters = [
+        ("sessions_opened", "Peers welcomed.", totals.sessions_opened),
+        (
+            "messages_received",
+            "Messages from peers in rooms.",
+            totals.messages_received,
+        ),
+        (
+            "messages_delivered",
+            "Messages whose senders were told of their delivery.",
+            totals.messages_delivered,
+        ),
+        ("frames_sent", "Frames to clients.", totals.frames_sent),
+    ];
+    for (name, help, value) in counters {
+        metric(
+            &format!("signaling_{name}_total"),
+            "counter",
+            help,
+            &plain(value),
+        );
+    }
+    let closed = [
+        ("bye", totals.left_bye),
+        ("timeout", totals.left_timeout),
+        ("drained", totals.left_drained),
+    ];
+    let closed = closed.map(|(reason, value)| (format!("{{reason=\"{reason}\"}}"), value));
+    metric(
+        "signaling_sessions_closed_total",
+        "counter",
+        "Peers gone, by reason.",
+        &closed,
+    );
+    let errors: Vec<_> = totals
+        .errors
+        .iter()
+        .map(|(code, value)| (format!("{{code=\"{code}\"}}"), *value))
+        .collect();
+    metric(
+        "signaling_errors_total",
+        "counter",
+        "Errors told to clients, by code.",
+        &errors,
+    );
+    text
+}

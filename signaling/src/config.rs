@@ -1,0 +1,270 @@
+//! What an operator may set: the options as typed, and what follows from them.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, FromArgMatches as _};
+use stun_turn::config::{Listen, Protocol};
+use stun_turn::settings;
+
+pub use self::values::{HttpUrl, IceUrl};
+
+mod values;
+
+/// The options of the service itself; those of the bundled relay are added by [`with_relay_options`].
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub struct Options {
+    /// Address of the page and the WebSocket [default: 127.0.0.1:8080, with --lan 0.0.0.0:8443]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = values::parse_address)]
+    pub listen: Option<SocketAddr>,
+    /// Serve the local network: all interfaces, HTTPS with a self-signed certificate, QR code
+    #[arg(long)]
+    pub lan: bool,
+    /// Certificate chain for HTTPS, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// URL that people open, if a proxy stands in between [default: from the request]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<HttpUrl>,
+    /// Further origin whose pages may use the WebSocket; repeatable
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_origin: Vec<HttpUrl>,
+
+    /// Where the TURN relay runs
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "bundled",
+        help_heading = "TURN"
+    )]
+    pub turn_mode: TurnMode,
+    /// TURN URL for clients in external mode, such as turn:HOST:3478?transport=udp; repeatable
+    #[arg(long, value_name = "URL", help_heading = "TURN")]
+    pub turn_url: Vec<IceUrl>,
+    /// Secret that TURN credentials are made with [default: random in bundled mode]
+    #[arg(long, value_name = "SECRET", help_heading = "TURN")]
+    pub auth_secret: Option<String>,
+    /// How long TURN credentials open new allocations
+    #[arg(long, value_name = "SECONDS", default_value = "600", help_heading = "TURN",
+          value_parser = clap::value_parser!(u64).range(30..=86_400))]
+    pub credential_ttl: u64,
+
+    /// Peers in one room
+    #[arg(long, value_name = "N", default_value = "16", help_heading = "Limits",
+          value_parser = values::parse_count)]
+    pub max_room: usize,
+    /// Rooms
+    #[arg(long, value_name = "N", default_value = "10000", help_heading = "Limits",
+          value_parser = values::parse_count)]
+    pub max_rooms: usize,
+    /// Peers in all rooms
+    #[arg(long, value_name = "N", default_value = "20000", help_heading = "Limits",
+          value_parser = values::parse_count)]
+    pub max_sessions: usize,
+
+    /// Address for operators: /metrics, /healthz, /readyz, /rooms
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:9640",
+        help_heading = "Admin",
+        value_parser = values::parse_address
+    )]
+    pub admin: SocketAddr,
+    /// Bearer token for the admin address; needed if that is not a loopback address
+    #[arg(long, value_name = "TOKEN", help_heading = "Admin")]
+    pub admin_token: Option<String>,
+}
+
+/// Names of options whose values are secret.
+pub const SECRETS: [&str; 3] = ["auth-secret", "admin-token", "turn-user"];
+
+/// Where the TURN relay runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TurnMode {
+    /// In this process.
+    Bundled,
+    /// Elsewhere, at --turn-url.
+    External,
+    /// Nowhere: calls work only where peers reach each other directly.
+    None,
+}
+
+/// What the service runs with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Page and WebSocket.
+    pub listen: SocketAddr,
+    /// How that is encrypted.
+    pub tls: Tls,
+    /// Whether to print a QR code for phones.
+    pub lan: bool,
+    /// What people open, if it is not what they ask for.
+    pub public_url: Option<HttpUrl>,
+    /// Origins besides the own one.
+    pub allow_origins: Vec<HttpUrl>,
+    /// Where media is relayed.
+    pub turn: Turn,
+    /// Life of a TURN credential.
+    pub credential_ttl: Duration,
+    /// Caps on rooms and sessions.
+    pub hub: signaling_proto::hub::Config,
+    /// For operators.
+    pub admin: SocketAddr,
+    /// Bearer token for operators.
+    pub admin_token: Option<String>,
+}
+
+/// How the page is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Not at all.
+    Off,
+    /// With a certificate made at the start.
+    SelfSigned,
+    /// With the operator's.
+    Files {
+        /// Chain, PEM.
+        cert: PathBuf,
+        /// Private key, PEM.
+        key: PathBuf,
+    },
+}
+
+/// Where media is relayed.
+#[derive(Debug, Clone)]
+pub enum Turn {
+    /// In this process.
+    Bundled {
+        /// The relay's own options.
+        relay: Box<stun_turn::config::Config>,
+        /// Mints credentials; random when `None`.
+        secret: Option<String>,
+    },
+    /// Elsewhere.
+    External {
+        /// What clients are told.
+        urls: Vec<IceUrl>,
+        /// Mints credentials; `None` when no URL needs one.
+        secret: Option<String>,
+    },
+    /// Nowhere.
+    None,
+}
+
+/// Adds the relay's options under the prefix `--turn-`.
+#[must_use]
+pub fn with_relay_options(command: Command) -> Command {
+    command.args(settings::prefixed::<stun_turn::config::Options>(
+        "turn",
+        "Bundled relay (the options of stun-turn)",
+    ))
+}
+
+impl Config {
+    /// Reads the parsed options; the relay's are among `matches`.
+    ///
+    /// # Errors
+    /// When options contradict each other; names them.
+    pub fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let options = Options::from_arg_matches(matches)?;
+        let relay = settings::extract::<stun_turn::config::Options>("turn", matches)?;
+        let relay_option = matches.ids().map(clap::Id::as_str).find(|id| {
+            id.starts_with("turn-") && matches.value_source(id) == Some(ValueSource::CommandLine)
+        });
+        Self::new(options, relay, relay_option).map_err(|message| {
+            clap::Error::raw(ErrorKind::ArgumentConflict, format!("{message}\n"))
+        })
+    }
+
+    fn new(
+        options: Options,
+        relay: stun_turn::config::Options,
+        relay_option: Option<&str>,
+    ) -> Result<Self, String> {
+        let (default_address, default_port) = match options.lan {
+            true => (Ipv4Addr::UNSPECIFIED, 8443),
+            false => (Ipv4Addr::LOCALHOST, 8080),
+        };
+        let default_listen = SocketAddr::new(default_address.into(), default_port);
+        let listen = options.listen.unwrap_or(default_listen);
+        let tls = match (options.tls_cert, options.tls_key) {
+            (Some(cert), Some(key)) => Tls::Files { cert, key },
+            _ if options.lan => Tls::SelfSigned,
+            _ => Tls::Off,
+        };
+        if let (Some(option), TurnMode::External | TurnMode::None) =
+            (relay_option, options.turn_mode)
+        {
+            return Err(format!(
+                "--{option} is for the relay of --turn-mode bundled"
+            ));
+        }
+        if options.turn_mode != TurnMode::External && !options.turn_url.is_empty() {
+            return Err("--turn-url is for --turn-mode external".into());
+        }
+        let secret = options.auth_secret;
+        if secret.as_deref().is_some_and(str::is_empty) {
+            return Err("--auth-secret '': expected at least one character".into());
+        }
+        let turn = match options.turn_mode {
+            TurnMode::Bundled => bundled(relay, secret, listen.ip()),
+            TurnMode::External => external(options.turn_url, secret)?,
+            TurnMode::None => Turn::None,
+        };
+        let admin_token = options.admin_token.filter(|token| !token.is_empty());
+        if !options.admin.ip().is_loopback() && admin_token.is_none() {
+            return Err(format!(
+                "--admin {}: an address that others reach needs --admin-token",
+                options.admin
+            ));
+        }
+        Ok(Self {
+            listen,
+            tls,
+            lan: options.lan,
+            public_url: options.public_url,
+            allow_origins: options.allow_origin,
+            turn,
+            credential_ttl: Duration::from_secs(options.credential_ttl),
+            hub: signaling_proto::hub::Config {
+                max_room: options.max_room,
+                max_rooms: options.max_rooms,
+                max_sessions: options.max_sessions,
+            },
+            admin: options.admin,
+            admin_token,
+        })
+    }
+}
+
+/// Unless told otherwise the relay listens where the page listens.
+fn bundled(mut relay: stun_turn::config::Options, secret: Option<String>, page: IpAddr) -> Turn {
+    if relay.listen.is_empty() && !page.is_unspecified() {
+        let address = SocketAddr::new(page, 3478);
+        relay.listen = [Protocol::Udp, Protocol::Tcp]
+            .map(|protocol| Listen { protocol, address })
+            .into();
+    }
+    Turn::Bundled {
+        relay: Box::new(relay.into()),
+        secret,
+    }
+}
+
+fn external(urls: Vec<IceUrl>, secret: Option<String>) -> Result<Turn, String> {
+    if urls.is_empty() {
+        return Err("--turn-mode external needs at least one --turn-url".into());
+    }
+    if secret.is_none() && urls.iter().any(IceUrl::needs_credential) {
+        return Err("--turn-url needs --auth-secret, the same one that the relay has".into());
+    }
+    Ok(Turn::External { urls, secret })
+}

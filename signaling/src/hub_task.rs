@@ -1,0 +1,189 @@
+//! The one task that owns the hub.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use signaling_proto::hub::{ConnectionId, Environment, Fault, Hub, Output, RoomSummary, Snapshot};
+use signaling_proto::message::{ClientMessage, ParseError};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::outbox::Outbox;
+
+/// Inputs that may wait for the hub. Each connection waits with at most one message, so that none can
+/// crowd out the others.
+const QUEUE: usize = 1024;
+/// Inputs taken at once.
+const BATCH: usize = 64;
+
+enum Input {
+    Open(ConnectionId, String, Arc<Outbox>),
+    Message(ConnectionId, Result<ClientMessage, ParseError>),
+    Fault(ConnectionId, Fault),
+    Close(ConnectionId),
+    Drain(oneshot::Sender<()>),
+    Snapshot(oneshot::Sender<Snapshot>),
+    Rooms(oneshot::Sender<Vec<RoomSummary>>),
+}
+
+/// The way to the hub. When the hub's task is gone the process is ending, and what is said to it is
+/// lost.
+#[derive(Clone)]
+pub(crate) struct HubHandle {
+    inputs: mpsc::Sender<Input>,
+    next_connection: Arc<AtomicU64>,
+}
+
+impl HubHandle {
+    /// Starts the task; it ends when all handles are gone.
+    pub(crate) fn start<E: Environment + Send + 'static>(
+        hub: Hub<E>,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
+        let (inputs, queue) = mpsc::channel(QUEUE);
+        let task = HubTask {
+            hub,
+            outboxes: HashMap::new(),
+        };
+        let handle = Self {
+            inputs,
+            next_connection: Arc::default(),
+        };
+        (handle, tokio::spawn(task.run(queue)))
+    }
+
+    async fn send(&self, input: Input) {
+        // Fails only when the process is ending.
+        let _ = self.inputs.send(input).await;
+    }
+
+    /// A connection is there.
+    pub(crate) async fn open(&self, reached_as: String, outbox: Arc<Outbox>) -> ConnectionId {
+        let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
+        self.send(Input::Open(id, reached_as, outbox)).await;
+        id
+    }
+
+    pub(crate) async fn message(
+        &self,
+        connection: ConnectionId,
+        message: Result<ClientMessage, ParseError>,
+    ) {
+        self.send(Input::Message(connection, message)).await;
+    }
+
+    pub(crate) async fn fault(&self, connection: ConnectionId, fault: Fault) {
+        self.send(Input::Fault(connection, fault)).await;
+    }
+
+    pub(crate) async fn close(&self, connection: ConnectionId) {
+        self.send(Input::Close(connection)).await;
+    }
+
+    /// Tells everybody to go; returns when every outbox has its close.
+    pub(crate) async fn drain(&self) {
+        let (done, wait) = oneshot::channel();
+        self.send(Input::Drain(done)).await;
+        let _ = wait.await;
+    }
+
+    /// `None` when the process is ending.
+    pub(crate) async fn snapshot(&self) -> Option<Snapshot> {
+        let (answer, wait) = oneshot::channel();
+        self.send(Input::Snapshot(answer)).await;
+        wait.await.ok()
+    }
+
+    /// `None` when the process is ending.
+    pub(crate) async fn rooms(&self) -> Option<Vec<RoomSummary>> {
+        let (answer, wait) = oneshot::channel();
+        self.send(Input::Rooms(answer)).await;
+        wait.await.ok()
+    }
+}
+
+struct HubTask<E> {
+    hub: Hub<E>,
+    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+}
+
+impl<E: Environment> HubTask<E> {
+    async fn run(mut self, mut queue: mpsc::Receiver<Input>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let deadline = self.hub.poll_deadline();
+            let due = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                taken = queue.recv_many(&mut batch, BATCH) => if taken == 0 { return },
+                () = due => {}
+            }
+            let now = Instant::now();
+            for input in batch.drain(..) {
+                self.handle(now, input);
+            }
+            self.hub.handle_timeout(now);
+            self.carry_out(now);
+        }
+    }
+
+    fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Open(connection, reached_as, outbox) => {
+                self.outboxes.insert(connection, outbox);
+                self.hub.handle_open(now, connection, &reached_as);
+            }
+            Input::Message(connection, message) => {
+                self.hub.handle_message(now, connection, message);
+            }
+            Input::Fault(connection, fault) => self.hub.handle_fault(now, connection, fault),
+            Input::Close(connection) => {
+                self.outboxes.remove(&connection);
+                self.hub.handle_close(now, connection);
+            }
+            Input::Drain(done) => {
+                self.hub.handle_drain(now);
+                self.carry_out(now);
+                let _ = done.send(());
+            }
+            Input::Snapshot(answer) => {
+                let _ = answer.send(self.hub.snapshot());
+            }
+            Input::Rooms(answer) => {
+                let _ = answer.send(self.hub.rooms());
+            }
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant) {
+        while let Some(output) = self.hub.poll_output() {
+            match output {
+                Output::Send { connection, frame } => {
+                    let Some(outbox) = self.outboxes.get(&connection) else {
+                        continue;
+                    };
+                    if outbox.push(frame).is_err() {
+                        tracing::debug!(?connection, "a client reads too slowly");
+                        // What waits is lost to this client anyway, and makes room for the reason.
+                        outbox.clear();
+                        self.hub.handle_fault(now, connection, Fault::SlowReader);
+                    }
+                }
+                Output::Close {
+                    connection,
+                    code,
+                    reason,
+                } => {
+                    if let Some(outbox) = self.outboxes.remove(&connection) {
+                        tracing::debug!(?connection, code, reason, "closing");
+                        outbox.close(code, reason);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! STUN and TURN servers for one client, with credentials of its own.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use signaling_proto::hub::Environment;
+use signaling_proto::id::PeerId;
+use signaling_proto::message::server::IceServer;
+use stun_turn::proto::auth::credential;
+
+use crate::config::IceUrl;
+
+/// What the hub gets from outside.
+pub(crate) struct HubEnvironment {
+    pub(crate) relay: Relay,
+    pub(crate) credential_ttl: Duration,
+}
+
+/// Where clients find the relay.
+#[derive(Debug)]
+pub(crate) enum Relay {
+    /// On this host, which each client knows by the name that it reached the page with.
+    Here {
+        udp_port: Option<u16>,
+        tcp_port: Option<u16>,
+        secret: String,
+    },
+    Elsewhere {
+        urls: Vec<IceUrl>,
+        secret: Option<String>,
+    },
+    Nowhere,
+}
+
+impl Relay {
+    /// URLs without and with a need for credentials.
+    pub(crate) fn urls(&self, host: &str) -> (Vec<String>, Vec<String>) {
+        match self {
+            Self::Here {
+                udp_port, tcp_port, ..
+            } => {
+                let udp = udp_port.iter();
+                let stun = udp.clone().map(|port| format!("stun:{host}:{port}"));
+                let udp = udp.map(|port| format!("turn:{host}:{port}?transport=udp"));
+                let tcp = tcp_port.iter();
+                let tcp = tcp.map(|port| format!("turn:{host}:{port}?transport=tcp"));
+                (stun.collect(), udp.chain(tcp).collect())
+            }
+            Self::Elsewhere { urls, .. } => {
+                let (turn, stun): (Vec<&IceUrl>, _) =
+                    urls.iter().partition(|url| url.needs_credential());
+                let texts =
+                    |urls: Vec<&IceUrl>| urls.iter().map(|url| url.as_str().to_owned()).collect();
+                (texts(stun), texts(turn))
+            }
+            Self::Nowhere => (Vec::new(), Vec::new()),
+        }
+    }
+
+    fn secret(&self) -> Option<&str> {
+        match self {
+            Self::Here { secret, .. } => Some(secret),
+            Self::Elsewhere { secret, .. } => secret.as_deref(),
+            Self::Nowhere => None,
+        }
+    }
+
+    /// What one client gets.
+    fn ice_servers(&self, host: &str, peer: &PeerId, expires_at_unix_s: u64) -> Vec<IceServer> {
+        let (stun, turn) = self.urls(host);
+        let mut servers = Vec::new();
+        if !stun.is_empty() {
+            servers.push(IceServer {
+                urls: stun,
+                username: None,
+                credential: None,
+                expires_at: None,
+            });
+        }
+        if let (Some(secret), false) = (self.secret(), turn.is_empty()) {
+            let minted = credential::mint(secret.as_bytes(), peer.as_str(), expires_at_unix_s);
+            servers.push(IceServer {
+                urls: turn,
+                username: Some(minted.username),
+                credential: Some(minted.password),
+                expires_at: Some(expires_at_unix_s),
+            });
+        }
+        servers
+    }
+}
+
+impl Environment for HubEnvironment {
+    fn random(&mut self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("a system without randomness can't run servers");
+    }
+
+    fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let expires_at = now.unwrap_or_default() + self.credential_ttl;
+        self.relay
+            .ice_servers(reached_as, peer, expires_at.as_secs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_finds_the_bundled_relay_where_it_found_the_page() {
+        let relay = Relay::Here {
+            udp_port: Some(3478),
+            tcp_port: Some(3479),
+            secret: "north".into(),
+        };
+        let servers = relay.ice_servers("call.example", &PeerId::new("p"), 1_000);
+        assert_eq!(servers[0].urls, ["stun:call.example:3478"]);
+        assert_eq!(
+            servers[1].urls,
+            [
+                "turn:call.example:3478?transport=udp",
+                "turn:call.example:3479?transport=tcp"
+            ]
+        );
+        assert_eq!(servers[1].username.as_deref(), Some("1000:p"));
+        assert_eq!(servers[1].expires_at, Some(1_000));
+        assert!(servers[1].credential.is_some());
+    }
+
+    #[test]
+    fn external_servers_are_told_as_they_are_configured() {
+        let relay = Relay::Elsewhere {
+            urls: ["turns:a:443?transport=tcp", "stun:b"]
+                .map(|url| url.parse().unwrap())
+                .into(),
+            secret: Some("north".into()),
+        };
+        let servers = relay.ice_servers("ignored", &PeerId::new("p"), 1_000);
+        assert_eq!(servers[0].urls, ["stun:b"]);
+        assert_eq!(servers[0].credential, None);
+        assert_eq!(servers[1].urls, ["turns:a:443?transport=tcp"]);
+        assert!(
+            Relay::Nowhere
+                .ice_servers("x", &PeerId::new("p"), 1)
+                .is_empty()
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! The call page, embedded. (A debug build reads the files where the sources are.)
+
+use axum::body::Body;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, STRICT_TRANSPORT_SECURITY,
+};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use rust_embed::RustEmbed;
+
+/// What a browser needs and nothing that only a developer does.
+#[derive(RustEmbed)]
+#[folder = "../web/"]
+#[include = "index.html"]
+#[include = "src/*"]
+struct Files;
+
+/// Nothing from elsewhere, nothing inline, nothing that could frame or be framed.
+const SECURITY: [(HeaderName, &str); 7] = [
+    (
+        HeaderName::from_static("content-security-policy"),
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+         media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    ),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+    (HeaderName::from_static("x-content-type-options"), "nosniff"),
+    (HeaderName::from_static("referrer-policy"), "no-referrer"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(self), microphone=(self), display-capture=(self), geolocation=(), payment=(), usb=()",
+    ),
+    (HeaderName::from_static("x-frame-options"), "DENY"),
+];
+
+/// Adds the headers that every answer has. `strict_tls` tells browsers never to come without TLS.
+pub(crate) fn secure(headers: &mut HeaderMap, strict_tls: bool) {
+    for (name, value) in SECURITY {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if strict_tls {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(STRICT_TRANSPORT_SECURITY, year);
+    }
+}
+
+/// The file at `path` (without a leading slash), or 404.
+pub(crate) fn file(path: &str, request: &HeaderMap) -> Response<Body> {
+    let Some(file) = Files::get(path) else {
+        return plain(StatusCode::NOT_FOUND, "There is no such page.\n");
+    };
+    let hash = file.metadata.sha256_hash();
+    let etag = hash[..16].iter().fold(String::from("\""), |text, byte| {
+        text + &format!("{byte:02x}")
+    }) + "\"";
+    let known = request
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| tag.trim().trim_start_matches("W/") == etag);
+    let (status, body) = match known {
+        true => (StatusCode::NOT_MODIFIED, Body::empty()),
+        false => (StatusCode::OK, Body::from(file.data.into_owned())),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
+    // Always asked for, rarely sent: a new server never serves half an old page.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let etag = HeaderValue::try_from(etag).expect("hexadecimal digits in quotes");
+    headers.insert(ETAG, etag);
+    response
+}
+
+/// A short text.
+pub(crate) fn plain(status: StatusCode, text: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(text.into());
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "json" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "wav" => "audio/wav",
+        "mp3" => "audio/mpeg",
+        _ => "application/octet-stream",
+    }
+}

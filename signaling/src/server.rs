@@ -1,0 +1,274 @@
+//! Starts everything and ends it.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use signaling_proto::hub::Hub;
+use stun_turn::config::Protocol;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::admin::{self, Admin};
+use crate::config::{Config, HttpUrl, Tls, Turn};
+use crate::hub_task::HubHandle;
+use crate::ice_servers::{HubEnvironment, Relay};
+use crate::listener::{self, Service};
+use crate::origin::Origins;
+use crate::router::{self, App};
+use crate::{lan, tls};
+
+/// How long clients may take to say goodbye when the server stops.
+const STOP_DEADLINE: Duration = Duration::from_millis(1500);
+/// Connections that are not WebSockets (yet), at once.
+const MAX_REQUESTS: usize = 4096;
+/// The same on the admin address.
+const MAX_ADMIN_REQUESTS: usize = 64;
+
+/// A running service.
+pub struct Server {
+    page: SocketAddr,
+    admin: SocketAddr,
+    url: String,
+    turn_urls: Vec<String>,
+    hub: HubHandle,
+    hub_task: JoinHandle<()>,
+    relay: Option<stun_turn::Server>,
+    stop: watch::Sender<bool>,
+    /// Ends when every WebSocket has been served.
+    served: mpsc::Receiver<()>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("url", &self.url)
+            .field("admin", &self.admin)
+            .field("turn_urls", &self.turn_urls)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Binds every port, starts the relay if it is bundled, and serves until [`Server::stop`].
+    ///
+    /// # Errors
+    /// When a port is taken or a certificate can't be read; names the option. Nothing is left running.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let addresses = lan::addresses();
+        let acceptor = acceptor(&config.tls, &addresses)?;
+        let page_listener = bind("--listen", config.listen).await?;
+        let admin_listener = bind("--admin", config.admin).await?;
+        let (page, admin) = (page_listener.local_addr()?, admin_listener.local_addr()?);
+        let (server, told) = start_relay(config.turn, &[page, admin])?;
+
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
+        let url = match &config.public_url {
+            Some(url) => format!("{url}/"),
+            None => format!("{scheme}://{}/", reachable(page, &addresses, config.lan)),
+        };
+        let host = reachable(page, &addresses, config.lan).ip();
+        let host = config.public_url.as_ref().map_or_else(
+            || bracketed(host),
+            |public_url| public_url.host().to_owned(),
+        );
+        let turn_urls = told.urls(&host).1;
+        let hub = Hub::new(
+            config.hub,
+            HubEnvironment {
+                relay: told,
+                credential_ttl: config.credential_ttl,
+            },
+        );
+        let (hub, hub_task) = HubHandle::start(hub);
+        let (stop, stopping) = watch::channel(false);
+        let (open, served) = mpsc::channel(1);
+        let app = App {
+            hub: hub.clone(),
+            origins: Arc::new(Origins {
+                scheme,
+                public_url: config.public_url,
+                allowed: config.allow_origins,
+            }),
+            strict_tls: matches!(config.tls, Tls::Files { .. }),
+            open,
+        };
+        let service = Service {
+            router: router::router(app),
+            tls: acceptor,
+            stopping: stopping.clone(),
+        };
+        tokio::spawn(listener::serve(page_listener, service, MAX_REQUESTS));
+        let router = admin::router(Admin {
+            hub: hub.clone(),
+            token: config.admin_token.map(Arc::from),
+            stopping: stopping.clone(),
+        });
+        let service = Service {
+            router,
+            tls: None,
+            stopping,
+        };
+        tokio::spawn(listener::serve(admin_listener, service, MAX_ADMIN_REQUESTS));
+        Ok(Self {
+            page,
+            admin,
+            url,
+            turn_urls,
+            hub,
+            hub_task,
+            relay: server,
+            stop,
+            served,
+        })
+    }
+
+    /// The page's address as bound.
+    #[must_use]
+    pub fn page(&self) -> SocketAddr {
+        self.page
+    }
+
+    /// The admin address as bound.
+    #[must_use]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// What people open.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `turn:` URLs as somebody who opened [`Server::url`] gets them; empty without a relay.
+    #[must_use]
+    pub fn turn_urls(&self) -> &[String] {
+        &self.turn_urls
+    }
+
+    /// [`Server::url`] for a phone's camera, in characters.
+    #[must_use]
+    pub fn qr_code(&self) -> Option<String> {
+        lan::qr_code(&self.url)
+    }
+
+    /// Returns only if the service can't go on: its core has failed, which is a mistake of ours.
+    pub async fn failed(&mut self) {
+        // It can't have ended otherwise, because a handle is left.
+        let _ = (&mut self.hub_task).await;
+    }
+
+    /// Tells every client to go, closes everything and returns when it is done, after 1.5 s at most.
+    pub async fn stop(self) {
+        let Self {
+            hub,
+            relay,
+            stop,
+            mut served,
+            ..
+        } = self;
+        let _ = timeout(STOP_DEADLINE, async {
+            hub.drain().await;
+            let _ = stop.send(true);
+            let _ = served.recv().await;
+        })
+        .await;
+        let _ = stop.send(true);
+        if let Some(relay) = relay {
+            // It waits for threads.
+            let _ = tokio::task::spawn_blocking(|| relay.shutdown()).await;
+        }
+    }
+}
+
+fn acceptor(tls: &Tls, addresses: &[IpAddr]) -> anyhow::Result<Option<TlsAcceptor>> {
+    Ok(match tls {
+        Tls::Off => None,
+        Tls::SelfSigned => {
+            let mut names = addresses.to_vec();
+            names.extend([
+                IpAddr::from(Ipv4Addr::LOCALHOST),
+                IpAddr::from(Ipv6Addr::LOCALHOST),
+            ]);
+            Some(tls::self_signed(&names)?)
+        }
+        Tls::Files { cert, key } => Some(tls::from_files(cert, key)?),
+    })
+}
+
+async fn bind(option: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let reason = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "the port is in use by another program; stop that or choose another port".to_owned()
+            }
+            io::ErrorKind::AddrNotAvailable => "this host does not have the address".to_owned(),
+            io::ErrorKind::PermissionDenied => {
+                "not permitted (ports below 1024 need rights)".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        anyhow::anyhow!("{option} {address}: {reason}")
+    })
+}
+
+/// Starts the relay, if it is bundled. It must never relay to `own` addresses of this process.
+fn start_relay(
+    turn: Turn,
+    own: &[SocketAddr],
+) -> anyhow::Result<(Option<stun_turn::Server>, Relay)> {
+    let (mut relay, secret) = match turn {
+        Turn::None => return Ok((None, Relay::Nowhere)),
+        Turn::External { urls, secret } => return Ok((None, Relay::Elsewhere { urls, secret })),
+        Turn::Bundled { relay, secret } => (*relay, secret),
+    };
+    let secret = secret.map_or_else(random_secret, Ok)?;
+    // The first one mints.
+    relay.auth_secrets.insert(0, secret.clone());
+    relay.protected.extend(own);
+    let server = stun_turn::Server::start(relay).map_err(|error| {
+        let error = error.to_string().replacen("--", "--turn-", 1);
+        anyhow::anyhow!(
+            "{error}\nThe bundled relay can't start: choose another port with --turn-listen \
+             udp:ADDR:PORT --turn-listen tcp:ADDR:PORT, or do without it: --turn-mode none"
+        )
+    })?;
+    let port = |wanted: Protocol| {
+        let mut listeners = server.listeners().iter();
+        let found = listeners.find(|(protocol, _)| *protocol == wanted);
+        found.map(|(_, address)| address.port())
+    };
+    let told = Relay::Here {
+        udp_port: port(Protocol::Udp),
+        tcp_port: port(Protocol::Tcp),
+        secret,
+    };
+    Ok((Some(server), told))
+}
+
+fn random_secret() -> anyhow::Result<String> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// An address that a browser can be given for `bound`.
+fn reachable(bound: SocketAddr, addresses: &[IpAddr], lan: bool) -> SocketAddr {
+    if !bound.ip().is_unspecified() {
+        return bound;
+    }
+    // Without TLS only this host's own browsers may use a camera.
+    let ip = addresses.first().filter(|_| lan).copied();
+    SocketAddr::new(ip.unwrap_or(Ipv4Addr::LOCALHOST.into()), bound.port())
+}
+
+/// An address as a host in a URL.
+fn bracketed(address: IpAddr) -> String {
+    HttpUrl::of_authority("http", &SocketAddr::new(address, 80).to_string())
+        .map_or_else(|| address.to_string(), |url| url.host().to_owned())
+}

@@ -1,0 +1,53 @@
+//! Certificates: the operator's, or one made at the start.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Reads a chain and its key.
+pub(crate) fn from_files(cert: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| anyhow::anyhow!("--tls-cert {}: {error}", cert.display()))?;
+    anyhow::ensure!(
+        !chain.is_empty(),
+        "--tls-cert {}: expected PEM certificates, found none",
+        cert.display()
+    );
+    let key_der = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| anyhow::anyhow!("--tls-key {}: {error}", key.display()))?;
+    acceptor(chain, key_der).with_context(|| {
+        let (cert, key) = (cert.display(), key.display());
+        format!("--tls-cert {cert} and --tls-key {key} can't be used together")
+    })
+}
+
+/// Makes a certificate for `addresses` and `localhost`.
+pub(crate) fn self_signed(addresses: &[IpAddr]) -> anyhow::Result<TlsAcceptor> {
+    let names = addresses.iter().map(ToString::to_string);
+    let names: Vec<_> = names.chain(["localhost".to_owned()]).collect();
+    let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())
+        .map_err(|error| anyhow::anyhow!("making a certificate: {error}"))?;
+    acceptor(vec![made.cert.der().clone()], key)
+}
+
+fn acceptor(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> anyhow::Result<TlsAcceptor> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    // WebSockets are opened over HTTP/1.1.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
