@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { arrange, grid } from '../src/view/layout.js';
-import { seeded } from './support/random.js';
+import { seeded } from '../testing/random.js';
 
 const GAP = 12;
 
@@ -39,7 +39,7 @@ test('a box without room is no error', () => {
 });
 
 test('who is large depends on who is here', () => {
-  assert.deepEqual(arrange('me', [], []), { kind: 'alone', stage: ['me'], strip: [] });
+  assert.deepEqual(arrange('me', [], []), { kind: 'alone', stage: [], strip: ['me'] });
   assert.deepEqual(arrange('me', ['a'], []), { kind: 'pair', stage: ['a'], strip: ['me'] });
   assert.deepEqual(arrange('me', ['a', 'b'], []), { kind: 'grid', stage: ['a', 'b', 'me'], strip: [] });
   assert.deepEqual(arrange('me', ['a'], ['s']), { kind: 'screen', stage: ['s'], strip: ['a', 'me'] });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Negotiation, insecurity } from '../src/call/negotiation.js';
-import { FakeConnection, turns, ufrag } from './support/connection.js';
-import { FakeClock, seeded } from './support/random.js';
+import { FakeConnection, turns, ufrag } from '../testing/connection.js';
+import { FakeClock, seeded } from '../testing/random.js';
 
 /** @import { SignalBody } from '../src/protocol/types.js' */
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { reconnectDelay } from '../src/protocol/backoff.js';
 import { SignalingClient } from '../src/protocol/signaling.js';
-import { FakeClock } from './support/random.js';
+import { FakeClock } from '../testing/random.js';
 
 class FakeSocket {
   /** @type {any[]} */ frames = [];

@@ -63,7 +63,7 @@ function fit(cellWidth, cellHeight, tallest) {
  */
 export function arrange(self, others, screens) {
   if (screens.length > 0) return { kind: 'screen', stage: screens, strip: [...others, self] };
-  if (others.length === 0) return { kind: 'alone', stage: [self], strip: [] };
+  if (others.length === 0) return { kind: 'alone', stage: [], strip: [self] };
   if (others.length === 1) return { kind: 'pair', stage: others, strip: [self] };
   return { kind: 'grid', stage: [...others, self], strip: [] };
 }

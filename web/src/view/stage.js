@@ -5,8 +5,9 @@ import { setChildren, el } from './dom.js';
 import { arrange, grid } from './layout.js';
 import { createTile } from './tile.js';
 
-/** @import { Call, Participant } from '../call/call.js' */
+/** @import { Call } from '../call/call.js' */
 /** @import { Devices } from '../call/devices.js' */
+/** @import { Participant } from '../call/participant.js' */
 /** @import { Tile, TileContent } from './tile.js' */
 
 /** Gap between tiles, in CSS pixels; call.css has the same. */

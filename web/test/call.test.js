@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Call } from '../src/call/call.js';
+import { FakeClock } from '../testing/random.js';
+
+/** @import { SignalingState } from '../src/protocol/signaling.js' */
+
+/** A connection that does nothing by itself. */
+class StillConnection {
+  connectionState = 'new';
+  iceConnectionState = 'new';
+  signalingState = 'stable';
+  closed = false;
+  /** @type {Record<string, any>} */ channels = {};
+  /** @type {any} */ onconnectionstatechange = null;
+
+  /** @param {RTCConfiguration} configuration */
+  constructor(configuration) {
+    this.configuration = configuration;
+  }
+
+  /**
+   * @param {string} label
+   * @param {object} options
+   */
+  createDataChannel(label, options) {
+    /** @type {string[]} */ const sent = [];
+    const channel = {
+      label, options, sent, readyState: 'connecting', onmessage: null, onopen: null, onclose: null,
+      addEventListener: () => {}, send: (/** @type {string} */ text) => sent.push(text),
+    };
+    this.channels[label] = channel;
+    return channel;
+  }
+
+  getConfiguration() {
+    return this.configuration;
+  }
+
+  /** @param {RTCConfiguration} configuration */
+  setConfiguration(configuration) {
+    this.configuration = configuration;
+  }
+
+  getTransceivers() {
+    return [];
+  }
+
+  /** @param {string} state */
+  become(state) {
+    this.connectionState = state;
+    if (state === 'connected') this.channels.chat.readyState = 'open';
+    this.onconnectionstatechange?.();
+  }
+
+  close() {
+    this.closed = true;
+    this.connectionState = 'closed';
+  }
+}
+
+class FakeStream {
+  static #count = 0;
+  id = `stream-${(FakeStream.#count += 1)}`;
+  getTracks() {
+    return [];
+  }
+}
+
+/** @param {string} peer */
+function info(peer, name = peer) {
+  const media = { audio: false, video: false, screen: false };
+  return { peer, name, role: /** @type {const} */ ('participant'), state: /** @type {const} */ ('here'), media, polite: true };
+}
+
+function setUp() {
+  const clock = new FakeClock();
+  /** @type {any[]} */ const sent = [];
+  /** @type {any[]} */ const notices = [];
+  /** @type {StillConnection[]} */ const connections = [];
+  /** @type {any} */ let handlers;
+  const devices = {
+    media: { audio: true, video: false, screen: false },
+    stream: new FakeStream(),
+    screenStream: new FakeStream(),
+    tracks: { microphone: null, camera: null, screen: null },
+    screenAudio: null,
+  };
+  let ids = 0;
+  const call = new Call({
+    createSignaling: (given) => {
+      handlers = given;
+      return {
+        send: (message) => {
+          if (call.signalingState !== 'open') return false;
+          sent.push(message);
+          return true;
+        },
+        connect: () => {},
+        bye: () => {},
+      };
+    },
+    createConnection: (configuration) => {
+      const connection = new StillConnection(configuration);
+      connections.push(connection);
+      return /** @type {any} */ (connection);
+    },
+    newStream: () => /** @type {any} */ (new FakeStream()),
+    devices: /** @type {any} */ (devices),
+    relayOnly: false,
+    instance: 'this-page',
+    newId: () => String((ids += 1)),
+    onChange: () => {},
+    onNotice: (notice) => notices.push(notice),
+    clock,
+  });
+  const state = (/** @type {SignalingState} */ next, /** @type {string | undefined} */ refusal) => handlers.onState(next, refusal);
+  const receive = (/** @type {any} */ message) => handlers.onMessage(message);
+  const welcome = (/** @type {string} */ peer, /** @type {any[]} */ ...peers) => {
+    state('connecting', undefined);
+    state('open', undefined);
+    receive({
+      type: 'welcome', peer, ticket: 't', resumed: false, received: 0,
+      ice_servers: [{ urls: ['turn:127.0.0.1:3478'], username: 'u', credential: 'c', expires_at: 9 }],
+      room: { name: 'r', locked: false, capacity: 16, peers },
+    });
+  };
+  return { call, clock, sent, notices, connections, devices, state, receive, welcome };
+}
+
+const ids = (/** @type {Call} */ call) => call.participants.map(({ id }) => id);
+
+test('everybody in the room gets a link, and hears first which stream is the screen', () => {
+  const { call, sent, connections, devices, welcome } = setUp();
+  welcome('me', info('a'), info('b'));
+  assert.deepEqual(ids(call), ['a', 'b']);
+  assert.deepEqual(sent.map(({ type, to }) => [type, to]), [['event', 'a'], ['event', 'b'], ['update', undefined]]);
+  assert.deepEqual(sent[0].data, { instance: 'this-page', screen: devices.screenStream.id });
+  assert.deepEqual(connections[0].configuration.iceServers, [{ urls: ['turn:127.0.0.1:3478'], username: 'u', credential: 'c' }]);
+  assert.deepEqual(
+    Object.values(connections[0].channels).map(({ label, options }) => [label, options]),
+    [['chat', { negotiated: true, id: 0 }], ['echo', { negotiated: true, id: 1 }]],
+  );
+});
+
+test('joining and leaving is told, and ends the link', () => {
+  const { call, notices, connections, receive, welcome } = setUp();
+  welcome('me');
+  receive({ type: 'peer_joined', seq: 1, peer: info('a', 'Mi\u202ena') });
+  receive({ type: 'peer_left', seq: 2, peer: 'a', reason: 'bye' });
+  assert.deepEqual(notices, [{ kind: 'joined', name: 'Mi na' }, { kind: 'left', name: 'Mi na' }]);
+  assert.equal(connections[0].closed, true);
+  assert.deepEqual(ids(call), []);
+});
+
+test('losing signaling leaves every link alone', () => {
+  const { call, connections, state, welcome } = setUp();
+  welcome('me', info('a'));
+  connections[0].become('connected');
+  state('waiting', undefined);
+  assert.equal(connections[0].closed, false);
+  assert.equal(call.participants[0].state, 'connected');
+});
+
+test('coming back as somebody new keeps the old link until the new one carries', () => {
+  const { call, connections, state, welcome } = setUp();
+  welcome('me', info('a'));
+  connections[0].become('connected');
+  state('waiting', undefined);
+  welcome('me-again', info('a'));
+  assert.deepEqual(ids(call), ['a']);
+  assert.equal(connections[0].closed, false);
+  assert.equal(call.participants[0].state, 'connected', 'through the old link');
+  connections[1].become('connected');
+  assert.equal(connections[0].closed, true);
+});
+
+test('whoever timed out stays while their media flows, and is known again when they come back', () => {
+  const { call, notices, connections, receive, welcome } = setUp();
+  welcome('me', info('a', 'Mina'));
+  receive({ type: 'event', seq: 1, from: 'a', id: 1, name: 'streams', data: { instance: 'page-a', screen: 's' } });
+  connections[0].become('connected');
+  receive({ type: 'peer_left', seq: 2, peer: 'a', reason: 'timeout' });
+  assert.deepEqual(call.participants.map(({ id, away }) => [id, away]), [['a', true]]);
+  receive({ type: 'peer_joined', seq: 3, peer: info('a2', 'Mina') });
+  receive({ type: 'event', seq: 4, from: 'a2', id: 1, name: 'streams', data: { instance: 'page-a', screen: 's' } });
+  assert.deepEqual(ids(call), ['a2'], 'one person, one tile');
+  assert.equal(connections[0].closed, false);
+  connections[1].become('connected');
+  assert.equal(connections[0].closed, true);
+  assert.deepEqual(notices.map(({ kind }) => kind), ['joined']);
+});
+
+test('whoever timed out without media is gone, and so is the one whose media ends later', () => {
+  const { call, connections, receive, welcome } = setUp();
+  welcome('me', info('a'), info('b'));
+  connections[1].become('connected');
+  receive({ type: 'peer_left', seq: 1, peer: 'a', reason: 'timeout' });
+  receive({ type: 'peer_left', seq: 2, peer: 'b', reason: 'timeout' });
+  assert.deepEqual(ids(call), ['b']);
+  connections[1].channels.chat.onclose();
+  assert.deepEqual(ids(call), []);
+});
+
+test('chat goes over the data channel, and through the server where that is closed', () => {
+  const { call, sent, connections, welcome } = setUp();
+  welcome('me', info('a'), info('b'));
+  connections[0].become('connected');
+  call.sendChat(' hello ');
+  call.sendChat('   ');
+  assert.deepEqual(connections[0].channels.chat.sent.map(JSON.parse), [{ type: 'chat', id: '1', text: 'hello' }]);
+  assert.deepEqual(sent.filter(({ type }) => type === 'chat'), [{ type: 'chat', text: 'hello', to: 'b' }]);
+  assert.deepEqual(call.chat.map(({ from, text }) => [from, text]), [['', 'hello']]);
+});
+
+test('what comes over a data channel is shown only if it is a chat message', () => {
+  const { call, connections, receive, welcome } = setUp();
+  welcome('me', info('a', 'Mina'));
+  const { onmessage } = connections[0].channels.chat;
+  for (const data of ['{', '7', '{"type":"other"}', '{"type":"chat"}', '{"type":"chat","text":{}}', new ArrayBuffer(3)]) onmessage({ data });
+  onmessage({ data: JSON.stringify({ type: 'chat', id: 'x', text: '<img src=x onerror=alert(1)>' }) });
+  receive({ type: 'chat', seq: 1, from: 'nobody', id: 1, text: 'boo' });
+  assert.deepEqual(call.chat.map(({ name, text }) => [name, text]), [['Mina', '<img src=x onerror=alert(1)>']]);
+});
+
+test('new TURN credentials reach every link', () => {
+  const { connections, receive, welcome } = setUp();
+  welcome('me', info('a'));
+  receive({ type: 'ice_servers', seq: 1, reason: 'renewal', ice_servers: [{ urls: ['turn:x'], username: 'n', credential: 'd' }] });
+  assert.deepEqual(connections[0].configuration.iceServers, [{ urls: ['turn:x'], username: 'n', credential: 'd' }]);
+  assert.equal(connections[0].configuration.iceTransportPolicy, 'all');
+});
+
+test('a refusal ends the call', () => {
+  const { call, connections, state, welcome } = setUp();
+  welcome('me', info('a'));
+  state('closed', 'forbidden');
+  assert.equal(call.refusal, 'forbidden');
+  assert.equal(connections[0].closed, true);
+});

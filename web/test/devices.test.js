@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Devices, deviceProblem } from '../src/call/devices.js';
+import { loadSettings, readQuery, saveSettings } from '../src/settings.js';
+
+class FakeTrack {
+  enabled = true;
+  stopped = false;
+  contentHint = '';
+  /** @type {(() => void) | null} */ onended = null;
+
+  /** @param {string} kind */
+  constructor(kind) {
+    this.kind = kind;
+  }
+
+  stop() {
+    this.stopped = true;
+  }
+}
+
+class FakeStream {
+  /** @type {any[]} */ tracks;
+
+  constructor(/** @type {any[]} */ tracks = []) {
+    this.tracks = tracks;
+  }
+
+  getTracks = () => this.tracks;
+  getAudioTracks = () => this.tracks.filter(({ kind }) => kind === 'audio');
+  getVideoTracks = () => this.tracks.filter(({ kind }) => kind === 'video');
+  addTrack = (/** @type {any} */ track) => this.tracks.push(track);
+  removeTrack = (/** @type {any} */ track) => {
+    this.tracks = this.tracks.filter((other) => other !== track);
+  };
+}
+
+/** @param {Record<string, any> | undefined} mediaDevices */
+function setUp(mediaDevices) {
+  /** @type {string[]} */ const lost = [];
+  const devices = new Devices({
+    mediaDevices: /** @type {any} */ (mediaDevices),
+    newStream: () => /** @type {any} */ (new FakeStream()),
+    onChange: () => {},
+    onLost: (kind) => lost.push(kind),
+  });
+  return { devices, lost };
+}
+
+const working = {
+  getUserMedia: async (/** @type {any} */ wish) => new FakeStream([new FakeTrack(wish.audio ? 'audio' : 'video')]),
+};
+
+test('every refusal has its own explanation', () => {
+  const error = (/** @type {string} */ name, message = '') => Object.assign(new Error(message), { name });
+  assert.equal(deviceProblem(error('NotAllowedError', 'Permission denied')), 'denied');
+  assert.equal(deviceProblem(error('NotAllowedError', 'Permission dismissed')), 'dismissed');
+  assert.equal(deviceProblem(error('NotFoundError')), 'not_found');
+  assert.equal(deviceProblem(error('NotReadableError')), 'in_use');
+  assert.equal(deviceProblem(error('OverconstrainedError')), 'not_found');
+  assert.equal(deviceProblem(null), 'failed');
+});
+
+test('a refused camera does not touch the microphone', async () => {
+  const refusing = {
+    getUserMedia: async (/** @type {any} */ wish) => {
+      if (wish.video) throw Object.assign(new Error(), { name: 'NotAllowedError' });
+      return new FakeStream([new FakeTrack('audio')]);
+    },
+  };
+  const { devices } = setUp(refusing);
+  await devices.openMicrophone();
+  await devices.openCamera();
+  assert.deepEqual(devices.problems, { microphone: null, camera: 'denied', screen: null });
+  assert.deepEqual(devices.media, { audio: true, video: false, screen: false });
+});
+
+test('an insecure page has no devices, and says so', async () => {
+  const { devices } = setUp(undefined);
+  await devices.openMicrophone();
+  await devices.openCamera();
+  assert.deepEqual([devices.problems.microphone, devices.problems.camera], ['insecure', 'insecure']);
+  assert.deepEqual(await devices.list(), { microphones: [], cameras: [] });
+});
+
+test('muting keeps the microphone, turning the camera off stops it', async () => {
+  const { devices, lost } = setUp(working);
+  await devices.openMicrophone();
+  await devices.openCamera();
+  const camera = devices.tracks.camera;
+  devices.setMuted(true);
+  devices.close('camera');
+  assert.equal(devices.tracks.microphone?.enabled, false);
+  assert.equal(/** @type {any} */ (camera).stopped, true);
+  assert.deepEqual(devices.media, { audio: false, video: false, screen: false });
+  assert.deepEqual(lost, []);
+});
+
+test('a camera that goes away is told and forgotten', async () => {
+  const { devices, lost } = setUp(working);
+  await devices.openCamera();
+  /** @type {any} */ (devices.tracks.camera).onended();
+  assert.deepEqual(lost, ['camera']);
+  assert.equal(devices.tracks.camera, null);
+  assert.equal(devices.stream.getTracks().length, 0);
+});
+
+test('changing the camera stops the one before', async () => {
+  const { devices } = setUp(working);
+  await devices.openCamera();
+  const before = devices.tracks.camera;
+  await devices.openCamera();
+  assert.equal(/** @type {any} */ (before).stopped, true);
+  assert.deepEqual(devices.stream.getTracks(), [devices.tracks.camera]);
+});
+
+test('a device that is allowed after leaving does not stay on', async () => {
+  /** @type {any} */ let allow;
+  const { devices } = setUp({ getUserMedia: () => new Promise((resolve) => (allow = resolve)) });
+  const opening = devices.openCamera();
+  devices.closeAll();
+  const track = new FakeTrack('video');
+  allow(new FakeStream([track]));
+  await opening;
+  assert.equal(track.stopped, true);
+  assert.equal(devices.tracks.camera, null);
+});
+
+test('settings are remembered, and survive a storage full of nonsense', () => {
+  let stored = '';
+  const storage = { getItem: () => stored, setItem: (/** @type {string} */ _key, /** @type {string} */ value) => void (stored = value) };
+  const settings = { ...loadSettings(undefined), name: 'Mina', relayOnly: true };
+  saveSettings(storage, settings);
+  assert.deepEqual(loadSettings(storage), settings);
+  for (const nonsense of ['', '{', '7', 'null', '{"name":{},"language":"xx","relayOnly":"yes"}']) {
+    stored = nonsense;
+    assert.deepEqual(loadSettings(storage), loadSettings(undefined), nonsense);
+  }
+});
+
+test('the address says what to do', () => {
+  assert.deepEqual(readQuery('?name=Mina&autojoin=1&relay=1&video=0&lang=ko'), {
+    name: 'Mina', language: 'ko', autojoin: true, relayOnly: true, audio: true, video: false,
+  });
+  assert.deepEqual(readQuery(''), { name: null, language: null, autojoin: false, relayOnly: null, audio: true, video: true });
+});
