@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::message::{MAGIC_COOKIE, TransactionId};
+use crate::header::{MAGIC_COOKIE, TransactionId};
 
 /// Attribute types by their names in the registry.
 #[expect(missing_docs, reason = "the constants are the registry's own names")]

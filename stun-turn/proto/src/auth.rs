@@ -150,7 +150,7 @@ impl Authenticator {
         }
         if let Some(owner) = owner.filter(|owner| owner.username == username)
             && realm == self.realm.as_bytes()
-            && integrity::verify(request, &owner.key)
+            && request.is_signed_with(&owner.key)
         {
             let expired = credential::expires_at(username).is_some_and(|at| at <= unix_s);
             return Ok(Identity {
@@ -170,7 +170,7 @@ impl Authenticator {
         unix_s: u64,
     ) -> Result<Identity<'m>, ErrorCode> {
         if let Some(key) = self.users.get(username) {
-            let good = integrity::verify(request, key) && realm == self.realm.as_bytes();
+            let good = request.is_signed_with(key) && realm == self.realm.as_bytes();
             return good
                 .then_some(Identity {
                     username,
@@ -184,13 +184,13 @@ impl Authenticator {
         for secret in &self.secrets {
             let password = credential::password(secret, username);
             let key = long_term_key(username, self.realm.as_bytes(), password.as_bytes());
-            if integrity::verify(request, &key) && expires_at.is_some() {
+            if request.is_signed_with(&key) && expires_at.is_some() {
                 verified = verified.or(Some(key));
             }
         }
         if self.secrets.is_empty() {
             // The same work as for a user that exists.
-            let _ = integrity::verify(request, &self.nobody);
+            let _ = request.is_signed_with(&self.nobody);
         }
         match (verified, expires_at) {
             (Some(key), Some(at)) if realm == self.realm.as_bytes() => Ok(Identity {

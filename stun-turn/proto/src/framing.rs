@@ -4,7 +4,7 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
-use crate::{channel_data, demux, limits, message};
+use crate::{channel_data, demux, header, limits};
 
 /// The answer to "does the stream start with a whole message?".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub fn next(stream: &[u8], is_first: bool) -> Frame {
     let length = usize::from(u16::from_be_bytes([l0, l1]));
     let (message, consumed) = match kind {
         demux::Kind::Stun => {
-            let whole = length.saturating_add(message::HEADER_LEN);
+            let whole = length.saturating_add(header::HEADER_LEN);
             if length % 4 != 0 || whole > limits::MAX_STUN_MESSAGE_BYTES || !has_cookie(stream) {
                 return Frame::Garbage;
             }
@@ -65,7 +65,7 @@ fn has_cookie(stream: &[u8]) -> bool {
     let there = stream.get(4..).unwrap_or_default();
     there
         .iter()
-        .zip(message::MAGIC_COOKIE.to_be_bytes())
+        .zip(header::MAGIC_COOKIE.to_be_bytes())
         .all(|(a, b)| *a == b)
 }
 

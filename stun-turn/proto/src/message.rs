@@ -5,23 +5,17 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+mod verify;
 mod writer;
 
+pub use crate::header::TransactionId;
 pub use writer::Writer;
 
 use crate::attribute::kind;
-use crate::integrity;
+use crate::header::{HEADER_LEN, MAGIC_COOKIE};
 
-/// Length of the fixed header in bytes.
-pub const HEADER_LEN: usize = 20;
-/// The value that tells STUN from everything else (RFC 8489 section 5).
-pub const MAGIC_COOKIE: u32 = 0x2112_A442;
 /// Type and length in front of each attribute's value.
 const ATTRIBUTE_HEADER_LEN: usize = 4;
-
-/// Twelve bytes chosen by the client (RFC 8489 section 5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TransactionId(pub [u8; 12]);
 
 /// The class bits of the message type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +162,7 @@ impl<'a> Message<'a> {
                 self.integrity = Some(Integrity::Sha256(attribute.offset));
             }
             kind::FINGERPRINT => {
-                if !integrity::fingerprint_matches(self.bytes, attribute) {
+                if !self.fingerprint_matches(attribute) {
                     return Err(Malformed::Fingerprint);
                 }
                 self.has_fingerprint = true;

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::attribute::{ErrorCode, kind};
-use crate::integrity;
 
 /// RFC 5769 section 2.1: a Binding request with short-term credentials.
 const REQUEST: &[u8] =
@@ -35,15 +34,15 @@ fn rfc_5769_section_2_1_request() {
     );
     assert_eq!(message.first(kind::USERNAME), Some(&b"evtj:h6vY"[..]));
     assert!(message.has_fingerprint());
-    assert!(integrity::verify(&message, SHORT_TERM_PASSWORD));
-    assert!(!integrity::verify(&message, b"another password"));
+    assert!(message.is_signed_with(SHORT_TERM_PASSWORD));
+    assert!(!message.is_signed_with(b"another password"));
 }
 
 #[test]
 fn rfc_5769_section_2_4_long_term_request() {
     let message = Message::parse(LONG_TERM).unwrap();
     let key = crate::auth::long_term_key("マトリックス".as_bytes(), b"example.org", b"TheMatrIX");
-    assert!(integrity::verify(&message, &key));
+    assert!(message.is_signed_with(&key));
     assert_eq!(message.first(kind::REALM), Some(&b"example.org"[..]));
 }
 
@@ -170,7 +169,7 @@ proptest! {
         bytes[bit / 8] ^= 1 << (bit % 8);
         let key = crate::auth::long_term_key("マトリックス".as_bytes(), b"example.org", b"TheMatrIX");
         if let Ok(message) = Message::parse(&bytes) {
-            prop_assert!(!integrity::verify(&message, &key));
+            prop_assert!(!message.is_signed_with(&key));
         }
     }
 
@@ -191,7 +190,7 @@ proptest! {
         prop_assert_eq!(read, values);
         prop_assert_eq!(message.has_fingerprint(), fingerprint);
         if let Some(key) = key {
-            prop_assert!(integrity::verify(&message, &key));
+            prop_assert!(message.is_signed_with(&key));
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::{Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId, message_type};
+use super::{Class, Method, message_type};
 use crate::attribute::{ErrorCode, encode_xor_address, kind};
+use crate::header::{HEADER_LEN, MAGIC_COOKIE, TransactionId};
 use crate::integrity;
 
 /// A message under construction. Padding is always zero, whatever the buffer held before.

@@ -3,20 +3,24 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::table::RelayId;
+/// One deadline for each of many things.
+#[derive(Debug)]
+pub(super) struct Deadlines<T>(BTreeSet<(Duration, T)>);
 
-/// One deadline for each relayed socket.
-#[derive(Debug, Default)]
-pub(super) struct Deadlines(BTreeSet<(Duration, RelayId)>);
+impl<T> Default for Deadlines<T> {
+    fn default() -> Self {
+        Self(BTreeSet::new())
+    }
+}
 
-impl Deadlines {
-    pub(super) fn insert(&mut self, at: Duration, relay: RelayId) {
-        self.0.insert((at, relay));
+impl<T: Ord + Copy> Deadlines<T> {
+    pub(super) fn insert(&mut self, at: Duration, what: T) {
+        self.0.insert((at, what));
     }
 
-    pub(super) fn remove(&mut self, at: Duration, relay: RelayId) {
-        let was_there = self.0.remove(&(at, relay));
-        debug_assert!(was_there, "every relayed socket has its deadline");
+    pub(super) fn remove(&mut self, at: Duration, what: T) {
+        let was_there = self.0.remove(&(at, what));
+        debug_assert!(was_there, "what is removed has a deadline");
     }
 
     pub(super) fn first(&self) -> Option<Duration> {
@@ -24,11 +28,11 @@ impl Deadlines {
     }
 
     /// The first one that is due.
-    pub(super) fn due(&self, now: Duration) -> Option<RelayId> {
+    pub(super) fn due(&self, now: Duration) -> Option<T> {
         self.0
             .first()
             .filter(|(at, _)| *at <= now)
-            .map(|(_, relay)| *relay)
+            .map(|(_, what)| *what)
     }
 
     #[cfg(test)]

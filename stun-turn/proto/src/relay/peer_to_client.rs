@@ -102,7 +102,7 @@ fn wrap_data_indication(
     buffer.get_mut(payload.end..end)?.fill(0);
 
     let (_, address_length) = encode_xor_address(peer, transaction);
-    let head = crate::message::HEADER_LEN + 4 + address_length + 4;
+    let head = crate::header::HEADER_LEN + 4 + address_length + 4;
     let start = payload.start.checked_sub(head)?;
     let place = buffer.get_mut(start..payload.start)?;
     let mut writer = Writer::new(place, Class::Indication, Method::Data, transaction);

@@ -147,7 +147,7 @@ enum Slot {
 pub(super) struct Table {
     slots: Slab<Slot>,
     by_client: HashMap<FiveTuple, RelayId>,
-    deadlines: Deadlines,
+    deadlines: Deadlines<RelayId>,
     closed: VecDeque<(RelayId, SocketAddr, Cause)>,
 }
 

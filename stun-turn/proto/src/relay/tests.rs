@@ -315,7 +315,7 @@ fn decode(bytes: &[u8], key: &Key) -> Reply {
             .attributes()
             .map(|a| (a.kind, a.value.to_vec()))
             .collect(),
-        is_signed: crate::integrity::verify(&message, key),
+        is_signed: message.is_signed_with(key),
         bytes: bytes.to_vec(),
     }
 }
