@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::future::Future;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use signaling_proto::id::PeerId;
 use signaling_proto::message::client::{Hello, WantedRole};
-use signaling_proto::message::server::Peer as RosterEntry;
+use signaling_proto::message::server::{IceServer, Peer as RosterEntry};
 use signaling_proto::message::{Media, ServerMessage};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, interval, timeout};
 
 use crate::config::{AudioSource, Config, VideoSource};
-use crate::connection::Setup;
+use crate::connection::{Setup, usable_ice_servers};
 use crate::media::source;
 use crate::peer::{self, Common, Handle, Input, PINGS, Status};
 use crate::receive::{PATTERN_TRACK, TONE_TRACK};
@@ -69,6 +69,11 @@ pub async fn run_until(config: Config, stop: impl Future<Output = ()>) -> Result
         welcome.peer,
         welcome.room.peers.len()
     );
+    ensure!(
+        !config.relay_only || offers_relay(&welcome.ice_servers),
+        "--relay-only needs a TURN server over UDP, and {} offers none",
+        config.url
+    );
     let ping_interval =
         (config.duration.mul_f64(0.6) / PINGS).clamp(PING_INTERVALS.0, PING_INTERVALS.1);
     let mut room = Room {
@@ -95,6 +100,13 @@ pub async fn run_until(config: Config, stop: impl Future<Output = ()>) -> Result
     let report = room.report(&config, welcome.peer);
     room.leave().await;
     Ok(report)
+}
+
+fn offers_relay(servers: &[IceServer]) -> bool {
+    usable_ice_servers(servers)
+        .iter()
+        .flat_map(|server| &server.urls)
+        .any(|url| url.starts_with("turn:"))
 }
 
 fn audio_track(source: &AudioSource) -> Option<&'static str> {

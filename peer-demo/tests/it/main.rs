@@ -135,7 +135,7 @@ async fn two_answerers_never_meet_and_say_so() {
 }
 
 #[tokio::test]
-async fn a_full_room_an_absent_server_and_a_missing_file_are_plain_errors() {
+async fn what_keeps_a_call_from_beginning_is_a_plain_error() {
     let server = server::start(1, vec![]).await;
     let alone = tokio::spawn(run(config(server, &["--expect-peers", "0"])));
     // Whichever comes second finds the room full.
@@ -155,6 +155,12 @@ async fn a_full_room_an_absent_server_and_a_missing_file_are_plain_errors() {
         text.contains("can't reach") && text.contains(&address.to_string()),
         "{text}"
     );
+
+    let server = server::start(16, vec![]).await;
+    let error = run(config(server, &["--relay-only"]))
+        .await
+        .expect_err("there is no relay");
+    assert!(format!("{error:#}").contains("--relay-only"), "{error:#}");
 
     let error = run(config(server, &["--audio", "/nonexistent.ogg"]))
         .await
