@@ -1,0 +1,65 @@
+//! What operators ask.
+
+use crate::harness::{Client, start};
+use crate::page::get;
+
+#[tokio::test]
+async fn metrics_and_rooms_tell_what_is_going_on() {
+    let server = start(&[]).await;
+    let (_first, _) = Client::enter(&server, "r").await;
+    let (_second, _) = Client::enter(&server, "r").await;
+    let mut third = Client::connect(&server).await;
+    third.say("nonsense").await;
+    third.hear_out().await;
+    let metrics = get(server.admin(), "/metrics", "").await;
+    for line in [
+        "signaling_rooms 1\n",
+        "signaling_sessions 2\n",
+        "signaling_sessions_opened_total 2\n",
+        "signaling_errors_total{code=\"bad_message\"} 1\n",
+    ] {
+        assert!(metrics.contains(line), "no {line}in {metrics}");
+    }
+    let rooms = get(server.admin(), "/rooms", "").await;
+    assert!(
+        rooms.contains(r#"[{"name":"r","namespace":"main","peers":2}]"#),
+        "{rooms}"
+    );
+    for path in ["/healthz", "/readyz"] {
+        assert!(
+            get(server.admin(), path, "")
+                .await
+                .starts_with("HTTP/1.1 200"),
+            "{path}"
+        );
+    }
+    assert!(
+        get(server.page(), "/metrics", "")
+            .await
+            .starts_with("HTTP/1.1 404")
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_is_needed_where_one_is_set() {
+    let server = start(&["--admin-token", "sesame"]).await;
+    for (headers, status) in [
+        ("", 401),
+        ("Authorization: Bearer wrong\r\n", 401),
+        ("Authorization: sesame\r\n", 401),
+        ("Authorization: Bearer sesame\r\n", 200),
+    ] {
+        let answer = get(server.admin(), "/rooms", headers).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{headers}: {answer}"
+        );
+    }
+    assert!(
+        get(server.admin(), "/healthz", "")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    server.stop().await;
+}

@@ -1,0 +1,130 @@
+//! A service on free ports, and clients that talk to it.
+
+use std::time::Duration;
+
+use clap::{Args as _, Command};
+use futures_util::{SinkExt as _, StreamExt as _};
+use signaling::Server;
+use signaling::config::{Config, Options, with_relay_options};
+use signaling_proto::message::ServerMessage;
+use signaling_proto::message::server::{ErrorCode, Welcome};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// How long anything may take that takes milliseconds on an idle machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Starts a service with further options; without a relay unless they say otherwise.
+pub(crate) async fn start(options: &[&str]) -> Server {
+    let command = with_relay_options(Options::augment_args(Command::new("signaling")));
+    let mut argv = vec![
+        "signaling",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ];
+    if !options.iter().any(|option| option.starts_with("--turn-")) {
+        argv.extend(["--turn-mode", "none"]);
+    }
+    argv.extend(options);
+    let matches = command.try_get_matches_from(argv).unwrap();
+    Server::start(Config::from_matches(&matches).unwrap())
+        .await
+        .unwrap()
+}
+
+/// The upgrade request that a client sends.
+pub(crate) fn request(server: &Server) -> Request {
+    let url = format!("ws://{}/signal", server.page());
+    url.into_client_request().unwrap()
+}
+
+/// How the service answers an upgrade request.
+pub(crate) async fn upgrade(request: Request) -> Result<Response, u16> {
+    match tokio_tungstenite::connect_async(request).await {
+        Ok((_, response)) => Ok(response),
+        Err(tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Client {
+    pub(crate) async fn connect(server: &Server) -> Self {
+        let (socket, _) = tokio_tungstenite::connect_async(request(server))
+            .await
+            .unwrap();
+        Self { socket }
+    }
+
+    /// Connects and says `hello`.
+    pub(crate) async fn enter(server: &Server, room: &str) -> (Self, Welcome) {
+        let mut client = Self::connect(server).await;
+        client
+            .say(&format!(r#"{{"type":"hello","room":"{room}"}}"#))
+            .await;
+        match client.hear().await {
+            ServerMessage::Welcome(welcome) => (client, *welcome),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.send(Message::text(text)).await;
+    }
+
+    pub(crate) async fn send(&mut self, message: Message) {
+        self.socket.send(message).await.unwrap();
+    }
+
+    /// The next message.
+    pub(crate) async fn hear(&mut self) -> ServerMessage {
+        loop {
+            let message = timeout(PATIENCE, self.socket.next()).await;
+            match message
+                .expect("a message in time")
+                .expect("an open connection")
+                .unwrap()
+            {
+                Message::Text(text) => return ServerMessage::parse(&text).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Everything until the service closes, and its close code.
+    pub(crate) async fn hear_out(&mut self) -> (Vec<ServerMessage>, u16) {
+        let mut heard = Vec::new();
+        loop {
+            let message = timeout(PATIENCE, self.socket.next()).await;
+            match message
+                .expect("a close in time")
+                .expect("a close frame")
+                .unwrap()
+            {
+                Message::Text(text) => heard.push(ServerMessage::parse(&text).unwrap()),
+                Message::Close(frame) => return (heard, frame.unwrap().code.into()),
+                _ => {}
+            }
+        }
+    }
+
+    /// The service refuses this client: an error frame, then the close.
+    pub(crate) async fn assert_refused(&mut self, code: ErrorCode, close: u16) {
+        let (heard, close_code) = self.hear_out().await;
+        match heard.last() {
+            Some(ServerMessage::Error(error)) => assert_eq!(error.code, code, "{error:?}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(close_code, close);
+    }
+}

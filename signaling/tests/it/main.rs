@@ -1,0 +1,14 @@
+//! The running service, over real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, helpers included"
+)]
+
+mod admin;
+mod bad_input;
+mod harness;
+mod page;
+mod process;
+mod rooms;
+mod slow_reader;

@@ -1,0 +1,157 @@
+//! The page and who may use the WebSocket.
+
+use signaling::Server;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::harness::{request, start, upgrade};
+
+/// A plain HTTP/1.1 request; the answer as text.
+pub(crate) async fn get(address: std::net::SocketAddr, path: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let head = answer.split("\r\n\r\n").next().unwrap();
+    head.lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+}
+
+async fn page(server: &Server, path: &str) -> String {
+    get(server.page(), path, "").await
+}
+
+#[tokio::test]
+async fn the_page_comes_with_strict_headers() {
+    let server = start(&[]).await;
+    for path in ["/", "/room/stand-up", "/src/main.js", "/nothing"] {
+        let answer = page(&server, path).await;
+        let policy = header(&answer, "content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'"),
+            "{path}: {policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{policy}");
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(header(&answer, name), Some(value), "{path}");
+        }
+        assert!(
+            header(&answer, "permissions-policy")
+                .unwrap()
+                .contains("camera=(self)")
+        );
+        assert_eq!(
+            answer.starts_with("HTTP/1.1 404"),
+            path == "/nothing",
+            "{path}"
+        );
+    }
+    let index = page(&server, "/").await;
+    assert_eq!(
+        header(&index, "content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let script = page(&server, "/src/main.js").await;
+    assert_eq!(
+        header(&script, "content-type"),
+        Some("text/javascript; charset=utf-8")
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_browser_has_is_not_sent_again() {
+    let server = start(&[]).await;
+    let etag = header(&page(&server, "/").await, "etag")
+        .unwrap()
+        .to_owned();
+    let again = get(server.page(), "/", &format!("If-None-Match: {etag}\r\n")).await;
+    assert!(again.starts_with("HTTP/1.1 304"), "{again}");
+    let other = get(server.page(), "/", "If-None-Match: \"0\"\r\n").await;
+    assert!(other.starts_with("HTTP/1.1 200"), "{other}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_only_developers_need_is_not_served() {
+    let server = start(&[]).await;
+    for path in [
+        "/package.json",
+        "/tsconfig.json",
+        "/test/x.js",
+        "/node_modules/typescript/package.json",
+        "/../signaling/Cargo.toml",
+        "/src/../package.json",
+        "/src/%2e%2e/package.json",
+        "//etc/passwd",
+    ] {
+        let answer = page(&server, path).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_not_connect() {
+    let server = start(&["--allow-origin", "https://partner.example"]).await;
+    let own = format!("http://{}", server.page());
+    for (origin, expected) in [
+        (None, Ok(())),
+        (Some(own.as_str()), Ok(())),
+        (Some("https://partner.example"), Ok(())),
+        (Some("null"), Err(403)),
+        (Some("https://evil.example"), Err(403)),
+        (Some(&own.replace("http:", "https:")), Err(403)),
+        (Some(&format!("{own}.evil.example")), Err(403)),
+    ] {
+        let mut request = request(&server);
+        if let Some(origin) = origin {
+            request
+                .headers_mut()
+                .insert("origin", origin.parse().unwrap());
+        }
+        assert_eq!(upgrade(request).await.map(drop), expected, "{origin:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_subprotocol_is_signal_v1_or_none() {
+    let server = start(&[]).await;
+    for (offered, expected) in [
+        (None, Ok(None)),
+        (Some("signal.v1"), Ok(Some("signal.v1".to_owned()))),
+        (Some("other, signal.v1"), Ok(Some("signal.v1".to_owned()))),
+        (Some("other"), Err(400)),
+    ] {
+        let mut request = request(&server);
+        if let Some(offered) = offered {
+            request
+                .headers_mut()
+                .insert("sec-websocket-protocol", offered.parse().unwrap());
+        }
+        let answer = upgrade(request).await.map(|response| {
+            let selected = response.headers().get("sec-websocket-protocol");
+            assert!(
+                response.headers().get("sec-websocket-extensions").is_none(),
+                "no compression"
+            );
+            selected.map(|value| value.to_str().unwrap().to_owned())
+        });
+        assert_eq!(answer, expected, "{offered:?}");
+    }
+    server.stop().await;
+}

@@ -1,0 +1,210 @@
+//! The program as an operator meets it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn signaling(options: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_signaling"));
+    command
+        .env_clear()
+        .args(options)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// On free ports.
+const FREE: [&str; 8] = [
+    "--listen",
+    "127.0.0.1:0",
+    "--admin",
+    "127.0.0.1:0",
+    "--turn-listen",
+    "udp:127.0.0.1:0",
+    "--turn-listen",
+    "tcp:127.0.0.1:0",
+];
+
+fn run(options: &[&str]) -> Output {
+    signaling(options).output().unwrap()
+}
+
+fn assert_fails(options: &[&str], exit_code: i32, words: &[&str]) {
+    let output = run(options);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(exit_code),
+        "{options:?}: {error}"
+    );
+    for word in words {
+        assert!(error.contains(word), "{options:?}: no `{word}` in {error}");
+    }
+}
+
+/// Ends the process if the test does not.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_bad_value_is_named_with_its_option_and_what_was_expected() {
+    for (options, words) in [
+        (
+            &["--listen", "8080"][..],
+            &["--listen", "8080", "ADDR:PORT"][..],
+        ),
+        (
+            &["--public-url", "call.example"],
+            &["--public-url", "call.example", "https://HOST"],
+        ),
+        (
+            &["--allow-origin", "https://a/b"],
+            &["--allow-origin", "https://a/b", "without a path"],
+        ),
+        (
+            &["--max-room", "0"],
+            &["--max-room", "0", "a number from 1"],
+        ),
+        (&["--credential-ttl", "5"], &["--credential-ttl", "5", "30"]),
+        (&["--turn-mode", "own"], &["--turn-mode", "own", "bundled"]),
+        (
+            &["--turn-mode", "external"],
+            &["--turn-mode external", "--turn-url"],
+        ),
+        (
+            &["--turn-mode", "external", "--turn-url", "turn:a"],
+            &["--turn-url", "--auth-secret"],
+        ),
+        (
+            &["--turn-mode", "none", "--turn-realm", "x"],
+            &["--turn-realm", "bundled"],
+        ),
+        (
+            &["--turn-url", "turn:a"],
+            &["--turn-url", "--turn-mode external"],
+        ),
+        (&["--turn-listen", "3478"], &["--turn-listen", "3478"]),
+        (&["--admin", "0.0.0.0:9640"], &["--admin", "--admin-token"]),
+        (&["--tls-cert", "x.pem"], &["--tls-key"]),
+        (&["--no-such-option"], &["--no-such-option"]),
+    ] {
+        assert_fails(options, 2, words);
+    }
+}
+
+#[test]
+fn a_taken_port_is_named_with_its_option() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let tcp = format!("tcp:{address}");
+    for (options, option) in [
+        (
+            [
+                "--listen",
+                address.as_str(),
+                "--admin",
+                "127.0.0.1:0",
+                "--turn-mode",
+                "none",
+            ],
+            "--listen",
+        ),
+        (
+            [
+                "--listen",
+                "127.0.0.1:0",
+                "--admin",
+                address.as_str(),
+                "--turn-mode",
+                "none",
+            ],
+            "--admin",
+        ),
+        (
+            [
+                "--listen",
+                "127.0.0.1:0",
+                "--admin",
+                "127.0.0.1:0",
+                "--turn-listen",
+                tcp.as_str(),
+            ],
+            "--turn-listen",
+        ),
+    ] {
+        assert_fails(&options, 1, &[option, &address, "in use"]);
+    }
+}
+
+#[test]
+fn an_unreadable_certificate_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "").unwrap();
+    let (empty, missing) = (empty.to_str().unwrap(), "/nonexistent/key.pem");
+    let options = ["--tls-cert", empty, "--tls-key", missing];
+    assert_fails(&[&FREE[..], &options].concat(), 1, &["--tls-cert", empty]);
+    let options = ["--tls-cert", missing, "--tls-key", empty];
+    assert_fails(&[&FREE[..], &options].concat(), 1, &["--tls-cert", missing]);
+}
+
+#[test]
+fn checking_and_printing_options_start_nothing() {
+    let output = run(&["--check-config"]);
+    assert!(output.status.success());
+    let output = run(&[
+        "--print-config",
+        "--auth-secret",
+        "north",
+        "--max-room",
+        "5",
+    ]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("max-room = 5"), "{text}");
+    assert!(!text.contains("north"), "{text}");
+}
+
+#[test]
+fn it_says_where_to_go_and_stops_within_two_seconds() {
+    let mut child = Running(signaling(&FREE).spawn().unwrap());
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    let page = lines.next().unwrap().unwrap();
+    let turn = lines.next().unwrap().unwrap();
+    assert!(
+        page.starts_with("Page: http://127.0.0.1:") && !page.contains(":0/"),
+        "{page}"
+    );
+    assert!(turn.starts_with("TURN: turn:127.0.0.1:"), "{turn}");
+
+    let pid = child.0.id().to_string();
+    let killed = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert!(killed.success());
+    let stopping = Instant::now();
+    let status = child.0.wait().unwrap();
+    assert!(
+        stopping.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        stopping.elapsed()
+    );
+    let mut error = String::new();
+    child
+        .0
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut error)
+        .unwrap();
+    assert!(status.success(), "{status}: {error}");
+    assert!(
+        !error.contains("WARN") && !error.contains("ERROR"),
+        "{error}"
+    );
+}

@@ -1,0 +1,50 @@
+//! A client that stops reading is cut off, and costs the others nothing.
+
+use signaling_proto::message::ServerMessage;
+use signaling_proto::message::server::LeftReason;
+
+use crate::harness::{Client, start};
+
+#[tokio::test]
+async fn a_client_that_stops_reading_is_cut_while_the_others_go_on() {
+    let server = start(&[]).await;
+    let (mut sender, _) = Client::enter(&server, "r").await;
+    let (mut reader, _) = Client::enter(&server, "r").await;
+    // Connected, in the room, and never reads again.
+    let (asleep, slow) = Client::enter(&server, "r").await;
+    for client in [&mut sender, &mut reader] {
+        while !matches!(client.hear().await, ServerMessage::PeerJoined(joined) if joined.peer.peer == slow.peer)
+        {
+        }
+    }
+    let text = "x".repeat(60_000);
+    let mut left = false;
+    for id in 1.. {
+        // Far beyond what the system's own buffers hold.
+        assert!(id < 1_000, "the slow reader was never cut off");
+        sender
+            .say(&format!(r#"{{"type":"chat","id":{id},"text":"{text}"}}"#))
+            .await;
+        loop {
+            match reader.hear().await {
+                ServerMessage::Chat(chat) => {
+                    assert_eq!(chat.id.0, id);
+                    break;
+                }
+                ServerMessage::PeerLeft(gone) => {
+                    assert_eq!(
+                        (gone.peer, gone.reason),
+                        (slow.peer.clone(), LeftReason::Timeout)
+                    );
+                    left = true;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        if left {
+            break;
+        }
+    }
+    drop(asleep);
+    server.stop().await;
+}
