@@ -162,10 +162,16 @@ pub enum Turn {
 /// Adds the relay's options under the prefix `--turn-`.
 #[must_use]
 pub fn with_relay_options(command: Command) -> Command {
-    command.args(settings::prefixed::<stun_turn::config::Options>(
+    let relay = settings::prefixed::<stun_turn::config::Options>(
         "turn",
         "Bundled relay (the options of stun-turn)",
-    ))
+    );
+    command.args(relay).mut_arg("turn-listen", |arg| {
+        arg.help(
+            "Address to listen on, udp:ADDR:PORT or tcp:ADDR:PORT, IPv6 in brackets; repeatable\n\
+             [default: udp and tcp on port 3478 of the address that the page listens on]",
+        )
+    })
 }
 
 impl Config {

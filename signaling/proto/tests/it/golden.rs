@@ -79,3 +79,24 @@ fn every_type_has_an_example() {
     ];
     assert_eq!(types, expected.map(String::from).into());
 }
+
+#[test]
+fn the_documentation_shows_exactly_these_examples() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/signaling-protocol.md");
+    let documentation = fs::read_to_string(path).unwrap();
+    let mut shown: Vec<&str> = Vec::new();
+    let mut in_example = false;
+    for line in documentation.lines() {
+        match line {
+            "```json" => in_example = true,
+            "```" => in_example = false,
+            line if in_example => shown.push(line),
+            _ => {}
+        }
+    }
+    let files = golden();
+    let mut expected: Vec<&str> = files.iter().map(|(_, text)| text.trim_end()).collect();
+    shown.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(shown, expected);
+}
