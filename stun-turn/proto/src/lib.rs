@@ -25,7 +25,7 @@ pub mod auth;
 pub mod channel_data;
 pub mod demux;
 pub mod framing;
-mod header;
+pub mod header;
 pub mod integrity;
 pub mod limits;
 pub mod message;
