@@ -75,7 +75,7 @@ export function callView({ call, devices, selfName, room, link, onLeave, onLangu
       el('div', { class: 'call-stage' }, banner, sound.element, entering, stage.element, alone, notices.element),
       chat.element,
     ),
-    controls.element,
+    el('footer', {}, controls.element),
   );
 
   const problems = problemWatch(devices, (text) => notices.show(text, 'problem'));

@@ -13,7 +13,7 @@ import { icon } from './icons.js';
  * @param {() => void} options.onClose
  */
 export function createChat({ call, onClose }) {
-  const log = el('ol', { class: 'chat-log', role: 'log', 'aria-label': t('chat.title'), tabindex: 0, 'data-testid': 'chat-log' });
+  const log = el('div', { class: 'chat-log', role: 'log', 'aria-label': t('chat.title'), tabindex: 0, 'data-testid': 'chat-log' });
   const empty = el('p', { class: 'chat-empty' }, t('chat.empty'));
   const input = el('textarea', {
     rows: 1,
@@ -67,8 +67,8 @@ export function createChat({ call, onClose }) {
 /** @param {ChatMessage} message */
 function chatItem({ from, name, text, at }) {
   return el(
-    'li',
-    { class: from === '' ? 'own' : null },
+    'div',
+    { class: `chat-item${from === '' ? ' own' : ''}` },
     el(
       'p',
       { class: 'chat-by' },
