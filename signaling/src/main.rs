@@ -53,6 +53,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     // Before anything listens, so that no signal meets the default handler.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    raise_file_limit(config.hub.max_sessions);
     let lan = config.lan;
     let mut server = Server::start(config).await?;
     announce(&server, lan);
@@ -68,6 +69,25 @@ async fn run(config: Config) -> anyhow::Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+/// Each connection is an open file, and most systems start programs with a limit of 1024.
+fn raise_file_limit(max_sessions: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let allowed = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    if let Some(allowed) = allowed.filter(|allowed| *allowed < max_sessions as u64) {
+        tracing::warn!(
+            "the system allows {allowed} open files: --max-sessions {max_sessions} can't be reached"
+        );
+    }
 }
 
 /// Says where to go. Nobody may be listening on standard output: that is no reason to stop.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use signaling_proto::hub::Hub;
 use stun_turn::config::Protocol;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -28,6 +28,9 @@ const STOP_DEADLINE: Duration = Duration::from_millis(1500);
 const MAX_REQUESTS: usize = 4096;
 /// The same on the admin address.
 const MAX_ADMIN_REQUESTS: usize = 64;
+
+/// Connections that may wait to be accepted: after a restart everybody comes at once.
+const BACKLOG: u32 = 4096;
 
 /// A running service.
 pub struct Server {
@@ -61,8 +64,8 @@ impl Server {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let addresses = lan::addresses();
         let acceptor = acceptor(&config.tls, &addresses)?;
-        let page_listener = bind("--listen", config.listen).await?;
-        let admin_listener = bind("--admin", config.admin).await?;
+        let page_listener = bind("--listen", config.listen)?;
+        let admin_listener = bind("--admin", config.admin)?;
         let (page, admin) = (page_listener.local_addr()?, admin_listener.local_addr()?);
         let (server, told) = start_relay(config.turn, &[page, admin])?;
 
@@ -201,8 +204,8 @@ fn acceptor(tls: &Tls, addresses: &[IpAddr]) -> anyhow::Result<Option<TlsAccepto
     })
 }
 
-async fn bind(option: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn bind(option: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen(address).map_err(|error| {
         let reason = match error.kind() {
             io::ErrorKind::AddrInUse => {
                 "the port is in use by another program; stop that or choose another port".to_owned()
@@ -215,6 +218,17 @@ async fn bind(option: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
         };
         anyhow::anyhow!("{option} {address}: {reason}")
     })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A port whose last connections are still being forgotten is free.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Starts the relay, if it is bundled. It must never relay to `own` addresses of this process.

@@ -8,6 +8,7 @@
 mod admin;
 mod bad_input;
 mod harness;
+mod https;
 mod page;
 mod process;
 mod rooms;

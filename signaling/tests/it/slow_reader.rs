@@ -1,4 +1,7 @@
-//! A client that stops reading is cut off, and costs the others nothing.
+//! A client that stops reading is cut off, one that vanishes is noticed, and neither costs the others
+//! anything.
+
+use std::time::{Duration, Instant};
 
 use signaling_proto::message::ServerMessage;
 use signaling_proto::message::server::LeftReason;
@@ -46,5 +49,27 @@ async fn a_client_that_stops_reading_is_cut_while_the_others_go_on() {
         }
     }
     drop(asleep);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_is_told_within_20_seconds() {
+    let server = start(&[]).await;
+    // It answers no ping, because nobody reads from its socket any more.
+    let (_vanished, vanished) = Client::enter(&server, "r").await;
+    let (mut witness, _) = Client::enter(&server, "r").await;
+    let since = Instant::now();
+    let ServerMessage::PeerLeft(left) = witness.hear().await else {
+        panic!("no peer_left")
+    };
+    assert_eq!(
+        (left.peer, left.reason),
+        (vanished.peer, LeftReason::Timeout)
+    );
+    assert!(
+        since.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        since.elapsed()
+    );
     server.stop().await;
 }
