@@ -53,3 +53,15 @@ export function setChildren(parent, children) {
     if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
   });
 }
+
+/**
+ * Shows a stream; null while it is empty, because the page counts as loading until every video has a picture.
+ * @param {HTMLVideoElement} video
+ * @param {MediaStream | null} stream
+ * @returns {boolean} whether it was another one before
+ */
+export function attach(video, stream) {
+  if (video.srcObject === stream) return false;
+  video.srcObject = stream;
+  return true;
+}

@@ -3,7 +3,7 @@
 import { cleanName, NAME_CHARACTERS } from '../protocol/room.js';
 import { levelMeter } from '../call/level.js';
 import { t } from '../texts/texts.js';
-import { el, setAttributes, setText } from './dom.js';
+import { attach, el, setAttributes, setText } from './dom.js';
 import { icon } from './icons.js';
 import { explainProblem, languageSwitch, wordmark } from './parts.js';
 
@@ -102,7 +102,6 @@ function isOpening(devices) {
 function selfMirror(devices, onSettings) {
   const video = el('video', { autoplay: true, playsinline: true, class: 'mirrored', 'aria-label': t('preview.self') });
   video.muted = true;
-  video.srcObject = devices.stream;
   const off = el('p', { class: 'mirror-off' });
   const bar = el('div', { class: 'level-bar' });
   const level = el('div', {
@@ -132,6 +131,7 @@ function selfMirror(devices, onSettings) {
     const hasCamera = devices.tracks.camera !== null;
     const { audio } = devices.media;
     video.hidden = !hasCamera;
+    attach(video, hasCamera ? devices.stream : null);
     off.hidden = hasCamera;
     setText(off, devices.opening.camera ? t('preview.camera_asking') : t('preview.camera_off'));
     showToggle(microphone, audio, audio ? 'microphone' : 'microphoneOff', audio ? t('call.microphone_off') : t('call.microphone_on'));

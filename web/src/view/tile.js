@@ -1,7 +1,7 @@
 // One person, or one shared screen, in the call.
 
 import { t } from '../texts/texts.js';
-import { el, setAttributes, setText } from './dom.js';
+import { attach, el, setAttributes, setText } from './dom.js';
 import { icon } from './icons.js';
 
 /** @import { LinkState } from '../call/link.js' */
@@ -61,10 +61,8 @@ export function createTile({ id, kind, onSoundBlocked }) {
     element,
     video,
     show(content) {
-      if (video.srcObject !== content.stream) {
-        video.srcObject = content.stream;
-        void play(video, onSoundBlocked);
-      }
+      const stream = content.stream.getTracks().length > 0 ? content.stream : null;
+      if (attach(video, stream) && stream) void play(video, onSoundBlocked);
       const text = statusText(content);
       setAttributes(element, {
         'data-picture': String(content.picture),

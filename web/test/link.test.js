@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Echo } from '../src/call/echo.js';
+import { Link } from '../src/call/link.js';
+import { FakeClock } from '../testing/random.js';
+
+/** @param {boolean} polite */
+function setUp(polite) {
+  const clock = new FakeClock();
+  let restarts = 0;
+  const connection = {
+    connectionState: 'new',
+    onconnectionstatechange: () => {},
+    createDataChannel: () => ({ addEventListener: () => {} }),
+    restartIce: () => void (restarts += 1),
+    close: () => {},
+  };
+  const link = new Link({
+    connection: /** @type {any} */ (connection),
+    polite,
+    send: () => {},
+    newStream: () => /** @type {any} */ ({}),
+    onChange: () => {},
+    onChat: () => {},
+    onClosed: () => {},
+    clock,
+  });
+  const become = (/** @type {string} */ state) => {
+    connection.connectionState = state;
+    connection.onconnectionstatechange();
+  };
+  return { link, clock, become, restarts: () => restarts };
+}
+
+test('a failed path is replaced at once, by the impolite side', () => {
+  for (const polite of [true, false]) {
+    const { link, become, restarts } = setUp(polite);
+    become('connected');
+    become('failed');
+    assert.equal(restarts(), polite ? 0 : 1);
+    assert.equal(link.state, 'failed');
+  }
+});
+
+test('an interruption gets three seconds to end by itself', () => {
+  const { link, clock, become, restarts } = setUp(false);
+  become('connected');
+  become('disconnected');
+  assert.equal(link.state, 'interrupted');
+  clock.advance(2900);
+  become('connected');
+  clock.advance(60_000);
+  assert.equal(restarts(), 0);
+  become('disconnected');
+  clock.advance(3000);
+  assert.equal(restarts(), 1);
+});
+
+test('a path under way is a first attempt or a recovery', () => {
+  const { link, become } = setUp(false);
+  become('connecting');
+  assert.equal(link.state, 'connecting');
+  become('connected');
+  become('connecting');
+  assert.equal(link.state, 'interrupted');
+});
+
+test('a closed link restarts nothing', () => {
+  const { link, clock, become, restarts } = setUp(false);
+  become('disconnected');
+  link.close();
+  clock.advance(60_000);
+  assert.equal(restarts(), 0);
+});
+
+/** Two echo channels that hear each other. @param {(text: string) => string[]} wire what arrives of a text */
+function channels(wire = (text) => [text]) {
+  const clock = new FakeClock();
+  /** @type {((event: {data: unknown}) => void)[]} */ const listeners = [];
+  const channel = (/** @type {number} */ index) => ({
+    readyState: 'open',
+    addEventListener: (/** @type {string} */ _type, /** @type {any} */ listener) => void (listeners[index] = listener),
+    send: (/** @type {string} */ text) => {
+      for (const data of wire(text)) listeners[1 - index]({ data });
+    },
+  });
+  const [left, right] = [0, 1].map((index) => new Echo(/** @type {any} */ (channel(index)), clock));
+  return { left, right, clock, hear: (/** @type {unknown} */ data) => listeners[0]({ data }) };
+}
+
+test('every ping is answered in order', async () => {
+  const { left, right } = channels();
+  assert.deepEqual(await left.run(50), { sent: 50, echoed: 50, inOrder: true });
+  assert.deepEqual(await right.run(3), { sent: 3, echoed: 3, inOrder: true });
+});
+
+test('lost and swapped pongs are told', async () => {
+  const lossy = channels((text) => (JSON.parse(text).n === 2 ? [] : [text]));
+  const run = lossy.left.run(4);
+  lossy.clock.advance(10_000);
+  assert.deepEqual(await run, { sent: 4, echoed: 3, inOrder: false });
+});
+
+test('a channel that carries nonsense goes on', async () => {
+  const { left, hear } = channels();
+  for (const data of ['{', '[]', 'null', '{"type":"ping"}', '{"type":"pong","n":"1"}', new ArrayBuffer(2)]) hear(data);
+  assert.deepEqual(await left.run(2), { sent: 2, echoed: 2, inOrder: true });
+});
