@@ -26,15 +26,18 @@ pub mod kind {
     pub const EVEN_PORT: u16 = 0x0018;
     pub const REQUESTED_TRANSPORT: u16 = 0x0019;
     pub const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
+    pub const PASSWORD_ALGORITHM: u16 = 0x001D;
+    pub const USERHASH: u16 = 0x001E;
     pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
     pub const RESERVATION_TOKEN: u16 = 0x0022;
     pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
+    pub const PASSWORD_ALGORITHMS: u16 = 0x8002;
     pub const FINGERPRINT: u16 = 0x8028;
 }
 
 /// Comprehension-required attributes that this server understands; any other one is answered with
 /// 420 (RFC 8489 section 6.3.1).
-const UNDERSTOOD: [u16; 17] = [
+const UNDERSTOOD: [u16; 19] = [
     kind::USERNAME,
     kind::MESSAGE_INTEGRITY,
     kind::ERROR_CODE,
@@ -50,6 +53,8 @@ const UNDERSTOOD: [u16; 17] = [
     kind::EVEN_PORT,
     kind::REQUESTED_TRANSPORT,
     kind::MESSAGE_INTEGRITY_SHA256,
+    kind::PASSWORD_ALGORITHM,
+    kind::USERHASH,
     kind::XOR_MAPPED_ADDRESS,
     kind::RESERVATION_TOKEN,
 ];

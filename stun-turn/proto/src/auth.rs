@@ -1,69 +1,59 @@
 //! Long-term credentials (RFC 8489 section 9.2), the whole scheme in one place.
 //!
-//! 1. A request without integrity is answered with 401, the realm and a nonce. The nonce is
-//!    computed, not stored ([`nonce`]): a stranger leaves nothing behind.
+//! 1. A request without integrity is answered with 401, the realm, a nonce and the password
+//!    algorithms. The nonce is computed, not stored ([`nonce`]): a stranger leaves nothing behind.
 //! 2. The nonce is checked before anything else that costs or tells something: it proves that the
 //!    client receives what is sent to its address. (The RFC lists this check last; here a forged
 //!    nonce with a wrong password gets 438 first, and 401 on the next try.)
-//! 3. The user is looked up: first among the static users, then by the TURN REST convention
-//!    ([`credential`]). An unknown user is checked against a key that nobody knows, so that answer,
-//!    size and time are those of a wrong password.
-//! 4. On an existing allocation the key of its creator is used, so that a credential which has
+//! 3. What the nonce announced must not have been changed on the way (bid-down, section 9.2.1).
+//! 4. The user is looked up: first among the static users, by name or by its hash, then by the TURN
+//!    REST convention ([`credential`]). An unknown user is checked against a key that nobody knows,
+//!    so that answer, size and time are those of a wrong password.
+//! 5. On an existing allocation the key of its creator is used, so that a credential which has
 //!    expired or was rotated meanwhile never ends a call. Expiry gates only Allocate.
 
 pub mod credential;
 pub mod nonce;
-
-use std::collections::HashMap;
-
-use md5::{Digest, Md5};
+mod password_algorithm;
+mod users;
 
 use crate::addr::FiveTuple;
 use crate::attribute::{ErrorCode, kind};
-use crate::message::Message;
+use crate::integrity::{Hash, Key, Signer};
+use crate::message::{Message, Writer};
 use crate::{integrity, limits};
-use nonce::NonceKey;
+use nonce::{Features, NonceKey};
+use users::Users;
 
-/// MD5 of `username:realm:password` (RFC 8489 section 9.2.2).
-pub type Key = [u8; 16];
-
-/// Computes the long-term key.
-#[must_use]
-pub fn long_term_key(username: &[u8], realm: &[u8], password: &[u8]) -> Key {
-    let mut md5 = Md5::new();
-    for part in [username, b":", realm, b":", password] {
-        md5.update(part);
-    }
-    md5.finalize().into()
-}
+pub use password_algorithm::{PasswordAlgorithm, long_term_key};
 
 /// Who may use the relay.
+#[derive(Debug)]
 pub struct Authenticator {
     realm: Box<str>,
-    users: HashMap<Box<[u8]>, Key>,
-    secrets: Vec<Box<[u8]>>,
+    users: Users,
+    secrets: Secrets,
     nonce_key: NonceKey,
     /// Key of the user that does not exist.
     nobody: Key,
 }
 
-impl std::fmt::Debug for Authenticator {
+/// Secrets of the TURN REST convention.
+struct Secrets(Vec<Box<[u8]>>);
+
+impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authenticator")
-            .field("realm", &self.realm)
-            .field("users", &self.users.len())
-            .field("secrets", &self.secrets.len())
-            .finish_non_exhaustive()
+        write!(f, "{} hidden", self.0.len())
     }
 }
 
 /// What an authenticated request proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity<'m> {
-    /// As sent in USERNAME.
-    pub username: &'m [u8],
+pub struct Identity<'a> {
+    /// The user name, also where the request had only its hash.
+    pub username: &'a [u8],
     /// Signs the reply.
-    pub key: Key,
+    pub signer: Signer,
     /// A time-limited credential whose time is over: good for an existing allocation only.
     pub expired: bool,
 }
@@ -77,6 +67,21 @@ pub struct Owner<'a> {
     pub key: Key,
 }
 
+/// A request's attributes of authentication, all of them present.
+struct Claim<'m> {
+    user: User<'m>,
+    realm: &'m [u8],
+    algorithm: PasswordAlgorithm,
+    hash: Hash,
+}
+
+/// USERNAME or USERHASH.
+#[derive(Clone, Copy)]
+enum User<'m> {
+    Name(&'m [u8]),
+    Hash(&'m [u8]),
+}
+
 impl Authenticator {
     /// `users` are pairs of name and password, `secrets` those of the TURN REST convention.
     /// `seed` makes nonces unguessable; give all workers, and all servers of a fleet, the same.
@@ -87,119 +92,164 @@ impl Authenticator {
         secrets: impl IntoIterator<Item = String>,
         seed: &[u8; 32],
     ) -> Self {
-        let key_of = |(name, password): (String, String)| {
-            let key = long_term_key(name.as_bytes(), realm.as_bytes(), password.as_bytes());
-            (name.into_bytes().into_boxed_slice(), key)
-        };
-        let [n0, rest @ ..] = integrity::hmac_sha256(seed, &[b"the user that does not exist"]);
-        let mut nobody = [n0; 16];
-        nobody
-            .iter_mut()
-            .zip(rest)
-            .for_each(|(to, from)| *to = from);
+        let secrets = secrets
+            .into_iter()
+            .map(|secret| secret.into_bytes().into_boxed_slice());
         Self {
             realm: realm.into(),
-            users: users.into_iter().map(key_of).collect(),
-            secrets: secrets
-                .into_iter()
-                .map(|secret| secret.into_bytes().into_boxed_slice())
-                .collect(),
+            users: Users::new(realm, users),
+            secrets: Secrets(secrets.collect()),
             nonce_key: NonceKey::new(seed),
-            nobody,
+            nobody: Key::Sha256(integrity::hmac_sha256(
+                seed,
+                &[b"the user that does not exist"],
+            )),
         }
     }
 
-    /// The realm to announce.
-    #[must_use]
-    pub fn realm(&self) -> &str {
-        &self.realm
+    /// Appends REALM, NONCE and PASSWORD-ALGORITHMS for a client that has to try (again). A request
+    /// too small to be a real client's first one gets less, so that nobody gains by reflecting it.
+    pub fn challenge(
+        &self,
+        writer: &mut Writer<'_>,
+        request_len: usize,
+        client: &FiveTuple,
+        unix_s: u64,
+    ) {
+        let announced = if request_len < limits::MIN_REAL_REQUEST_BYTES {
+            Features::NONE
+        } else {
+            self.features()
+        };
+        writer.attribute(kind::REALM, self.realm.as_bytes());
+        let nonce = self.nonce_key.mint(client, &self.realm, announced, unix_s);
+        writer.attribute(kind::NONCE, &nonce);
+        if announced.password_algorithms {
+            writer.attribute(kind::PASSWORD_ALGORITHMS, &password_algorithm::OFFERED);
+        }
     }
 
-    /// A nonce that is good for this five-tuple from now on.
-    #[must_use]
-    pub fn nonce(&self, client: &FiveTuple, unix_s: u64) -> [u8; nonce::LEN] {
-        self.nonce_key.mint(client, &self.realm, unix_s)
+    /// Anonymity needs a list of users: a hash says nothing about a time-limited credential.
+    fn features(&self) -> Features {
+        Features {
+            password_algorithms: true,
+            username_anonymity: self.secrets.0.is_empty(),
+        }
     }
 
     /// Checks a request in the order given in this module's head.
     ///
     /// # Errors
-    /// 400, 401 or 438; the reply to the last two carries realm and nonce.
-    pub fn verify<'m>(
-        &self,
-        request: &Message<'m>,
+    /// 400, 401 or 438; the reply to the last two carries a [challenge](Self::challenge).
+    pub fn verify<'a>(
+        &'a self,
+        request: &Message<'a>,
         client: &FiveTuple,
         owner: Option<Owner<'_>>,
         unix_s: u64,
-    ) -> Result<Identity<'m>, ErrorCode> {
+    ) -> Result<Identity<'a>, ErrorCode> {
         if request.integrity().is_none() {
             return Err(ErrorCode::Unauthenticated);
         }
-        let (Some(username), Some(realm), Some(nonce)) = (
-            request.first(kind::USERNAME),
-            request.first(kind::REALM),
-            request.first(kind::NONCE),
-        ) else {
-            return Err(ErrorCode::BadRequest);
+        let claim = self.read_claim(request, client, unix_s)?;
+        let is_ours = claim.realm == self.realm.as_bytes();
+        let found = match claim.user {
+            User::Hash(hash) => self.users.by_hash(hash),
+            User::Name(name) => Some(name),
         };
-        if username.len() > limits::MAX_USERNAME_BYTES {
-            return Err(ErrorCode::BadRequest);
-        }
-        if !self.nonce_key.verify(nonce, client, &self.realm, unix_s) {
-            return Err(ErrorCode::StaleNonce);
-        }
+        let username = found.unwrap_or_default();
+        let expires_at = credential::expires_at(username);
+        let expired = expires_at.is_some_and(|at| at <= unix_s);
+        let signer = |key| Signer {
+            key,
+            hash: claim.hash,
+        };
         if let Some(owner) = owner.filter(|owner| owner.username == username)
-            && realm == self.realm.as_bytes()
+            && claim.algorithm.made(&owner.key)
             && request.is_signed_with(&owner.key)
         {
-            let expired = credential::expires_at(username).is_some_and(|at| at <= unix_s);
-            return Ok(Identity {
+            let identity = Identity {
                 username,
-                key: owner.key,
+                signer: signer(owner.key),
                 expired,
-            });
-        }
-        self.verify_user(request, username, realm, unix_s)
-    }
-
-    fn verify_user<'m>(
-        &self,
-        request: &Message<'m>,
-        username: &'m [u8],
-        realm: &[u8],
-        unix_s: u64,
-    ) -> Result<Identity<'m>, ErrorCode> {
-        if let Some(key) = self.users.get(username) {
-            let good = request.is_signed_with(key) && realm == self.realm.as_bytes();
-            return good
-                .then_some(Identity {
-                    username,
-                    key: *key,
-                    expired: false,
-                })
+            };
+            return is_ours
+                .then_some(identity)
                 .ok_or(ErrorCode::Unauthenticated);
         }
-        let expires_at = credential::expires_at(username);
-        let mut verified = None;
-        for secret in &self.secrets {
-            let password = credential::password(secret, username);
-            let key = long_term_key(username, self.realm.as_bytes(), password.as_bytes());
-            if request.is_signed_with(&key) && expires_at.is_some() {
-                verified = verified.or(Some(key));
-            }
-        }
-        if self.secrets.is_empty() {
-            // The same work as for a user that exists.
-            let _ = request.is_signed_with(&self.nobody);
-        }
-        match (verified, expires_at) {
-            (Some(key), Some(at)) if realm == self.realm.as_bytes() => Ok(Identity {
+        if let Some(key) = self.users.key(username, claim.algorithm) {
+            let good = request.is_signed_with(&key) && is_ours;
+            let identity = Identity {
                 username,
-                key,
-                expired: at <= unix_s,
+                signer: signer(key),
+                expired: false,
+            };
+            return good.then_some(identity).ok_or(ErrorCode::Unauthenticated);
+        }
+        let key = self.key_by_secret(request, username, claim.algorithm);
+        match key {
+            Some(key) if is_ours && expires_at.is_some() => Ok(Identity {
+                username,
+                signer: signer(key),
+                expired,
             }),
             _ => Err(ErrorCode::Unauthenticated),
         }
+    }
+
+    /// Steps 2 and 3: everything is there, the nonce is good and nothing was bid down.
+    fn read_claim<'m>(
+        &self,
+        request: &Message<'m>,
+        client: &FiveTuple,
+        unix_s: u64,
+    ) -> Result<Claim<'m>, ErrorCode> {
+        let user = match (request.first(kind::USERNAME), request.first(kind::USERHASH)) {
+            (Some(name), None) if name.len() <= limits::MAX_USERNAME_BYTES => User::Name(name),
+            (None, Some(hash)) if hash.len() == 32 => User::Hash(hash),
+            _ => return Err(ErrorCode::BadRequest),
+        };
+        let realm = request.first(kind::REALM).ok_or(ErrorCode::BadRequest)?;
+        let nonce = request.first(kind::NONCE).ok_or(ErrorCode::BadRequest)?;
+        let announced = self
+            .nonce_key
+            .verify(nonce, client, &self.realm, unix_s)
+            .ok_or(ErrorCode::StaleNonce)?;
+        let algorithm = PasswordAlgorithm::of(request, announced.password_algorithms)?;
+        // A request that was processed as if nothing had been offered gets the old attribute.
+        let hash = if algorithm.is_explicit {
+            Hash::Sha256
+        } else {
+            Hash::Sha1
+        };
+        Ok(Claim {
+            user,
+            realm,
+            algorithm: algorithm.algorithm,
+            hash,
+        })
+    }
+
+    /// The key that a time-limited credential has under the secret which made it.
+    fn key_by_secret(
+        &self,
+        request: &Message<'_>,
+        username: &[u8],
+        algorithm: PasswordAlgorithm,
+    ) -> Option<Key> {
+        let mut verified = None;
+        for secret in &self.secrets.0 {
+            let password = credential::password(secret, username);
+            let key = algorithm.key(username, self.realm.as_bytes(), password.as_bytes());
+            if request.is_signed_with(&key) {
+                verified = verified.or(Some(key));
+            }
+        }
+        if self.secrets.0.is_empty() {
+            // The same work as for a user that exists.
+            let _ = request.is_signed_with(&self.nobody);
+        }
+        verified
     }
 }
 

@@ -18,6 +18,50 @@ pub(crate) const FINGERPRINT_ATTRIBUTE_LEN: usize = 8;
 /// RFC 8489 section 14.7.
 const FINGERPRINT_MASK: u32 = 0x5354_554E;
 
+/// Which integrity attribute a message carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hash {
+    /// MESSAGE-INTEGRITY.
+    Sha1,
+    /// MESSAGE-INTEGRITY-SHA256.
+    Sha256,
+}
+
+/// What a reply is signed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signer {
+    /// The long-term key.
+    pub key: Key,
+    /// The attribute.
+    pub hash: Hash,
+}
+
+/// A long-term key: 16 bytes made by MD5 or 32 made by SHA-256 (RFC 8489 section 18.5.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// The password algorithm of old.
+    Md5([u8; 16]),
+    /// The one that PASSWORD-ALGORITHMS offers first.
+    Sha256([u8; 32]),
+}
+
+impl Key {
+    /// For the HMAC.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Md5(key) => key,
+            Self::Sha256(key) => key,
+        }
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(hidden)")
+    }
+}
+
 /// CRC-32 over everything in front of the attribute, XORed as the RFC wants it. The length field
 /// must already count the attribute.
 pub(crate) fn fingerprint(message: &[u8]) -> u32 {

@@ -28,6 +28,8 @@ pub const MAX_PORT_ATTEMPTS: u32 = 16;
 pub const NONCE_LIFETIME_S: u64 = 600;
 /// How far ahead of our clock a nonce's time may lie.
 pub const NONCE_FUTURE_SKEW_S: u64 = 5;
+/// The smallest first request of a real client: an Allocate with REQUESTED-TRANSPORT.
+pub const MIN_REAL_REQUEST_BYTES: usize = 28;
 /// Longest USERNAME (RFC 8489 section 14.3: fewer than 509 bytes).
 pub const MAX_USERNAME_BYTES: usize = 508;
 /// Longest realm that an operator may set, so that every reply fits [`MAX_REPLY_BYTES`].

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use stun_turn_proto::attribute::{encode_xor_address, kind};
 use stun_turn_proto::auth::{Authenticator, long_term_key};
-use stun_turn_proto::message::{Class, Method, TransactionId, Writer};
+use stun_turn_proto::integrity::{Hash, Key, Signer};
+use stun_turn_proto::message::{Class, Message, Method, TransactionId, Writer};
 use stun_turn_proto::policy::PeerPolicy;
 use stun_turn_proto::ports::Ports;
 use stun_turn_proto::relay::{FromPeer, PeerDatagram, RelayAddress};
@@ -82,12 +83,29 @@ fn relay() -> (Relay, Arc<Settings>) {
     (Relay::new(Arc::clone(&settings), [2; 32]), settings)
 }
 
+/// The nonce out of a challenge.
+fn nonce(settings: &Settings) -> Vec<u8> {
+    let mut buffer = [0; 512];
+    let mut writer = Writer::new(
+        &mut buffer,
+        Class::Error,
+        Method::Allocate,
+        TransactionId([0; 12]),
+    );
+    settings
+        .authenticator
+        .challenge(&mut writer, 100, &client(1), NOW.unix_s);
+    let length = writer.finish(None, false).unwrap();
+    let message = Message::parse(&buffer[..length]).unwrap();
+    message.first(kind::NONCE).unwrap().to_vec()
+}
+
 /// A request; signed when there is a key and a nonce for it.
 fn request(
     method: Method,
     number: u8,
     parts: &[(u16, &[u8])],
-    signed: Option<(&[u8], &[u8])>,
+    signed: Option<(&Key, &[u8])>,
 ) -> Vec<u8> {
     let mut buffer = [0; 1024];
     let mut writer = Writer::new(
@@ -106,7 +124,11 @@ fn request(
         writer.attribute(kind::NONCE, nonce);
         key
     });
-    let length = writer.finish(key, false).unwrap();
+    let signer = key.map(|key| Signer {
+        key: *key,
+        hash: Hash::Sha1,
+    });
+    let length = writer.finish(signer.as_ref(), false).unwrap();
     buffer[..length].to_vec()
 }
 
@@ -114,7 +136,7 @@ fn request(
 fn a_stranger_s_datagram_allocates_nothing() {
     let (mut relay, settings) = relay();
     let wrong_key = long_term_key(b"alice", b"callbox", b"wrong");
-    let nonce = settings.authenticator.nonce(&client(1), NOW.unix_s);
+    let nonce = nonce(settings);
     let udp: (u16, &[u8]) = (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
     let datagrams = [
         request(Method::Binding, 1, &[], None),
@@ -148,7 +170,7 @@ fn a_stranger_s_datagram_allocates_nothing() {
 /// Allocates and binds channel 0x4000 to the peer.
 fn allocate(relay: &mut Relay, settings: &Settings, peer: SocketAddr) -> RelayId {
     let key = long_term_key(b"alice", b"callbox", b"wonder");
-    let nonce = settings.authenticator.nonce(&client(1), NOW.unix_s);
+    let nonce = nonce(settings);
     let mut buffer = [0; limits::MAX_REPLY_BYTES];
     let allocate = request(
         Method::Allocate,

@@ -8,6 +8,7 @@ use stun_turn::Server;
 use stun_turn::config::{Config, Options, Protocol};
 use stun_turn::proto::attribute::{decode_xor_address, encode_xor_address, kind};
 use stun_turn::proto::auth::long_term_key;
+use stun_turn::proto::integrity::{Hash, Signer};
 use stun_turn::proto::message::{Class, Message, Method, TransactionId, Writer};
 
 /// Longer than any answer takes on a busy machine.
@@ -111,15 +112,17 @@ fn write(method: Method, number: u8, parts: &[(u16, &[u8])], nonce: Option<&[u8]
     for (kind, value) in parts {
         writer.attribute(*kind, value);
     }
-    let key = long_term_key(b"alice", b"callbox", b"wonder");
-    let key = nonce.map(|nonce| {
+    let signer = nonce.map(|nonce| {
         writer
             .attribute(kind::USERNAME, b"alice")
             .attribute(kind::REALM, b"callbox");
         writer.attribute(kind::NONCE, nonce);
-        &key[..]
+        Signer {
+            key: long_term_key(b"alice", b"callbox", b"wonder"),
+            hash: Hash::Sha1,
+        }
     });
-    let length = writer.finish(key, false).unwrap();
+    let length = writer.finish(signer.as_ref(), false).unwrap();
     buffer[..length].to_vec()
 }
 

@@ -1,7 +1,7 @@
 //! Nonces that the server computes and never stores.
 //!
 //! ```text
-//! obMatJos2 AAAA TTTTTT…  cookie, 24 feature bits, base64url of time and MAC
+//! obMatJos2 wAAA TTTTTT…  cookie, 24 feature bits, base64url of time and MAC
 //! ```
 //! The MAC covers the feature bits, the time, the realm and the client's five-tuple, so that a
 //! nonce is good for one client on one transport (RFC 8489 section 9.2.4 forbids the same nonce for
@@ -18,8 +18,36 @@ use crate::limits;
 
 /// RFC 8489 section 9.2.
 const COOKIE: &[u8; 9] = b"obMatJos2";
-/// No security feature is announced.
-const FEATURES: [u8; 3] = [0; 3];
+/// The security features that a nonce announces (RFC 8489 section 18.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Features {
+    /// Bit 0: the reply carries PASSWORD-ALGORITHMS.
+    pub password_algorithms: bool,
+    /// Bit 1: USERHASH may stand for USERNAME.
+    pub username_anonymity: bool,
+}
+
+impl Features {
+    /// What is announced to requests that are too small for more.
+    pub(super) const NONE: Self = Self {
+        password_algorithms: false,
+        username_anonymity: false,
+    };
+
+    const fn bits(self) -> [u8; 3] {
+        let first = (self.password_algorithms as u8) << 7 | (self.username_anonymity as u8) << 6;
+        [first, 0, 0]
+    }
+
+    fn of_bits(bits: [u8; 3]) -> Self {
+        let [first, ..] = bits;
+        Self {
+            password_algorithms: first & 0x80 != 0,
+            username_anonymity: first & 0x40 != 0,
+        }
+    }
+}
+
 /// Seconds modulo 2^32.
 const TIME_LEN: usize = 4;
 /// 80 bits: nobody guesses them within a nonce's lifetime, and the 401 stays below 2.2 times the
@@ -35,47 +63,59 @@ const _: () = assert!(((TIME_LEN + MAC_LEN) * 8).div_ceil(6) == BODY_LEN && LEN 
 /// The key of the MAC.
 pub(super) struct NonceKey([u8; 32]);
 
+impl std::fmt::Debug for NonceKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("hidden")
+    }
+}
+
 impl NonceKey {
     pub(super) fn new(seed: &[u8; 32]) -> Self {
         Self(hmac_sha256(seed, &[b"nonce"]))
     }
 
     /// A nonce for this client.
-    pub(super) fn mint(&self, client: &FiveTuple, realm: &str, unix_s: u64) -> [u8; LEN] {
+    pub(super) fn mint(
+        &self,
+        client: &FiveTuple,
+        realm: &str,
+        announced: Features,
+        unix_s: u64,
+    ) -> [u8; LEN] {
         let [_, _, _, _, time @ ..] = unix_s.to_be_bytes();
         let mut body = [0; TIME_LEN + MAC_LEN];
         let (head, tail) = body.split_at_mut(TIME_LEN);
         head.copy_from_slice(&time);
-        tail.copy_from_slice(&self.mac(time, client, realm));
+        tail.copy_from_slice(&self.mac(time, client, realm, announced));
 
         let mut nonce = [0; LEN];
         let (cookie, rest) = nonce.split_at_mut(COOKIE.len());
         let (features, text) = rest.split_at_mut(4);
         cookie.copy_from_slice(COOKIE);
-        encode(&STANDARD, &FEATURES, features);
+        encode(&STANDARD, &announced.bits(), features);
         encode(&URL_SAFE_NO_PAD, &body, text);
         nonce
     }
 
-    /// Whether this nonce was minted for this client and is neither too old nor from the future.
+    /// What a nonce announced, if it was minted for this client and is neither too old nor from the
+    /// future.
     pub(super) fn verify(
         &self,
         nonce: &[u8],
         client: &FiveTuple,
         realm: &str,
         unix_s: u64,
-    ) -> bool {
-        let Some(text) = nonce.get(LEN - BODY_LEN..).filter(|_| nonce.len() == LEN) else {
-            return false;
-        };
+    ) -> Option<Features> {
+        let text = nonce.get(LEN - BODY_LEN..).filter(|_| nonce.len() == LEN)?;
+        let mut bits = [0; 3];
+        let cookie = nonce.get(COOKIE.len()..COOKIE.len() + 4)?;
+        STANDARD.decode_slice_unchecked(cookie, &mut bits).ok()?;
+        let announced = Features::of_bits(bits);
         let mut body = [0; TIME_LEN + MAC_LEN];
         // Its length in characters is right, so this decodes to the whole body or fails.
-        if URL_SAFE_NO_PAD
+        URL_SAFE_NO_PAD
             .decode_slice_unchecked(text, &mut body)
-            .is_err()
-        {
-            return false;
-        }
+            .ok()?;
         let (time, _) = body
             .split_first_chunk::<TIME_LEN>()
             .expect("the body starts with the time");
@@ -86,11 +126,20 @@ impl NonceKey {
         let age = (unix_s as u32).wrapping_add(skew).wrapping_sub(minted);
         let fresh = u64::from(age) <= limits::NONCE_LIFETIME_S + limits::NONCE_FUTURE_SKEW_S;
         // Comparing with the one nonce that this time and client can have covers every byte.
-        let genuine: bool = self.mint(client, realm, minted.into()).ct_eq(nonce).into();
-        genuine && fresh
+        let genuine: bool = self
+            .mint(client, realm, announced, minted.into())
+            .ct_eq(nonce)
+            .into();
+        (genuine && fresh).then_some(announced)
     }
 
-    fn mac(&self, time: [u8; TIME_LEN], client: &FiveTuple, realm: &str) -> [u8; MAC_LEN] {
+    fn mac(
+        &self,
+        time: [u8; TIME_LEN],
+        client: &FiveTuple,
+        realm: &str,
+        announced: Features,
+    ) -> [u8; MAC_LEN] {
         let transport = match client.transport {
             Transport::Udp => 17_u8,
             Transport::Tcp => 6,
@@ -98,7 +147,7 @@ impl NonceKey {
         let mac = hmac_sha256(
             &self.0,
             &[
-                &FEATURES,
+                &announced.bits(),
                 &time,
                 &[transport],
                 &address_bytes(client.client),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::addr::Transport;
-use crate::message::{Class, Method, TransactionId, Writer};
+use crate::message::{Class, Method, TransactionId};
 
 const NOW: u64 = 1_800_000_000;
 
@@ -29,6 +29,17 @@ struct Request<'a> {
     realm: Option<&'a [u8]>,
     nonce: Option<&'a [u8]>,
     key: Key,
+    /// PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM.
+    algorithms: [Option<&'a [u8]>; 2],
+}
+
+const NO_ALGORITHMS: [Option<&[u8]>; 2] = [None; 2];
+
+/// The nonce that a full challenge carries.
+fn nonce_of(authenticator: &Authenticator, client: &FiveTuple, unix_s: u64) -> [u8; nonce::LEN] {
+    authenticator
+        .nonce_key
+        .mint(client, "callbox", authenticator.features(), unix_s)
 }
 
 impl Request<'_> {
@@ -40,12 +51,22 @@ impl Request<'_> {
             (kind::USERNAME, self.username),
             (kind::REALM, self.realm),
             (kind::NONCE, self.nonce),
+            (kind::PASSWORD_ALGORITHMS, self.algorithms[0]),
+            (kind::PASSWORD_ALGORITHM, self.algorithms[1]),
         ] {
             if let Some(value) = value {
                 writer.attribute(kind, value);
             }
         }
-        let length = writer.finish(Some(&self.key), false).unwrap();
+        let length = writer
+            .finish(
+                Some(&Signer {
+                    key: self.key,
+                    hash: Hash::Sha1,
+                }),
+                false,
+            )
+            .unwrap();
         let message = Message::parse(&buffer[..length]).unwrap();
         authenticator()
             .verify(&message, from, owner, NOW)
@@ -56,7 +77,7 @@ impl Request<'_> {
 #[test]
 fn right_and_wrong_credentials() {
     let from = client("198.51.100.7:4000");
-    let nonce = authenticator().nonce(&from, NOW);
+    let nonce = nonce_of(&authenticator(), &from, NOW);
     let check = |username: &[u8], realm: &[u8], password: &[u8]| {
         let key = long_term_key(username, realm, password);
         let request = Request {
@@ -64,6 +85,7 @@ fn right_and_wrong_credentials() {
             realm: Some(realm),
             nonce: Some(&nonce),
             key,
+            algorithms: NO_ALGORITHMS,
         };
         request.verify(&from, None)
     };
@@ -105,7 +127,7 @@ fn right_and_wrong_credentials() {
 #[test]
 fn integrity_without_its_companions_is_a_bad_request() {
     let from = client("198.51.100.7:4000");
-    let nonce = authenticator().nonce(&from, NOW);
+    let nonce = nonce_of(&authenticator(), &from, NOW);
     let key = long_term_key(b"alice", b"callbox", b"wonder");
     let (u, r, n) = (Some(&b"alice"[..]), Some(&b"callbox"[..]), Some(&nonce[..]));
     for (username, realm, nonce) in [(None, r, n), (u, None, n), (u, r, None)] {
@@ -114,6 +136,7 @@ fn integrity_without_its_companions_is_a_bad_request() {
             realm,
             nonce,
             key,
+            algorithms: NO_ALGORITHMS,
         };
         assert_eq!(request.verify(&from, None), Err(ErrorCode::BadRequest));
     }
@@ -123,9 +146,9 @@ fn integrity_without_its_companions_is_a_bad_request() {
 fn a_nonce_belongs_to_one_client_and_ages() {
     let authenticator = authenticator();
     let from = client("198.51.100.7:4000");
-    let nonce = authenticator.nonce(&from, NOW);
+    let nonce = nonce_of(&authenticator, &from, NOW);
     let good = |nonce: &[u8], from: &FiveTuple, at: u64| {
-        authenticator.nonce_key.verify(nonce, from, "callbox", at)
+        authenticator.nonce_key.verify(nonce, from, "callbox", at).is_some()
     };
     assert!(good(&nonce, &from, NOW));
     assert!(good(&nonce, &from, NOW + limits::NONCE_LIFETIME_S));
@@ -141,7 +164,10 @@ fn a_nonce_belongs_to_one_client_and_ages() {
     assert!(!good(&nonce[..nonce.len() - 1], &from, NOW));
     assert!(!good(&[b'x'; 128], &from, NOW));
     assert!(!good(b"", &from, NOW));
-    assert!(nonce.starts_with(b"obMatJos2AAAA"));
+    assert!(
+        nonce.starts_with(b"obMatJos2gAAA"),
+        "password algorithms, no anonymity"
+    );
     for bit in 0..nonce.len() * 8 {
         let mut forged = nonce;
         forged[bit / 8] ^= 1 << (bit % 8);
@@ -152,13 +178,14 @@ fn a_nonce_belongs_to_one_client_and_ages() {
 #[test]
 fn a_forged_nonce_is_stale_whatever_the_password() {
     let from = client("198.51.100.7:4000");
-    let nonce = authenticator().nonce(&client("198.51.100.9:1"), NOW);
+    let nonce = nonce_of(&authenticator(), &client("198.51.100.9:1"), NOW);
     let key = long_term_key(b"alice", b"callbox", b"wonder");
     let request = Request {
         username: Some(b"alice"),
         realm: Some(b"callbox"),
         nonce: Some(&nonce),
         key,
+        algorithms: NO_ALGORITHMS,
     };
     assert_eq!(request.verify(&from, None), Err(ErrorCode::StaleNonce));
 }
@@ -166,13 +193,14 @@ fn a_forged_nonce_is_stale_whatever_the_password() {
 #[test]
 fn the_creator_of_an_allocation_keeps_it_after_a_rotation() {
     let from = client("198.51.100.7:4000");
-    let nonce = authenticator().nonce(&from, NOW);
-    let key = [9; 16];
+    let nonce = nonce_of(&authenticator(), &from, NOW);
+    let key = Key::Md5([9; 16]);
     let request = Request {
         username: Some(b"1700000000:gone"),
         realm: Some(b"callbox"),
         nonce: Some(&nonce),
         key,
+        algorithms: NO_ALGORITHMS,
     };
     assert_eq!(request.verify(&from, None), Err(ErrorCode::Unauthenticated));
     let owner = Owner {
@@ -197,4 +225,115 @@ fn debug_output_tells_no_secret() {
         !text.contains("north") && !text.contains("wonder"),
         "{text}"
     );
+}
+
+/// RFC 8489 section 9.2.1: what was offered may be ignored whole, but not changed.
+#[test]
+fn password_algorithms_can_t_be_bid_down() {
+    let from = client("198.51.100.7:4000");
+    let nonce = nonce_of(&authenticator(), &from, NOW);
+    let check = |algorithm: PasswordAlgorithm, algorithms: [Option<&[u8]>; 2], nonce: &[u8]| {
+        let key = algorithm.key(b"alice", b"callbox", b"wonder");
+        let (username, realm) = (Some(&b"alice"[..]), Some(&b"callbox"[..]));
+        Request {
+            username,
+            realm,
+            nonce: Some(nonce),
+            key,
+            algorithms,
+        }
+        .verify(&from, None)
+    };
+    let (md5, sha256): (&[u8], &[u8]) = (&[0, 1, 0, 0], &[0, 2, 0, 0]);
+    let offered = Some(&password_algorithm::OFFERED[..]);
+    assert_eq!(
+        check(PasswordAlgorithm::Md5, [None, None], &nonce),
+        Ok(false)
+    );
+    assert_eq!(
+        check(PasswordAlgorithm::Md5, [offered, Some(md5)], &nonce),
+        Ok(false)
+    );
+    assert_eq!(
+        check(PasswordAlgorithm::Sha256, [offered, Some(sha256)], &nonce),
+        Ok(false)
+    );
+    let wrong_key = check(PasswordAlgorithm::Md5, [offered, Some(sha256)], &nonce);
+    assert_eq!(wrong_key, Err(ErrorCode::Unauthenticated));
+    let refused = Err(ErrorCode::BadRequest);
+    assert_eq!(
+        check(PasswordAlgorithm::Md5, [None, Some(md5)], &nonce),
+        refused
+    );
+    assert_eq!(
+        check(PasswordAlgorithm::Md5, [offered, None], &nonce),
+        refused
+    );
+    assert_eq!(
+        check(
+            PasswordAlgorithm::Md5,
+            [Some(&[0, 1, 0, 0]), Some(md5)],
+            &nonce
+        ),
+        refused
+    );
+    assert_eq!(
+        check(
+            PasswordAlgorithm::Md5,
+            [offered, Some(&[0, 3, 0, 0])],
+            &nonce
+        ),
+        refused
+    );
+    // The bit in the cookie is under the MAC: clearing it makes the nonce stale.
+    let mut cleared = nonce;
+    cleared[9..13].copy_from_slice(b"AAAA");
+    let stale = Err(ErrorCode::StaleNonce);
+    assert_eq!(check(PasswordAlgorithm::Md5, [None, None], &cleared), stale);
+}
+
+#[test]
+fn a_hash_stands_for_the_name_of_a_static_user() {
+    use sha2::Digest as _;
+    let from = client("198.51.100.7:4000");
+    let users = [("alice".to_owned(), "wonder".to_owned())];
+    let authenticator = Authenticator::new("callbox", users, [], &[7; 32]);
+    assert!(authenticator.features().username_anonymity);
+    let nonce = nonce_of(&authenticator, &from, NOW);
+    let key = long_term_key(b"alice", b"callbox", b"wonder");
+    let check = |parts: &[(u16, &[u8])]| {
+        let mut buffer = [0; 512];
+        let id = TransactionId([3; 12]);
+        let mut writer = Writer::new(&mut buffer, Class::Request, Method::Refresh, id);
+        for (kind, value) in parts {
+            writer.attribute(*kind, value);
+        }
+        writer
+            .attribute(kind::REALM, b"callbox")
+            .attribute(kind::NONCE, &nonce);
+        let length = writer
+            .finish(
+                Some(&Signer {
+                    key,
+                    hash: Hash::Sha1,
+                }),
+                false,
+            )
+            .unwrap();
+        let message = Message::parse(&buffer[..length]).unwrap();
+        let verified = authenticator.verify(&message, &from, None, NOW);
+        verified.map(|identity| identity.username.to_vec())
+    };
+    let hash = sha2::Sha256::digest(b"alice:callbox");
+    assert_eq!(check(&[(kind::USERHASH, &hash)]), Ok(b"alice".to_vec()));
+    assert_eq!(
+        check(&[(kind::USERHASH, &[0; 32])]),
+        Err(ErrorCode::Unauthenticated)
+    );
+    assert_eq!(
+        check(&[(kind::USERHASH, &hash[..31])]),
+        Err(ErrorCode::BadRequest)
+    );
+    let both = check(&[(kind::USERHASH, &hash), (kind::USERNAME, b"alice")]);
+    assert_eq!(both, Err(ErrorCode::BadRequest));
 }

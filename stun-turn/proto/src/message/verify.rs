@@ -4,13 +4,13 @@ use subtle::ConstantTimeEq;
 
 use super::{Attribute, Integrity, Message};
 use crate::header::HEADER_LEN;
-use crate::integrity;
+use crate::integrity::{self, Key};
 
 impl Message<'_> {
     /// Whether the message's deciding integrity attribute was made with `key`. False when there is
     /// none. Takes the same time for any wrong key.
     #[must_use]
-    pub fn is_signed_with(&self, key: &[u8]) -> bool {
+    pub fn is_signed_with(&self, key: &Key) -> bool {
         let (offset, whole) = match self.integrity() {
             Some(Integrity::Sha1(offset)) => (offset, integrity::SHA1_ATTRIBUTE_LEN),
             Some(Integrity::Sha256(offset)) => (offset, integrity::SHA256_ATTRIBUTE_LEN),
@@ -30,7 +30,7 @@ impl Message<'_> {
             .bytes()
             .get(offset.saturating_add(4)..end)
             .unwrap_or_default();
-        let parts = [parts.0, &parts.1, parts.2];
+        let (parts, key) = ([parts.0, &parts.1, parts.2], key.as_bytes());
         match self.integrity() {
             Some(Integrity::Sha256(_)) => integrity::hmac_sha256(key, &parts).ct_eq(claimed).into(),
             _ => integrity::hmac_sha1(key, &parts).ct_eq(claimed).into(),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{Class, Method, message_type};
 use crate::attribute::{ErrorCode, encode_xor_address, kind};
 use crate::header::{HEADER_LEN, MAGIC_COOKIE, TransactionId};
-use crate::integrity;
+use crate::integrity::{self, Hash, Signer};
 
 /// A message under construction. Padding is always zero, whatever the buffer held before.
 #[derive(Debug)]
@@ -94,14 +94,12 @@ impl<'b> Writer<'b> {
         (!self.overflown).then_some(())
     }
 
-    /// Appends MESSAGE-INTEGRITY with `key` and FINGERPRINT where asked for, fills in the length
+    /// Appends the signer's integrity attribute and FINGERPRINT where asked for, fills in the length
     /// and returns it. `None` when the buffer was too small.
     #[must_use]
-    pub fn finish(mut self, key: Option<&[u8]>, fingerprint: bool) -> Option<usize> {
-        if let Some(key) = key {
-            self.set_length_with(integrity::SHA1_ATTRIBUTE_LEN);
-            let hmac = integrity::hmac_sha1(key, &[self.written()]);
-            self.attribute(kind::MESSAGE_INTEGRITY, &hmac);
+    pub fn finish(mut self, signer: Option<&Signer>, fingerprint: bool) -> Option<usize> {
+        if let Some(Signer { key, hash }) = signer {
+            self.sign(key.as_bytes(), *hash);
         }
         if fingerprint {
             self.set_length_with(integrity::FINGERPRINT_ATTRIBUTE_LEN);
@@ -110,6 +108,21 @@ impl<'b> Writer<'b> {
         }
         self.set_length_with(0);
         (!self.overflown).then_some(self.length)
+    }
+
+    fn sign(&mut self, key: &[u8], hash: Hash) {
+        match hash {
+            Hash::Sha1 => {
+                self.set_length_with(integrity::SHA1_ATTRIBUTE_LEN);
+                let hmac = integrity::hmac_sha1(key, &[self.written()]);
+                self.attribute(kind::MESSAGE_INTEGRITY, &hmac);
+            }
+            Hash::Sha256 => {
+                self.set_length_with(integrity::SHA256_ATTRIBUTE_LEN);
+                let hmac = integrity::hmac_sha256(key, &[self.written()]);
+                self.attribute(kind::MESSAGE_INTEGRITY_SHA256, &hmac);
+            }
+        }
     }
 
     fn written(&self) -> &[u8] {

@@ -3,8 +3,9 @@
 use super::{Outcome, Relay, ReplyBuffer};
 use crate::Now;
 use crate::addr::FiveTuple;
-use crate::attribute::{ErrorCode, kind};
-use crate::auth::{Identity, Key};
+use crate::attribute::ErrorCode;
+use crate::auth::Identity;
+use crate::integrity::Signer;
 use crate::message::{Class, Message, Writer};
 
 /// Writes a success response signed with the request's key.
@@ -21,23 +22,23 @@ pub(super) fn success(
         request.transaction(),
     );
     attributes(&mut writer);
-    sent(writer.finish(Some(&identity.key), request.has_fingerprint()))
+    sent(writer.finish(Some(&identity.signer), request.has_fingerprint()))
 }
 
 /// Writes an error response, signed once the client is known.
 pub(super) fn error(
     request: &Message<'_>,
-    key: Option<&Key>,
+    signer: Option<&Signer>,
     code: ErrorCode,
     reply: &mut ReplyBuffer,
 ) -> Outcome {
-    error_with(request, key, code, reply, |_| ())
+    error_with(request, signer, code, reply, |_| ())
 }
 
 /// An error response with more than its code.
 pub(super) fn error_with(
     request: &Message<'_>,
-    key: Option<&Key>,
+    signer: Option<&Signer>,
     code: ErrorCode,
     reply: &mut ReplyBuffer,
     attributes: impl FnOnce(&mut Writer<'_>),
@@ -45,7 +46,7 @@ pub(super) fn error_with(
     let mut writer = Writer::new(reply, Class::Error, request.method(), request.transaction());
     writer.error_code(code);
     attributes(&mut writer);
-    sent(writer.finish(key.map(|key| &key[..]), request.has_fingerprint()))
+    sent(writer.finish(signer, request.has_fingerprint()))
 }
 
 pub(super) fn sent(length: Option<usize>) -> Outcome {
@@ -65,9 +66,10 @@ impl Relay {
     ) -> Outcome {
         error_with(request, None, code, reply, |writer| {
             if code != ErrorCode::BadRequest {
-                let authenticator = &self.settings.authenticator;
-                writer.attribute(kind::REALM, authenticator.realm().as_bytes());
-                writer.attribute(kind::NONCE, &authenticator.nonce(client, now.unix_s));
+                let length = request.bytes().len();
+                self.settings
+                    .authenticator
+                    .challenge(writer, length, client, now.unix_s);
             }
         })
     }

@@ -7,12 +7,14 @@ mod create_permission;
 mod refresh;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::table::Allocation;
 use super::{DropReason, Outcome, Relay, RelayId, ReplyBuffer, reply};
 use crate::addr::FiveTuple;
 use crate::attribute::{ErrorCode, Family, decode_xor_address, is_unknown_required, kind};
 use crate::auth::Identity;
+use crate::integrity::Signer;
 use crate::message::{Message, Method};
 use crate::{Now, limits, policy};
 
@@ -34,15 +36,16 @@ impl Relay {
         let owner = relay
             .and_then(|relay| self.table.get(relay))
             .map(Allocation::owner);
-        let verified = self
-            .settings
+        // A handle of its own: the user's name may be borrowed from it while the table changes.
+        let settings = Arc::clone(&self.settings);
+        let verified = settings
             .authenticator
             .verify(request, client, owner, now.unix_s);
         let identity = match verified {
             Ok(identity) => identity,
             Err(code) => return self.challenge(now, client, request, code, reply),
         };
-        if let Some(refusal) = refuse_unknown_attributes(request, Some(&identity.key), reply) {
+        if let Some(refusal) = refuse_unknown_attributes(request, Some(&identity.signer), reply) {
             return refusal;
         }
         if request.method() == Method::Allocate {
@@ -50,7 +53,7 @@ impl Relay {
         }
         match self.handle_on_allocation(now, request, &identity, relay, reply) {
             Ok(outcome) => outcome,
-            Err(code) => reply::error(request, Some(&identity.key), code, reply),
+            Err(code) => reply::error(request, Some(&identity.signer), code, reply),
         }
     }
 
@@ -103,7 +106,7 @@ impl Relay {
 /// 420 with the attributes that this server does not know (RFC 8489 section 6.3.1).
 fn refuse_unknown_attributes(
     request: &Message<'_>,
-    key: Option<&crate::auth::Key>,
+    signer: Option<&Signer>,
     reply: &mut ReplyBuffer,
 ) -> Option<Outcome> {
     let mut listed = [0; limits::MAX_UNKNOWN_ATTRIBUTES * 2];
@@ -117,12 +120,18 @@ fn refuse_unknown_attributes(
         length += 2;
     }
     (length > 0).then(|| {
-        reply::error_with(request, key, ErrorCode::UnknownAttribute, reply, |writer| {
-            writer.attribute(
-                kind::UNKNOWN_ATTRIBUTES,
-                listed.get(..length).unwrap_or_default(),
-            );
-        })
+        reply::error_with(
+            request,
+            signer,
+            ErrorCode::UnknownAttribute,
+            reply,
+            |writer| {
+                writer.attribute(
+                    kind::UNKNOWN_ATTRIBUTES,
+                    listed.get(..length).unwrap_or_default(),
+                );
+            },
+        )
     })
 }
 

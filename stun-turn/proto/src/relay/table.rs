@@ -10,7 +10,8 @@ use super::deadline::Deadlines;
 use super::sorted::SortedMap;
 use super::{Cause, Closed};
 use crate::addr::{ChannelNumber, FiveTuple};
-use crate::auth::{Key, Owner};
+use crate::auth::Owner;
+use crate::integrity::Signer;
 use crate::limits;
 use crate::message::TransactionId;
 use crate::ports::Ports;
@@ -43,7 +44,7 @@ pub(super) struct Allocation {
     /// What the client was told.
     pub(super) public: SocketAddr,
     pub(super) username: Box<[u8]>,
-    pub(super) key: Key,
+    pub(super) signer: Signer,
     /// The Allocate that made it, so that a retransmission gets the same answer.
     pub(super) transaction: TransactionId,
     pub(super) granted_s: u32,
@@ -78,7 +79,7 @@ impl Allocation {
         client: FiveTuple,
         relayed: SocketAddr,
         public: SocketAddr,
-        owner: (Box<[u8]>, Key),
+        owner: (Box<[u8]>, Signer),
         request: (TransactionId, u32, Option<Token>),
     ) -> Self {
         Self {
@@ -86,7 +87,7 @@ impl Allocation {
             relayed,
             public,
             username: owner.0,
-            key: owner.1,
+            signer: owner.1,
             transaction: request.0,
             granted_s: request.1,
             token: request.2,
@@ -100,7 +101,7 @@ impl Allocation {
     pub(super) fn owner(&self) -> Owner<'_> {
         Owner {
             username: &self.username,
-            key: self.key,
+            key: self.signer.key,
         }
     }
 

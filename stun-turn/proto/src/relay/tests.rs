@@ -8,7 +8,8 @@ mod model;
 use super::*;
 use crate::addr::Transport;
 use crate::attribute::{decode_xor_address, encode_xor_address, kind};
-use crate::auth::{Key, long_term_key};
+use crate::auth::long_term_key;
+use crate::integrity::{Hash, Key, Signer};
 use crate::message::{TransactionId, Writer};
 
 const RELAY_V4: &str = "9.9.9.9";
@@ -141,11 +142,7 @@ impl World {
             five_tuple,
             username: name.to_owned(),
             key: long_term_key(name.as_bytes(), b"callbox", password.as_bytes()),
-            nonce: self
-                .settings
-                .authenticator
-                .nonce(&five_tuple, self.now.unix_s)
-                .to_vec(),
+            nonce: nonce(&self.settings, &five_tuple, self.now.unix_s),
         }
     }
 
@@ -268,6 +265,26 @@ impl World {
     }
 }
 
+/// The nonce out of a challenge.
+fn nonce(settings: &Settings, client: &FiveTuple, unix_s: u64) -> Vec<u8> {
+    let mut buffer = [0; 512];
+    let mut writer = Writer::new(
+        &mut buffer,
+        Class::Error,
+        Method::Allocate,
+        TransactionId([0; 12]),
+    );
+    settings
+        .authenticator
+        .challenge(&mut writer, 100, client, unix_s);
+    let length = writer.finish(None, false).unwrap();
+    Message::parse(&buffer[..length])
+        .unwrap()
+        .first(kind::NONCE)
+        .unwrap()
+        .to_vec()
+}
+
 fn write_parts(writer: &mut Writer<'_>, id: TransactionId, parts: &[Part]) {
     for part in parts {
         match part {
@@ -290,7 +307,15 @@ fn signed(client: &Client, method: Method, id: TransactionId, parts: &[Part]) ->
     writer
         .attribute(kind::REALM, b"callbox")
         .attribute(kind::NONCE, &client.nonce);
-    let length = writer.finish(Some(&client.key), false).unwrap();
+    let length = writer
+        .finish(
+            Some(&Signer {
+                key: client.key,
+                hash: Hash::Sha1,
+            }),
+            false,
+        )
+        .unwrap();
     buffer[..length].to_vec()
 }
 

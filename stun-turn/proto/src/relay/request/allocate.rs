@@ -11,7 +11,8 @@ use super::super::{OpenError, Outcome, Relay, RelayAddress, RelayId, ReplyBuffer
 use super::{grant_lifetime, read_lifetime};
 use crate::addr::FiveTuple;
 use crate::attribute::{ErrorCode, Family, kind};
-use crate::auth::{Identity, Key};
+use crate::auth::Identity;
+use crate::integrity::Signer;
 use crate::message::{Message, TransactionId};
 use crate::reservations::Token;
 use crate::{Now, limits};
@@ -30,7 +31,7 @@ pub struct Open {
     relay_address: RelayAddress,
     client: FiveTuple,
     username: Box<[u8]>,
-    key: Key,
+    signer: Signer,
     transaction: TransactionId,
     granted_s: u32,
     fingerprint: bool,
@@ -72,7 +73,7 @@ impl Relay {
             } else {
                 reply::error(
                     request,
-                    Some(&identity.key),
+                    Some(&identity.signer),
                     ErrorCode::AllocationMismatch,
                     reply,
                 )
@@ -83,7 +84,7 @@ impl Relay {
         }
         let opened =
             read_wish(request).and_then(|wish| self.open(client, request, identity, &wish));
-        opened.unwrap_or_else(|code| reply::error(request, Some(&identity.key), code, reply))
+        opened.unwrap_or_else(|code| reply::error(request, Some(&identity.signer), code, reply))
     }
 
     fn open(
@@ -106,7 +107,7 @@ impl Relay {
             relay_address,
             client: *client,
             username: identity.username.into(),
-            key: identity.key,
+            signer: identity.signer,
             transaction: request.transaction(),
             granted_s: grant_lifetime(wish.lifetime_s),
             fingerprint: request.has_fingerprint(),
@@ -210,7 +211,7 @@ impl Relay {
             open.client,
             open.address,
             public,
-            (open.username, open.key),
+            (open.username, open.signer),
             (open.transaction, open.granted_s, token),
         );
         let relay = self
@@ -283,7 +284,7 @@ fn granted(allocation: &Allocation, fingerprint: bool, buffer: &mut ReplyBuffer)
     if let Some(token) = allocation.token {
         writer.attribute(kind::RESERVATION_TOKEN, &token);
     }
-    reply::sent(writer.finish(Some(&allocation.key), fingerprint))
+    reply::sent(writer.finish(Some(&allocation.signer), fingerprint))
 }
 
 /// 508 for a request whose socket could not be bound.
@@ -291,5 +292,5 @@ fn refused(open: &Open, buffer: &mut ReplyBuffer) -> Outcome {
     use crate::message::{Class, Method, Writer};
     let mut writer = Writer::new(buffer, Class::Error, Method::Allocate, open.transaction);
     writer.error_code(ErrorCode::InsufficientCapacity);
-    reply::sent(writer.finish(Some(&open.key), open.fingerprint))
+    reply::sent(writer.finish(Some(&open.signer), open.fingerprint))
 }

@@ -10,7 +10,10 @@ fn stranger() -> FiveTuple {
 fn binding_tells_the_reflexive_address_and_nothing_else() {
     let mut world = World::new();
     let request = unsigned(Class::Request, Method::Binding, &[], false);
-    let reply = decode(&world.receive(&stranger(), &request).unwrap(), &[0; 16]);
+    let reply = decode(
+        &world.receive(&stranger(), &request).unwrap(),
+        &Key::Md5([0; 16]),
+    );
     assert_eq!(reply.address(kind::XOR_MAPPED_ADDRESS), stranger().client);
     assert_eq!(reply.attributes.len(), 1);
     assert_eq!(reply.bytes.len(), 32);
@@ -39,10 +42,21 @@ fn a_request_without_integrity_is_challenged() {
         Method::ChannelBind,
     ] {
         let request = unsigned(Class::Request, method, &[udp()], false);
-        let reply = decode(&world.receive(&stranger(), &request).unwrap(), &[0; 16]);
+        let reply = decode(
+            &world.receive(&stranger(), &request).unwrap(),
+            &Key::Md5([0; 16]),
+        );
         assert_eq!(reply.code, 401);
         let kinds: Vec<u16> = reply.attributes.iter().map(|(kind, _)| *kind).collect();
-        assert_eq!(kinds, [kind::ERROR_CODE, kind::REALM, kind::NONCE]);
+        assert_eq!(
+            kinds,
+            [
+                kind::ERROR_CODE,
+                kind::REALM,
+                kind::NONCE,
+                kind::PASSWORD_ALGORITHMS
+            ]
+        );
         assert_eq!(reply.get(kind::REALM), Some(&b"callbox"[..]));
     }
     assert_eq!(world.relay.allocations(), 0);
@@ -88,7 +102,7 @@ fn wrong_user_and_wrong_password_look_alike() {
     let mut world = World::new();
     let right = world.client("198.51.100.7:4000", "alice");
     let mut wrong_password = right.clone();
-    wrong_password.key = [0; 16];
+    wrong_password.key = Key::Md5([0; 16]);
     let mut wrong_user = right.clone();
     wrong_user.username = "malic".to_owned();
     let replies = [wrong_password, wrong_user].map(|mut client| {
@@ -157,11 +171,17 @@ fn an_expired_credential_keeps_its_allocation_but_makes_no_new_one() {
 fn unknown_required_attributes_are_named_unknown_optional_ones_ignored() {
     let mut world = World::new();
     let request = unsigned(Class::Request, Method::Binding, &[raw(0x7FFF, b"x")], false);
-    let reply = decode(&world.receive(&stranger(), &request).unwrap(), &[0; 16]);
+    let reply = decode(
+        &world.receive(&stranger(), &request).unwrap(),
+        &Key::Md5([0; 16]),
+    );
     assert_eq!(reply.code, 420);
     assert_eq!(reply.get(kind::UNKNOWN_ATTRIBUTES), Some(&[0x7F, 0xFF][..]));
     let request = unsigned(Class::Request, Method::Binding, &[raw(0x8FFF, b"x")], false);
-    let reply = decode(&world.receive(&stranger(), &request).unwrap(), &[0; 16]);
+    let reply = decode(
+        &world.receive(&stranger(), &request).unwrap(),
+        &Key::Md5([0; 16]),
+    );
     assert_eq!(reply.code, 0);
     let mut client = world.client("198.51.100.7:4000", "alice");
     let reply = world.request(&mut client, Method::Allocate, &[udp(), raw(0x001A, b"")]);
@@ -204,4 +224,24 @@ fn noise_is_never_answered() {
         assert_eq!(world.receive(&stranger(), &bytes), None);
     }
     assert!(world.receive(&stranger(), &good).is_some());
+}
+
+#[test]
+fn a_reply_is_signed_as_its_request_chose() {
+    use crate::auth::PasswordAlgorithm;
+    let mut world = World::new();
+    let mut client = world.client("198.51.100.7:4000", "alice");
+    assert_eq!(
+        world
+            .request(&mut client, Method::Allocate, &[udp()])
+            .get(kind::MESSAGE_INTEGRITY),
+        None
+    );
+    let offered = raw(kind::PASSWORD_ALGORITHMS, &[0, 2, 0, 0, 0, 1, 0, 0]);
+    let chosen = raw(kind::PASSWORD_ALGORITHM, &[0, 2, 0, 0]);
+    client.key = PasswordAlgorithm::Sha256.key(b"alice", b"callbox", b"wonder");
+    let reply = world.request(&mut client, Method::Refresh, &[offered, chosen]);
+    assert_eq!((reply.code, reply.is_signed), (0, true));
+    let last = Message::parse(&reply.bytes).unwrap().integrity();
+    assert!(matches!(last, Some(crate::message::Integrity::Sha256(_))));
 }

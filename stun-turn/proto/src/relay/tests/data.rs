@@ -83,11 +83,7 @@ fn channel_data_both_ways_with_padding_on_streams_only() {
         let mut world = World::new();
         let mut client = world.client("198.51.100.7:4000", "alice");
         client.five_tuple.transport = transport;
-        client.nonce = world
-            .settings
-            .authenticator
-            .nonce(&client.five_tuple, UNIX)
-            .to_vec();
+        client.nonce = nonce(&world.settings, &client.five_tuple, UNIX);
         world.allocate(&mut client);
         assert_eq!(bind(&mut world, &mut client, 0x4001, PEER), 0);
         let sent = world.relay_to_peer(&client, b"\x40\x01\x00\x05hello\0\0\0");
