@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 #[command(name = "peer-demo", version)]
 pub struct Config {
     /// Signaling service: ws://HOST:PORT/signal or wss://…
+    /// A self-signed certificate is trusted when SSL_CERT_FILE names it.
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub url: Uri,
     /// Room to join.

@@ -98,6 +98,10 @@ pub async fn join(url: &Uri, hello: Hello) -> Result<Joined> {
 }
 
 async fn connect(url: &Uri) -> Result<Socket> {
+    // Only wss:// needs it. When the process has chosen its cryptography already, that stays.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     let request = ClientRequestBuilder::new(url.clone()).with_sub_protocol(SUBPROTOCOL);
     let limits = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -105,15 +109,16 @@ async fn connect(url: &Uri) -> Result<Socket> {
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .max_message_size(Some(MAX_FRAME_BYTES))
         .max_frame_size(Some(MAX_FRAME_BYTES));
+    let unreachable = || format!("can't reach the signaling service at {url}");
     match connect_async_with_config(request, Some(limits), true).await {
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Http(response)) => bail!(
             "{url} answered HTTP {}: is that the address of the signaling service (its path is /signal)?",
             response.status()
         ),
-        Err(error) => {
-            Err(error).with_context(|| format!("can't reach the signaling service at {url}"))
-        }
+        // Without its wrapper, which says the same again.
+        Err(tungstenite::Error::Io(error)) => Err(error).with_context(unreachable),
+        Err(error) => Err(error).with_context(unreachable),
     }
 }
 
