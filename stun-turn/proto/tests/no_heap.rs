@@ -136,7 +136,7 @@ fn request(
 fn a_stranger_s_datagram_allocates_nothing() {
     let (mut relay, settings) = relay();
     let wrong_key = long_term_key(b"alice", b"callbox", b"wrong");
-    let nonce = nonce(settings);
+    let nonce = nonce(&settings);
     let udp: (u16, &[u8]) = (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
     let datagrams = [
         request(Method::Binding, 1, &[], None),
