@@ -118,15 +118,17 @@ export function nameOf(participant) {
 function peerContent(participant) {
   const { active, info, instance, away } = participant;
   const [video] = active.stream.getVideoTracks();
-  const { path } = active.statistics;
+  const { path, framesDecoded } = active.statistics;
   // A program that is not this page may never say what it sends; there the track itself tells.
   const saysVideo = info.media.video || instance === null;
   const saysAudio = info.media.audio || instance === null;
+  // Chromium leaves a track muted for good whose packets came before the answer.
+  const flows = video !== undefined && (!video.muted || framesDecoded > 0);
   const connected = active.state === 'connected';
   return {
     name: nameOf(participant),
     stream: active.stream,
-    picture: video !== undefined && !video.muted && saysVideo,
+    picture: flows && saysVideo,
     muted: !saysAudio,
     speaking: saysAudio && active.audioLevel > SPEAKING,
     state: active.state,
