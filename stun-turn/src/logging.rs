@@ -1,5 +1,7 @@
 //! The log: on standard error, as text or JSON.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -50,6 +52,7 @@ pub fn init(options: &Options) {
     }
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match options.log_format {
         Format::Text => log.with_target(false).init(),
