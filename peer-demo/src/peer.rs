@@ -206,8 +206,8 @@ impl Task {
                 Ok(())
             }
             Event::EchoOpen => {
-                self.state.echo.open(self.state.elapsed());
-                Ok(())
+                let introduction = self.state.echo.open(self.state.elapsed());
+                self.connection.send_echo(&introduction).await
             }
             Event::Echo(text) => match self.state.echo.on_text(&text, self.state.elapsed()) {
                 Reaction::Reply(text) => self.connection.send_echo(&text).await,
@@ -362,8 +362,10 @@ impl Task {
     }
 
     async fn ping(&mut self) -> Result<()> {
-        let ping = self.state.echo.ping(self.state.elapsed());
-        self.connection.send_echo(&ping).await
+        for text in self.state.echo.ping(self.state.elapsed()) {
+            self.connection.send_echo(&text).await?;
+        }
+        Ok(())
     }
 
     /// Brings the status up to date, and tells the other side when it is verified.

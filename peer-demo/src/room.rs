@@ -21,10 +21,9 @@ use crate::signaling::{self, Incoming, Joined, Outgoing};
 
 /// How often the run asks itself whether it is over.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a call may last beyond its duration while something is not verified yet.
+/// How long a call may last beyond its duration while something is not verified: here, or at another headless
+/// peer, which needs us for it.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long a call that is verified lasts beyond its duration for the sake of the others.
-const COURTESY: Duration = Duration::from_secs(5);
 /// How long saying goodbye may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Bounds of the time between two numbered messages; all are sent in the first 60 % of the call.
@@ -300,7 +299,7 @@ impl Clock {
             return false;
         };
         if report::problems(peers, self.expected).is_empty() {
-            return !needed || beyond >= COURTESY;
+            return !needed || beyond >= GRACE;
         }
         // Only who is still here can become verified.
         beyond >= GRACE || peers.iter().all(|peer| peer.left || peer.verified)
@@ -361,7 +360,7 @@ mod tests {
             !clock.is_over(now + seconds(20), &[peer(true, true)], true),
             "courtesy"
         );
-        assert!(clock.is_over(now + seconds(25), &[peer(true, true)], true));
+        assert!(clock.is_over(now + seconds(30), &[peer(true, true)], true));
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! The data channel `echo`: `{"type":"ping","n":1}` is answered by `{"type":"pong","n":1}`. Pure.
 //!
-//! Two headless peers also tell each other `{"type":"verified"}`, so that neither hangs up while the other still
-//! needs it. It goes only to peers that have sent a ping themselves.
+//! A headless peer introduces itself with `{"type":"headless"}`, which browsers ignore. Two headless peers also
+//! tell each other `{"type":"verified"}`, so that neither hangs up while the other still needs it.
 
 use std::time::Duration;
 
@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::verify::EchoCheck;
 
-/// How long an open channel waits for its first message.
+/// How long an open channel waits for a word of the other side before its first message.
 ///
 /// The `webrtc` crate opens a negotiated channel only after it has handled everything that arrived together
-/// with the end of the SCTP handshake, and loses what came for the channel in that burst.
-const SETTLING: Duration = Duration::from_millis(200);
+/// with the end of the SCTP handshake, and loses what came for the channel in that burst. Whoever has said
+/// something is open for certain; browsers lose nothing, and say nothing first.
+const SILENCE: Duration = Duration::from_secs(1);
 /// Numbered messages that are sent to each peer.
 pub const PINGS: u32 = 100;
 
@@ -22,6 +23,7 @@ pub const PINGS: u32 = 100;
 enum Message {
     Ping { n: u32 },
     Pong { n: u32 },
+    Headless,
     Verified,
 }
 
@@ -45,36 +47,46 @@ pub(super) enum Reaction {
 pub(super) struct Echo {
     opened: Option<Duration>,
     check: EchoCheck,
-    pinged: bool,
+    heard_anything: bool,
+    /// The other side is a headless peer as well.
+    headless: bool,
     said_verified: bool,
     heard_verified: bool,
 }
 
 impl Echo {
-    /// The channel can be used from `now` on (counted, as everywhere here, from any fixed moment).
-    pub(super) fn open(&mut self, now: Duration) {
+    /// The channel can be used from `now` on (counted, as everywhere here, from any fixed moment). Returns the
+    /// introduction; it may get lost, so that [`Self::ping`] repeats it.
+    pub(super) fn open(&mut self, now: Duration) -> String {
         self.opened.get_or_insert(now);
+        Message::Headless.to_text()
     }
 
     pub(super) fn wants_to_ping(&self, now: Duration) -> bool {
-        let settled = self.opened.is_some_and(|opened| now >= opened + SETTLING);
-        settled && self.check.sent() < PINGS
+        let ready = self
+            .opened
+            .is_some_and(|opened| self.heard_anything || now >= opened + SILENCE);
+        ready && self.check.sent() < PINGS
     }
 
-    /// The next numbered message.
-    pub(super) fn ping(&mut self, now: Duration) -> String {
+    /// What to say next: a numbered message, before the first of them the introduction.
+    pub(super) fn ping(&mut self, now: Duration) -> Vec<String> {
+        let mut texts = Vec::new();
+        if self.check.sent() == 0 {
+            texts.push(Message::Headless.to_text());
+        }
         let n = self.check.ping(now);
-        Message::Ping { n }.to_text()
+        texts.push(Message::Ping { n }.to_text());
+        texts
     }
 
     /// A message of the other side. What is not understood is left alone: applications may say more.
     pub(super) fn on_text(&mut self, text: &[u8], now: Duration) -> Reaction {
+        self.heard_anything = true;
         match serde_json::from_slice(text) {
-            Ok(Message::Ping { n }) => {
-                self.pinged = true;
-                return Reaction::Reply(Message::Pong { n }.to_text());
-            }
+            Ok(Message::Ping { n }) => return Reaction::Reply(Message::Pong { n }.to_text()),
             Ok(Message::Pong { n }) => self.check.pong(n, now),
+            Ok(Message::Headless) => self.headless = true,
             Ok(Message::Verified) => self.heard_verified = true,
             Err(error) => tracing::trace!("a message on `echo` that is no ping: {error}"),
         }
@@ -83,7 +95,7 @@ impl Echo {
 
     /// What to tell a headless peer once it is verified.
     pub(super) fn say_verified(&mut self) -> Reaction {
-        if !self.pinged || self.said_verified {
+        if !self.headless || self.said_verified {
             return Reaction::None;
         }
         self.said_verified = true;
@@ -92,7 +104,7 @@ impl Echo {
 
     /// The other side is a headless peer that has not verified us yet.
     pub(super) fn is_needed(&self) -> bool {
-        self.pinged && !self.heard_verified
+        self.headless && !self.heard_verified
     }
 
     pub(super) fn check(&self) -> &EchoCheck {
@@ -111,20 +123,25 @@ mod tests {
         let (mut a, mut b) = (Echo::default(), Echo::default());
         a.open(Duration::ZERO);
         b.open(Duration::ZERO);
-        assert!(!a.wants_to_ping(SETTLING / 2));
+        assert!(!a.wants_to_ping(SILENCE / 2) && a.wants_to_ping(SILENCE));
+        a.on_text(b"{}", NOW);
+        assert!(a.wants_to_ping(NOW), "the other side is open for certain");
         assert!(!a.is_needed() && a.say_verified() == Reaction::None);
-        while a.wants_to_ping(SETTLING) {
-            let ping = a.ping(NOW);
-            let Reaction::Reply(pong) = b.on_text(ping.as_bytes(), NOW) else {
-                panic!("a ping is answered");
-            };
-            assert_eq!(a.on_text(pong.as_bytes(), NOW), Reaction::None);
+        while a.wants_to_ping(NOW) {
+            for text in a.ping(NOW) {
+                if let Reaction::Reply(pong) = b.on_text(text.as_bytes(), NOW) {
+                    assert_eq!(a.on_text(pong.as_bytes(), NOW), Reaction::None);
+                }
+            }
         }
         assert_eq!(a.check().missing(PINGS), None);
-        assert!(b.is_needed(), "b was pinged and not told that a is content");
-        assert_eq!(a.say_verified(), Reaction::None, "nobody pinged a");
+        assert!(
+            b.is_needed(),
+            "a is headless and has not said that it is content"
+        );
+        assert_eq!(a.say_verified(), Reaction::None, "a does not know b yet");
         let Reaction::Reply(verified) = b.say_verified() else {
-            panic!("a pinged b");
+            panic!("b knows a");
         };
         assert_eq!(b.say_verified(), Reaction::None, "once is enough");
         a.on_text(verified.as_bytes(), NOW);
@@ -138,7 +155,11 @@ mod tests {
             echo.on_text(br#"{"type":"ping","n":7,"more":true}"#, NOW),
             Reaction::Reply(r#"{"type":"pong","n":7}"#.into())
         );
-        assert_eq!(echo.ping(NOW), r#"{"type":"ping","n":1}"#);
+        assert_eq!(
+            echo.ping(NOW),
+            [r#"{"type":"headless"}"#, r#"{"type":"ping","n":1}"#]
+        );
+        assert_eq!(echo.ping(NOW), [r#"{"type":"ping","n":2}"#]);
         for other in [
             "",
             "{}",
@@ -153,8 +174,8 @@ mod tests {
             );
         }
         assert_eq!(
-            echo.check().missing(1).as_deref(),
-            Some("0 of 1 messages came back, 1 were planned")
+            echo.check().missing(2).as_deref(),
+            Some("0 of 2 messages came back, 2 were planned")
         );
     }
 }
