@@ -142,13 +142,13 @@ impl<C> Negotiation<C> {
 
     /// A candidate of the other has arrived.
     pub fn on_candidate(&mut self, epoch: Epoch, candidate: C) -> OnCandidate<C> {
-        if self.ignoring {
-            return OnCandidate::Stale;
-        }
         match self.remote {
-            // While the own offer has no answer, the description in force is the one before.
+            // While the own offer has no answer, the description in force is the one before; also
+            // while an offer of the other is being ignored.
             Some(remote) if epoch == remote => OnCandidate::Add(candidate),
             Some(remote) if epoch < remote => OnCandidate::Stale,
+            // They belong to the offer that is being ignored: those of the answer come behind it.
+            _ if self.ignoring => OnCandidate::Stale,
             _ if self.held.len() == MAX_HELD => OnCandidate::Stale,
             _ => {
                 self.held.push((epoch, candidate));
@@ -177,6 +177,18 @@ mod tests {
 
     fn pair(left: Role, right: Role) -> (Side, Side) {
         (Side::new(left, true), Side::new(right, false))
+    }
+
+    /// A renegotiation from both sides at once once cost the call the candidates of its first one.
+    #[test]
+    fn an_ignored_offer_does_not_cost_candidates_of_the_description_in_force() {
+        let (_, mut impolite) = pair(Role::Auto, Role::Auto);
+        assert_eq!(impolite.offer(), Some(Epoch(1)));
+        assert!(impolite.on_answer(Epoch(1)));
+        assert_eq!(impolite.offer(), Some(Epoch(2)));
+        assert_eq!(impolite.on_offer(Epoch(2)), OnOffer::Ignore);
+        assert_eq!(impolite.on_candidate(Epoch(1), 7), OnCandidate::Add(7));
+        assert_eq!(impolite.on_candidate(Epoch(2), 8), OnCandidate::Stale);
     }
 
     #[test]
