@@ -1,0 +1,54 @@
+//! Pages besides the call.
+
+use serde_json::Value;
+use tests::stage;
+
+#[test]
+fn the_landing_page_leads_to_a_room_of_its_own() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser("ann").await?;
+        browser.open(&format!("{}/?lang=en", service.page)).await?;
+        browser.text_of("h1").await?;
+        browser.screenshot("landing").await?;
+        browser.click("[data-testid=create-room]").await?;
+        browser.text_of("[data-testid=join]").await?;
+        browser.screenshot("preview").await?;
+        let path = browser.value("location.pathname", Value::Null).await?;
+        let room = path.as_str().and_then(|path| path.strip_prefix("/room/"));
+        assert!(room.is_some_and(|room| !room.is_empty()), "{path}");
+        browser.click("[data-testid=join]").await?;
+        browser.is_in_the_room().await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_full_room_is_explained() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&["--max-room", "1"]).await?;
+        let (ann, bob) = tokio::try_join!(stage.browser("ann"), stage.browser("bob"))?;
+        ann.enter(&service.room("tea", "ann", "")).await?;
+        bob.open(&service.room("tea", "bob", "")).await?;
+        let explanation = bob.text_of("[role=alert]").await?;
+        assert!(explanation.contains("The room is full"), "{explanation}");
+        bob.screenshot("room-full").await?;
+        // Only the one who was refused notices.
+        ann.is_in_the_room().await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn an_unreachable_server_is_explained() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser("ann").await?;
+        browser.enter(&service.room("tea", "ann", "")).await?;
+        drop(service);
+        let explanation = browser.text_of("[data-testid=signaling-banner]").await?;
+        assert!(explanation.contains("out of reach"), "{explanation}");
+        browser.screenshot("unreachable").await?;
+        Ok(())
+    });
+}

@@ -1,0 +1,65 @@
+//! What goes wrong in a browser, and what must go on.
+
+use serde_json::Value;
+use tests::page::Peer;
+use tests::stage;
+
+use super::{MESSAGES, pair};
+
+/// Ends the camera's track as pulling out its plug does: it stops, and `ended` is fired.
+const LOSE_CAMERA: &str = "document.querySelector('.tile-self video').srcObject.getVideoTracks()
+  .forEach((track) => { track.stop(); track.dispatchEvent(new Event('ended')); })";
+
+#[test]
+fn a_browser_that_loses_its_camera_keeps_the_call() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let [(ann, bob_there), (bob, ann_there)] = pair(stage, &service, "").await?;
+        bob.sees_and_hears(&ann_there).await?;
+        ann.value(LOSE_CAMERA, Value::Null).await?;
+        bob.peer_until(ann_there.id(), "word of the lost camera", |peer| {
+            !peer.sends_video()
+        })
+        .await?;
+        ann.screenshot("camera-lost").await?;
+        // Everything else goes on: the other's picture and sound, and the data channel.
+        ann.sees_and_hears(&bob_there).await?;
+        ann.echo(&bob_there, MESSAGES).await?;
+        bob.peers(1).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn without_camera_and_microphone_one_still_sees_and_hears() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let (ann, bob) = tokio::try_join!(stage.browser("ann"), stage.browser("bob"))?;
+        ann.enter(&service.room("tea", "ann", "")).await?;
+        bob.enter(&service.room("tea", "bob", "&audio=0&video=0"))
+            .await?;
+        let peers = bob.peers(1).await?;
+        bob.sees_and_hears(&peers[0]).await?;
+        bob.echo(&peers[0], MESSAGES).await?;
+        let guests = ann.peers(1).await?;
+        assert!(!guests[0].sends_video());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_call_outlives_the_signaling_service() {
+    stage::run(async |stage| {
+        let service = stage.signaling_without_relay(&["--turn-mode=none"]).await?;
+        let [(ann, bob_there), (bob, ann_there)] = pair(stage, &service, "").await?;
+        drop(service);
+        let still_there = |peer: &Peer| !peer.path().is_empty();
+        for (browser, peer) in [(&ann, &bob_there), (&bob, &ann_there)] {
+            browser.sees_and_hears(peer).await?;
+            browser.echo(peer, MESSAGES).await?;
+            browser.peer_until(peer.id(), "a path", still_there).await?;
+            browser.screenshot("without-signaling").await?;
+        }
+        Ok(())
+    });
+}

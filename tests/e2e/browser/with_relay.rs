@@ -1,0 +1,25 @@
+//! Browsers that may use nothing but the relay.
+
+use tests::stage;
+
+use super::{MESSAGES, pair};
+
+#[test]
+fn two_browsers_call_each_other_through_the_bundled_relay() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let pair = pair(stage, &service, "&relay=1").await?;
+        for (browser, peer) in &pair {
+            assert_eq!(peer.path(), "relay");
+            browser.echo(peer, MESSAGES).await?;
+            browser.sees_and_hears(peer).await?;
+            // The page says so, too.
+            let marker = browser
+                .text_of("[data-testid=path][data-way=relayed]")
+                .await?;
+            assert_eq!(marker, "Relayed");
+            browser.screenshot("relayed").await?;
+        }
+        Ok(())
+    });
+}

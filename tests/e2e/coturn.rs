@@ -1,0 +1,100 @@
+//! coturn's clients against our relay, over UDP and TCP: nothing may get lost.
+
+use std::net::Ipv4Addr;
+
+use tests::programs::Relay;
+use tests::stage::{self, Stage};
+
+/// Messages of each session of a run.
+const MESSAGES: u32 = 50;
+
+async fn relay(stage: &Stage) -> anyhow::Result<Relay> {
+    let options = [
+        "--user",
+        "alice:wonder",
+        "--realm",
+        "r",
+        "--allow-peer",
+        "127.0.0.0/8",
+    ];
+    stage.relay(&options).await
+}
+
+#[test]
+fn stunclient_learns_its_address() {
+    stage::run(async |stage| {
+        let relay = relay(stage).await?;
+        let address = stage.stunclient(relay.udp).await?;
+        assert_eq!(address.ip(), Ipv4Addr::LOCALHOST);
+        assert_ne!(address.port(), 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn uclient_reaches_a_peer_over_udp() {
+    stage::run(async |stage| {
+        let (relay, peer) = (relay(stage).await?, stage.echo_peer()?);
+        // Without -s ChannelData, with it Send and Data.
+        for options in [&[][..], &["-s"]] {
+            stage
+                .uclient(relay.udp, options, Some(&peer), MESSAGES)
+                .await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn uclient_reaches_a_peer_over_tcp() {
+    stage::run(async |stage| {
+        let (relay, peer) = (relay(stage).await?, stage.echo_peer()?);
+        for options in [&["-t"][..], &["-t", "-s"]] {
+            stage
+                .uclient(relay.tcp, options, Some(&peer), MESSAGES)
+                .await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn uclients_reach_each_other_over_udp() {
+    stage::run(async |stage| {
+        let relay = relay(stage).await?;
+        for options in [&[][..], &["-s"]] {
+            stage.uclient(relay.udp, options, None, MESSAGES).await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn uclients_reach_each_other_over_tcp() {
+    stage::run(async |stage| {
+        let relay = relay(stage).await?;
+        for options in [&["-t"][..], &["-t", "-s"]] {
+            stage.uclient(relay.tcp, options, None, MESSAGES).await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_wrong_password_gets_nothing() {
+    stage::run(async |stage| {
+        let options = [
+            "--user",
+            "alice:another",
+            "--realm",
+            "r",
+            "--allow-peer",
+            "127.0.0.0/8",
+        ];
+        let relay = stage.relay(&options).await?;
+        let run = stage.uclient(relay.udp, &[], None, MESSAGES).await;
+        let error = format!("{:#}", run.expect_err("the password is wrong"));
+        assert!(error.contains("Cannot complete Allocation"), "{error}");
+        Ok(())
+    });
+}

@@ -1,0 +1,166 @@
+//! Our own programs, started on free ports.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::poll::{self, Look};
+use crate::process::Process;
+use crate::report::Report;
+use crate::stage::Stage;
+
+/// How long a whole run of `peer-demo` may take: waiting for peers, the call, the verdict.
+const RUN: Duration = Duration::from_secs(100);
+
+/// The path of a program of this workspace, built with the same profile as this test.
+///
+/// # Errors
+/// When it has not been built.
+pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test.parent().and_then(|deps| deps.parent());
+    let path = folder
+        .context("a test lives in target/PROFILE/deps")?
+        .join(name);
+    ensure!(
+        path.exists(),
+        "{} is missing: build it first (`cargo build --workspace`), or use tests/run",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// A running `signaling`, with the page and the bundled relay.
+#[derive(Debug)]
+pub struct Signaling {
+    /// The process.
+    pub process: Process,
+    /// Where the page is: `http://127.0.0.1:PORT`.
+    pub page: String,
+}
+
+impl Signaling {
+    /// The URL that enters a room at once. `query` is added as it is: `&relay=1`.
+    #[must_use]
+    pub fn room(&self, room: &str, name: &str, query: &str) -> String {
+        let page = &self.page;
+        format!("{page}/room/{room}?name={name}&lang=en&autojoin=1{query}")
+    }
+
+    /// The WebSocket's URL.
+    #[must_use]
+    pub fn socket(&self) -> String {
+        format!("{}/signal", self.page.replacen("http", "ws", 1))
+    }
+}
+
+/// A running `stun-turn`.
+#[derive(Debug)]
+pub struct Relay {
+    /// The process.
+    pub process: Process,
+    /// Where it listens for datagrams.
+    pub udp: SocketAddr,
+    /// Where it listens for connections.
+    pub tcp: SocketAddr,
+}
+
+/// A running `peer-demo`.
+#[derive(Debug)]
+pub struct PeerDemo(Process);
+
+impl PeerDemo {
+    /// Waits until its log says something.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn says(&self, text: &str) -> anyhow::Result<()> {
+        poll::until(text, RUN, async || {
+            let log = self.0.stderr()?;
+            Ok(if log.contains(text) {
+                Look::There(())
+            } else {
+                Look::NotYet(log)
+            })
+        })
+        .await
+    }
+
+    /// Waits for its end and its report; it must be a success.
+    ///
+    /// # Errors
+    /// When the run failed.
+    pub async fn report(&self) -> anyhow::Result<Report> {
+        let status = self.0.exit(RUN).await?;
+        let report = Report::parse(&self.0.stdout()?)?;
+        if !status.success() {
+            bail!("peer-demo ended with {status}: {report:?}");
+        }
+        Ok(report)
+    }
+}
+
+impl Stage {
+    /// Starts `signaling` with its bundled relay and waits until it serves.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn signaling(&self, options: &[&str]) -> anyhow::Result<Signaling> {
+        let relay = [
+            "--turn-listen=udp:127.0.0.1:0",
+            "--turn-listen=tcp:127.0.0.1:0",
+        ];
+        self.signaling_without_relay(&[&relay[..], options].concat())
+            .await
+    }
+
+    /// Starts `signaling` with nothing said about a relay: `options` must.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn signaling_without_relay(&self, options: &[&str]) -> anyhow::Result<Signaling> {
+        let mut command = Command::new(program("signaling")?);
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        let process = self.process("signaling", command.args(options))?;
+        let page = |line: &str| line.strip_prefix("Page: ").map(str::to_owned);
+        let page = process.line(page).await?;
+        let page = page.trim().trim_end_matches('/').to_owned();
+        Ok(Signaling { process, page })
+    }
+
+    /// Starts `stun-turn` on loopback over UDP and TCP and waits until it serves.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn relay(&self, options: &[&str]) -> anyhow::Result<Relay> {
+        let mut command = Command::new(program("stun-turn")?);
+        command.args(["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"]);
+        let process = self.process("stun-turn", command.args(options))?;
+        let listener = |label: &'static str| {
+            move |line: &str| line.strip_prefix(label).and_then(|text| text.parse().ok())
+        };
+        let udp = process.line(listener("listening on udp:")).await?;
+        let tcp = process.line(listener("listening on tcp:")).await?;
+        Ok(Relay { process, udp, tcp })
+    }
+
+    /// Starts `peer-demo` in a room; it goes on until its call is over.
+    ///
+    /// # Errors
+    /// When it can't be run.
+    pub fn peer_demo(
+        &self,
+        name: &str,
+        service: &Signaling,
+        room: &str,
+        options: &[&str],
+    ) -> anyhow::Result<PeerDemo> {
+        let mut command = Command::new(program("peer-demo")?);
+        command.args(["--url", &service.socket(), "--room", room, "--name", name]);
+        command.args(["--json"]).args(options);
+        Ok(PeerDemo(self.process(name, &mut command)?))
+    }
+}

@@ -1,0 +1,118 @@
+//! Where a test plays: its folder, its processes, its browsers, and the end of all of them.
+
+use std::fs;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use futures_util::FutureExt as _;
+
+use crate::browser::Browser;
+use crate::process::Process;
+
+/// How long one test may take.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// A test's own place.
+#[derive(Debug)]
+pub struct Stage {
+    folder: PathBuf,
+    browsers: Mutex<Vec<Arc<Browser>>>,
+}
+
+/// Runs a test. When it fails, each browser's screenshot and console are kept and their place is printed.
+///
+/// # Panics
+/// When the test fails.
+pub fn run(test: impl AsyncFnOnce(&Stage) -> anyhow::Result<()>) {
+    let stage = Stage::new().expect("a folder for the logs");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let outcome = runtime.block_on(async {
+        let test = AssertUnwindSafe(tokio::time::timeout(LIMIT, test(&stage))).catch_unwind();
+        let outcome = match test.await {
+            // The panic has printed its own message.
+            Err(_) => Err(anyhow!("an assertion failed")),
+            Ok(Err(_)) => Err(anyhow!("not done after {} s", LIMIT.as_secs())),
+            Ok(Ok(result)) => result,
+        };
+        stage.end(outcome.is_err()).await;
+        outcome
+    });
+    if let Err(error) = outcome {
+        panic!("{error:#}\n{}", stage.what_is_kept());
+    }
+}
+
+impl Stage {
+    fn new() -> anyhow::Result<Self> {
+        let thread = std::thread::current();
+        let test = thread.name().context("tests run in named threads")?;
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("artifacts")
+            .join(test.replace("::", "."));
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        let browsers = Mutex::default();
+        Ok(Self { folder, browsers })
+    }
+
+    /// Where this test's logs and screenshots are kept.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts a program with its log in this test's folder.
+    ///
+    /// # Errors
+    /// When it can't be run.
+    pub fn process(&self, name: &str, command: &mut Command) -> anyhow::Result<Process> {
+        Process::start(&self.folder, name, command)
+    }
+
+    /// Starts a browser with a driver and a profile of its own.
+    ///
+    /// # Errors
+    /// When chromium or chromedriver is missing or does not start.
+    pub async fn browser(&self, name: &str) -> anyhow::Result<Arc<Browser>> {
+        let browser = Arc::new(Browser::start(self, name).await?);
+        self.browsers().push(Arc::clone(&browser));
+        Ok(browser)
+    }
+
+    async fn end(&self, failed: bool) {
+        let browsers = std::mem::take(&mut *self.browsers());
+        for browser in browsers {
+            if failed && let Err(error) = browser.keep_evidence().await {
+                eprintln!("no evidence from a browser: {error:#}");
+            }
+            browser.quit().await;
+        }
+    }
+
+    fn browsers(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Browser>>> {
+        self.browsers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn what_is_kept(&self) -> String {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.file_name().display().to_string())
+            .collect();
+        names.sort();
+        format!(
+            "logs and screenshots are in {}: {}",
+            self.folder.display(),
+            names.join(", ")
+        )
+    }
+}
