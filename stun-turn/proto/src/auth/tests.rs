@@ -148,7 +148,10 @@ fn a_nonce_belongs_to_one_client_and_ages() {
     let from = client("198.51.100.7:4000");
     let nonce = nonce_of(&authenticator, &from, NOW);
     let good = |nonce: &[u8], from: &FiveTuple, at: u64| {
-        authenticator.nonce_key.verify(nonce, from, "callbox", at).is_some()
+        authenticator
+            .nonce_key
+            .verify(nonce, from, "callbox", at)
+            .is_some()
     };
     assert!(good(&nonce, &from, NOW));
     assert!(good(&nonce, &from, NOW + limits::NONCE_LIFETIME_S));
