@@ -1,11 +1,13 @@
 //! The `stun-turn` program: options in, a running relay out.
 
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use stun_turn::config::{Config, Options, SECRETS};
+use stun_turn::proto::auth::credential::{self, Credential};
 use stun_turn::settings::{Settings, Sources};
 use stun_turn::{Server, logging};
 
@@ -20,6 +22,24 @@ struct Cli {
     log: logging::Options,
     #[command(flatten)]
     sources: Sources,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Print a time-limited user name and its password, by the TURN REST convention
+    Credential {
+        /// Secret that the relay was given by --auth-secret
+        #[arg(long, value_name = "SECRET")]
+        auth_secret: String,
+        /// For how long the credential opens new allocations
+        #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+        ttl: u64,
+        /// Whom the credential is for; becomes part of the user name
+        #[arg(default_value = "")]
+        id: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -40,6 +60,15 @@ fn main() -> ExitCode {
         println!("the options are fine");
         return ExitCode::SUCCESS;
     }
+    if let Some(Command::Credential {
+        auth_secret,
+        ttl,
+        id,
+    }) = cli.command
+    {
+        print_credential(&auth_secret, ttl, &id);
+        return ExitCode::SUCCESS;
+    }
     logging::init(&cli.log);
     match run(cli.options.into()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,6 +77,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print_credential(secret: &str, ttl_s: u64, id: &str) {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let expires_at = now.as_secs().saturating_add(ttl_s);
+    let Credential { username, password } = credential::mint(secret.as_bytes(), id, expires_at);
+    println!("username: {username}");
+    println!("password: {password}");
 }
 
 /// Serves until the first signal.

@@ -102,3 +102,30 @@ fn it_says_where_it_listens_and_ends_cleanly_on_each_signal() {
         assert!(status.success(), "{status} {stderr}");
     }
 }
+
+#[test]
+fn a_credential_is_minted_as_the_relay_verifies_it() {
+    let (code, printed, _) = run(&[
+        "credential",
+        "--auth-secret",
+        "north",
+        "--ttl",
+        "60",
+        "carol",
+    ]);
+    assert_eq!(code, Some(0));
+    let lines: Vec<&str> = printed.lines().collect();
+    let [username, password] = lines[..] else {
+        panic!("{printed}")
+    };
+    let username = username.strip_prefix("username: ").unwrap();
+    let (expiry, id) = username.split_once(':').unwrap();
+    assert_eq!(id, "carol");
+    let minted = stun_turn::proto::auth::credential::mint(b"north", id, expiry.parse().unwrap());
+    assert_eq!(password, format!("password: {}", minted.password));
+    assert_eq!(
+        run(&["credential", "carol"]).0,
+        Some(2),
+        "the secret is missing"
+    );
+}
