@@ -4,4 +4,4 @@
 mod browser;
 mod coturn;
 mod headless;
-mod start_and_stop;
+mod robustness;

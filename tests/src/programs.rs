@@ -50,6 +50,18 @@ impl Signaling {
         format!("{page}/room/{room}?name={name}&lang=en&autojoin=1{query}")
     }
 
+    /// Where the bundled relay listens for datagrams.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub async fn turn_address(&self) -> anyhow::Result<SocketAddr> {
+        let url = |line: &str| {
+            let url = line.strip_prefix("TURN: turn:")?;
+            url.strip_suffix("?transport=udp")?.parse().ok()
+        };
+        self.process.line(url).await
+    }
+
     /// The WebSocket's URL.
     #[must_use]
     pub fn socket(&self) -> String {
