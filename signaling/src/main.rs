@@ -73,16 +73,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Each connection is an open file, and most systems start programs with a limit of 1024.
 fn raise_file_limit(max_sessions: usize) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    let allowed = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
+    let allowed = stun_turn::file_limit::raise();
     if let Some(allowed) = allowed.filter(|allowed| *allowed < max_sessions as u64) {
         tracing::warn!(
             "the system allows {allowed} open files: --max-sessions {max_sessions} can't be reached"

@@ -5,6 +5,7 @@ mod values;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
+use clap::builder::NonEmptyStringValueParser;
 use ipnet::IpNet;
 
 pub use values::{External, Listen, PortRange, Protocol, Realm, User};
@@ -24,7 +25,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME:PASSWORD")]
     pub user: Vec<User>,
     /// Secret for time-limited credentials by the TURN REST convention; repeatable, all verify
-    #[arg(long, value_name = "SECRET")]
+    #[arg(long, value_name = "SECRET", value_parser = NonEmptyStringValueParser::new())]
     pub auth_secret: Vec<String>,
     /// Local address for relayed sockets, one per family; repeatable [default: the listening ones]
     #[arg(long, value_name = "IP")]

@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 pub mod config;
+pub mod file_limit;
 pub mod logging;
 pub mod settings;
 

@@ -1,15 +1,17 @@
 //! The `stun-turn` program: options in, a running relay out.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use stun_turn::config::{Config, Options, SECRETS};
 use stun_turn::proto::auth::credential::{self, Credential};
 use stun_turn::settings::{Settings, Sources};
-use stun_turn::{Server, logging};
+use stun_turn::{Server, StartError, file_limit, logging};
 
 /// STUN and TURN server: tells clients their public address and relays for those who can't reach
 /// each other. Relays to public addresses only, unless told otherwise.
@@ -31,7 +33,7 @@ enum Command {
     /// Print a time-limited user name and its password, by the TURN REST convention
     Credential {
         /// Secret that the relay was given by --auth-secret
-        #[arg(long, value_name = "SECRET")]
+        #[arg(long, value_name = "SECRET", value_parser = NonEmptyStringValueParser::new())]
         auth_secret: String,
         /// For how long the credential opens new allocations
         #[arg(long, value_name = "SECONDS", default_value_t = 600)]
@@ -73,8 +75,9 @@ fn main() -> ExitCode {
     match run(cli.options.into()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            eprintln!("error: {error}");
+            let is_usage = error.downcast_ref().is_some_and(StartError::is_usage);
+            ExitCode::from(if is_usage { 2 } else { 1 })
         }
     }
 }
@@ -98,9 +101,12 @@ fn run(config: Config) -> anyhow::Result<()> {
             "neither --user nor --auth-secret is set: STUN works, but nobody can allocate"
         );
     }
+    file_limit::raise();
     let server = Server::start(config)?;
+    let mut stdout = std::io::stdout();
     for (protocol, address) in server.listeners() {
-        println!("listening on {protocol}:{address}");
+        // Nobody may be reading: that is no reason to stop.
+        let _ = writeln!(stdout, "listening on {protocol}:{address}");
     }
     signals.forever().next();
     server.shutdown();

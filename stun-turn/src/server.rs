@@ -42,19 +42,23 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// An external address for a local one that is not relayed from.
-    #[error(
-        "--external-address {public}: there is no {family} relay address that it could stand for"
-    )]
-    External {
-        /// What clients would be told.
-        public: IpAddr,
-        /// `IPv4` or `IPv6`.
-        family: &'static str,
-    },
+    /// An external address for a local one that is not relayed from, or a second one for it.
+    #[error("--external-address {0}: there is no relay address left that it could stand for")]
+    External(External),
+    /// A listener that another one covers.
+    #[error("--listen {0}: given twice, or covered by another one on all addresses")]
+    Twice(Listen),
     /// Threads, event queues or randomness.
     #[error("starting the workers: {0}")]
     Worker(#[from] io::Error),
+}
+
+impl StartError {
+    /// Whether an option's value is at fault, not the state of the system.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(self, Self::External(_) | Self::Twice(_))
+    }
 }
 
 fn reason(error: &io::Error) -> String {
@@ -74,6 +78,7 @@ impl Server {
     /// # Errors
     /// See [`StartError`]; nothing is left running then.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        refuse_twice(&config.listen)?;
         let mut listeners = Vec::new();
         let mut of_worker: Vec<Vec<(SocketAddr, Listener)>> = Vec::new();
         of_worker.resize_with(config.workers, Vec::new);
@@ -180,45 +185,88 @@ fn behind(ip: IpAddr) -> Vec<IpAddr> {
     addresses
 }
 
+/// The addresses to relay from. One that nobody named but that can't be bound (an IPv6 address still
+/// being checked for duplicates, say) is left out with a warning.
 fn relay_addresses(
     config: &Config,
     listening: &[SocketAddr],
 ) -> Result<Vec<RelayAddress>, StartError> {
-    let mut locals: Vec<IpAddr> = Vec::new();
     let wanted: Vec<IpAddr> = if config.relay_addresses.is_empty() {
-        listening.iter().map(|address| address.ip()).collect()
+        listening.iter().map(SocketAddr::ip).collect()
     } else {
         config.relay_addresses.clone()
     };
-    for local in wanted.into_iter().flat_map(behind) {
-        if !locals.contains(&local) {
-            locals.push(local);
+    let mut locals: Vec<IpAddr> = Vec::new();
+    for (asked, local) in wanted
+        .iter()
+        .flat_map(|ip| reachable(*ip).into_iter().map(move |local| (*ip, local)))
+    {
+        if locals.contains(&local) {
+            continue;
+        }
+        match sockets::bind_relayed(SocketAddr::new(local, 0)) {
+            Ok(_) => locals.push(local),
+            Err(error) if asked.is_unspecified() => {
+                tracing::warn!(address = %local, %error, "not relaying from this address");
+            }
+            Err(source) => {
+                return Err(StartError::RelayAddress {
+                    address: local,
+                    source,
+                });
+            }
         }
     }
-    for address in &locals {
-        sockets::bind_relayed(SocketAddr::new(*address, 0)).map_err(|source| {
-            StartError::RelayAddress {
-                address: *address,
-                source,
-            }
-        })?;
+    if locals.is_empty() {
+        tracing::warn!("there is no address to relay from: nobody can allocate");
     }
+    apply_external(config, locals)
+}
+
+/// What an address for relaying stands for. Of all addresses, loopback is of use to nobody else as
+/// long as there is another one of its family.
+fn reachable(ip: IpAddr) -> Vec<IpAddr> {
+    let mut addresses = behind(ip);
+    if addresses.iter().any(|address| !address.is_loopback()) {
+        addresses.retain(|address| !address.is_loopback());
+    }
+    addresses
+}
+
+fn apply_external(config: &Config, locals: Vec<IpAddr>) -> Result<Vec<RelayAddress>, StartError> {
     let as_is = |local| RelayAddress {
         local,
         public: local,
     };
     let mut addresses: Vec<RelayAddress> = locals.into_iter().map(as_is).collect();
-    for External { public, local } in &config.external_addresses {
-        let stands_for = |address: &&mut RelayAddress| match local {
-            Some(local) => address.local == *local,
-            None => address.local.is_ipv4() == public.is_ipv4(),
+    for external in &config.external_addresses {
+        let stands_for = |address: &&mut RelayAddress| match external.local {
+            Some(local) => address.local == local,
+            None => address.local.is_ipv4() == external.public.is_ipv4(),
         };
-        let family = if public.is_ipv4() { "IPv4" } else { "IPv6" };
-        let error = StartError::External {
-            public: *public,
-            family,
-        };
-        addresses.iter_mut().find(stands_for).ok_or(error)?.public = *public;
+        let address = addresses.iter_mut().find(stands_for);
+        let address = address.filter(|address| address.public == address.local);
+        address.ok_or(StartError::External(*external))?.public = external.public;
     }
     Ok(addresses)
+}
+
+/// Refuses a listener that shares protocol and port with an earlier one on the same address, or on
+/// all addresses.
+fn refuse_twice(listeners: &[Listen]) -> Result<(), StartError> {
+    for (index, listen) in listeners.iter().enumerate() {
+        let covers = |other: &&Listen| {
+            let (a, b) = (listen.address, other.address);
+            let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+            other.protocol == listen.protocol
+                && a.port() == b.port()
+                && a.port() != 0
+                && a.is_ipv4() == b.is_ipv4()
+                && overlap
+        };
+        if listeners.iter().take(index).any(|other| covers(&other)) {
+            return Err(StartError::Twice(*listen));
+        }
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@
 //! variable is `STUN_TURN_AUTH_SECRET` and the key `auth-secret` (`auth_secret` is taken too); a
 //! repeatable option takes several values separated by spaces, in the file an array.
 
+use std::any::TypeId;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -117,13 +118,23 @@ impl Settings {
                 continue;
             };
             let is_secret = secrets.iter().any(|secret| name.ends_with(secret));
+            let kind = arg.get_value_parser().type_id();
+            let is_number = [
+                TypeId::of::<u16>(),
+                TypeId::of::<u32>(),
+                TypeId::of::<u64>(),
+                TypeId::of::<usize>(),
+            ]
+            .iter()
+            .any(|number| kind == *number);
             let value = |text: &std::ffi::OsStr| match text.to_string_lossy() {
                 _ if is_secret => toml::Value::String("(hidden)".into()),
-                text => text
-                    .parse::<i64>()
-                    .map(toml::Value::Integer)
-                    .or_else(|_| text.parse::<bool>().map(toml::Value::Boolean))
-                    .unwrap_or_else(|_| toml::Value::String(text.into_owned())),
+                text if is_number => text.parse().map_or_else(
+                    |_| toml::Value::String(text.to_string()),
+                    toml::Value::Integer,
+                ),
+                text if takes_value(arg) => toml::Value::String(text.into_owned()),
+                text => toml::Value::Boolean(text == "true"),
             };
             let mut values: Vec<_> = raw.map(value).collect();
             let value = match arg.get_action() {
@@ -244,7 +255,11 @@ fn read_file(command: &Command, path: &Path) -> Result<toml::Table, Error> {
         .parse()
         .map_err(|error| refuse(ErrorKind::InvalidValue, format!("not TOML: {error}")))?;
     let flat = flatten(table);
-    for key in flat.keys() {
+    for (index, key) in flat.keys().enumerate() {
+        if flat.keys().take(index).any(|other| same_name(other, key)) {
+            let message = format!("the key `{key}` stands there twice");
+            return Err(refuse(ErrorKind::ArgumentConflict, message));
+        }
         let is_known = |arg: &Arg| arg.get_long().is_some_and(|name| same_name(name, key));
         if !own_options(command).any(is_known) {
             return Err(refuse(

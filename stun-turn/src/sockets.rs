@@ -92,6 +92,17 @@ pub(crate) fn host_addresses() -> Vec<IpAddr> {
         IpAddr::V4(ip) => !ip.is_link_local(),
         IpAddr::V6(ip) => !ip.is_unicast_link_local(),
     });
-    addresses.sort_by_key(IpAddr::is_loopback);
+    let preferred = [
+        outward("0.0.0.0:0", "192.0.2.1:9"),
+        outward("[::]:0", "[2001:db8::1]:9"),
+    ];
+    addresses.sort_by_key(|ip| (ip.is_loopback(), !preferred.contains(&Some(*ip))));
     addresses
+}
+
+/// The address that the default route leaves from. Connecting a UDP socket sends nothing.
+fn outward(from: &str, to: &str) -> Option<IpAddr> {
+    let socket = UdpSocket::bind(from).ok()?;
+    socket.connect(to).ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
 }

@@ -253,7 +253,7 @@ fn destination(header: &libc::msghdr) -> Option<IpAddr> {
                         .cast::<libc::in_pktinfo>()
                         .read_unaligned();
                     return Some(IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(
-                        info.ipi_addr.s_addr,
+                        info.ipi_spec_dst.s_addr,
                     ))));
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {

@@ -8,7 +8,7 @@ mod effects;
 mod stream;
 mod token;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
@@ -78,7 +78,12 @@ pub(crate) struct Worker {
     reply: Box<ReplyBuffer>,
     /// Sockets that had more to give than their turn allowed; mio reports them only once.
     ready: VecDeque<Source>,
+    /// What is in `ready`, so that a busy socket never has more than one turn a round.
+    queued: HashSet<Source>,
+    /// Listeners that rest because the system has no descriptors left, and until when.
     paused_accepts: Vec<usize>,
+    accepts_resume_at: Option<Duration>,
+    is_short_of_descriptors: bool,
     /// For reading streams.
     scratch: Vec<u8>,
 }
@@ -134,7 +139,10 @@ impl Worker {
             outbox: Outbox::default(),
             reply: Box::new([0; limits::MAX_REPLY_BYTES]),
             ready: VecDeque::new(),
+            queued: HashSet::new(),
             paused_accepts: Vec::new(),
+            accepts_resume_at: None,
+            is_short_of_descriptors: false,
             scratch: Vec::new(),
         })
     }
@@ -157,21 +165,36 @@ impl Worker {
                 Ok(()) | Err(_) => {}
             }
             let now = self.now();
-            self.ready
-                .extend(events.iter().map(|event| Source::of(event.token())));
-            for index in std::mem::take(&mut self.paused_accepts) {
-                self.ready.push_back(Source::Tcp(index));
+            for event in &events {
+                self.enqueue(Source::of(event.token()));
             }
+            self.resume_accepts(now);
             for _ in 0..self.ready.len() {
                 let Some(source) = self.ready.pop_front() else {
                     break;
                 };
+                self.queued.remove(&source);
                 if self.work(now, source) {
-                    self.ready.push_back(source);
+                    self.enqueue(source);
                 }
             }
             self.relay.handle_timeout(now);
             self.close_relayed();
+        }
+    }
+
+    fn enqueue(&mut self, source: Source) {
+        if self.queued.insert(source) {
+            self.ready.push_back(source);
+        }
+    }
+
+    fn resume_accepts(&mut self, now: Now) {
+        if self.accepts_resume_at.is_some_and(|at| at <= now.monotonic) {
+            self.accepts_resume_at = None;
+            for index in std::mem::take(&mut self.paused_accepts) {
+                self.enqueue(Source::Tcp(index));
+            }
         }
     }
 
@@ -180,14 +203,10 @@ impl Worker {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        let pause = (!self.paused_accepts.is_empty()).then_some(ACCEPT_PAUSE);
-        let deadline = self
-            .relay
-            .poll_timeout()
-            .map(|at| at.saturating_sub(self.start.elapsed()));
+        let deadlines = [self.relay.poll_timeout(), self.accepts_resume_at];
+        let first = deadlines.into_iter().flatten().min()?;
         // One millisecond more, because the kernel rounds down and would spin until then.
-        let deadline = deadline.map(|wait| wait + Duration::from_millis(1));
-        pause.into_iter().chain(deadline).min()
+        Some(first.saturating_sub(self.start.elapsed()) + Duration::from_millis(1))
     }
 
     fn now(&self) -> Now {
@@ -206,7 +225,7 @@ impl Worker {
             Source::Stop => false,
             Source::Udp(index) => self.read_clients(now, index),
             Source::Relayed(index) => self.read_peers(now, index),
-            Source::Tcp(index) => self.accept(index),
+            Source::Tcp(index) => self.accept(now, index),
             Source::Stream(key) => self.read_stream(now, key),
         }
     }

@@ -71,6 +71,8 @@ pub struct Owner<'a> {
 struct Claim<'m> {
     user: User<'m>,
     realm: &'m [u8],
+    /// The nonce announced that a hash may stand for the name.
+    may_be_anonymous: bool,
     algorithm: PasswordAlgorithm,
     hash: Hash,
 }
@@ -92,8 +94,10 @@ impl Authenticator {
         secrets: impl IntoIterator<Item = String>,
         seed: &[u8; 32],
     ) -> Self {
+        // An empty secret would let everybody in; the options refuse it with a word.
         let secrets = secrets
             .into_iter()
+            .filter(|secret| !secret.is_empty())
             .map(|secret| secret.into_bytes().into_boxed_slice());
         Self {
             realm: realm.into(),
@@ -154,7 +158,8 @@ impl Authenticator {
         let claim = self.read_claim(request, client, unix_s)?;
         let is_ours = claim.realm == self.realm.as_bytes();
         let found = match claim.user {
-            User::Hash(hash) => self.users.by_hash(hash),
+            User::Hash(hash) if claim.may_be_anonymous => self.users.by_hash(hash),
+            User::Hash(_) => None,
             User::Name(name) => Some(name),
         };
         let username = found.unwrap_or_default();
@@ -225,6 +230,7 @@ impl Authenticator {
         Ok(Claim {
             user,
             realm,
+            may_be_anonymous: announced.username_anonymity,
             algorithm: algorithm.algorithm,
             hash,
         })

@@ -42,7 +42,9 @@ pub fn next(stream: &[u8], is_first: bool) -> Frame {
     let (message, consumed) = match kind {
         demux::Kind::Stun => {
             let whole = length.saturating_add(header::HEADER_LEN);
-            if length % 4 != 0 || whole > limits::MAX_STUN_MESSAGE_BYTES || !has_cookie(stream) {
+            // A Send indication carries a peer's datagram of any size, a request never much.
+            let is_too_long = whole > limits::MAX_STUN_MESSAGE_BYTES && !stream.starts_with(&SEND);
+            if length % 4 != 0 || is_too_long || !has_cookie(stream) {
                 return Frame::Garbage;
             }
             (whole, whole)
@@ -58,6 +60,9 @@ pub fn next(stream: &[u8], is_first: bool) -> Frame {
         Frame::Whole { message, consumed }
     }
 }
+
+/// The message type of a Send indication.
+const SEND: [u8; 2] = [0x00, 0x16];
 
 /// False only when the bytes that are there already contradict the magic cookie, so that an HTTP
 /// request or a port scanner is noticed at once instead of being buffered.
@@ -118,6 +123,13 @@ mod tests {
         assert_eq!(next(b"\x00\x01\x00\x00\x21\x13", false), Frame::Garbage);
         assert_eq!(next(b"\x00\x01\x00\x03", false), Frame::Garbage);
         assert_eq!(next(b"\x00\x01\xFF\xFC", false), Frame::Garbage);
+    }
+
+    #[test]
+    fn a_large_send_indication_passes_and_a_large_request_does_not() {
+        let header = |kind: u8| [0x00, kind, 0x20, 0x00, 0x21, 0x12, 0xA4, 0x42];
+        assert_eq!(next(&header(0x16), false), Frame::Partial);
+        assert_eq!(next(&header(0x01), false), Frame::Garbage);
     }
 
     #[test]

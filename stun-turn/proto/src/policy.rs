@@ -1,7 +1,7 @@
 //! Which peers may be relayed to: one canonicaliser, one policy, asked by every method.
 //!
 //! In this order, the first that applies decides:
-//! 1. port 0 and our own listeners are never peers;
+//! 1. port 0, our own listeners and what is no single host's address are never peers;
 //! 2. a live relayed port of this very server is one (both ends of a call relayed here);
 //! 3. the operator's `--allow-peer` and `--deny-peer`, by the longest prefix, deny before allow;
 //! 4. any other port on our own addresses is none;
@@ -23,6 +23,8 @@ mod special;
 pub enum Denial {
     /// Port 0 can't be sent to.
     PortZero,
+    /// Unspecified (which the kernel takes for itself), multicast or broadcast.
+    NotUnicast,
     /// One of our own listeners.
     OwnListener,
     /// One of our own addresses, on a port where no allocation lives.
@@ -37,6 +39,7 @@ impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PortZero => write!(f, "port 0"),
+            Self::NotUnicast => write!(f, "not a single host's address"),
             Self::OwnListener => write!(f, "a listener of this server"),
             Self::OwnAddress => write!(f, "an address of this server, but no live relayed port"),
             Self::Operator(net) => write!(f, "--deny-peer {net}"),
@@ -123,6 +126,10 @@ impl PeerPolicy {
     }
 
     fn check_rules(&self, ip: IpAddr) -> Result<(), Denial> {
+        let is_broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+        if ip.is_unspecified() || ip.is_multicast() || is_broadcast {
+            return Err(Denial::NotUnicast);
+        }
         self.check_one(ip)?;
         match embedded_ipv4(ip) {
             Some(embedded) => self.check_one(IpAddr::V4(embedded)),

@@ -112,6 +112,13 @@ pub struct External {
     pub local: Option<IpAddr>,
 }
 
+impl fmt::Display for External {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.public)?;
+        self.local.map_or(Ok(()), |local| write!(f, "={local}"))
+    }
+}
+
 impl FromStr for External {
     type Err = &'static str;
 
@@ -122,7 +129,8 @@ impl FromStr for External {
             Some((public, local)) => (parse(public)?, Some(parse(local)?)),
             None => (parse(text)?, None),
         };
-        if local.is_some_and(|local| local.is_ipv4() != public.is_ipv4()) {
+        let is_no_host = public.is_unspecified() || public.is_multicast();
+        if is_no_host || local.is_some_and(|local| local.is_ipv4() != public.is_ipv4()) {
             return Err(expected);
         }
         Ok(Self { public, local })
@@ -205,7 +213,7 @@ mod tests {
         for text in ["", "5000", "5000-4000", "80-90", "5000-70000", "5000-"] {
             assert!(text.parse::<PortRange>().is_err(), "{text}");
         }
-        for text in ["", "1.2.3.4=::1", "1.2.3.4=", "x"] {
+        for text in ["", "1.2.3.4=::1", "1.2.3.4=", "x", "0.0.0.0", "224.0.0.1"] {
             assert!(text.parse::<External>().is_err(), "{text}");
         }
         for text in [

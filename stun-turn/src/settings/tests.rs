@@ -23,6 +23,9 @@ struct Inner {
     /// Several
     #[arg(long)]
     auth_secret: Vec<String>,
+    /// A text
+    #[arg(long)]
+    name: Option<String>,
     /// A switch
     #[arg(long)]
     lan: bool,
@@ -102,6 +105,7 @@ fn a_bad_value_is_named_wherever_it_stood() {
     }
     assert!(message("max-rooom = 3", &[]).contains("unknown key `max-rooom`"));
     assert!(message("max-room =", &[]).contains("not TOML"));
+    assert!(message("max-room = 1\nmax_room = 2", &[]).contains("twice"));
 }
 
 #[test]
@@ -113,11 +117,19 @@ fn a_missing_file_is_no_usage_error() {
 
 #[test]
 fn what_is_printed_can_be_loaded_again_and_hides_secrets() {
-    let settings = load("max-room = 9", &[], &["--auth-secret", "hush", "--lan"]).unwrap();
+    let settings = load(
+        "max-room = 9",
+        &[],
+        &["--auth-secret", "hush", "--lan", "--name", "007"],
+    )
+    .unwrap();
     let text = settings.to_toml(&["auth-secret"]);
     assert!(!text.contains("hush"), "{text}");
     let again = inner(load(&text, &[], &[]).unwrap());
-    assert_eq!((again.max_room, again.lan), (9, true));
+    assert_eq!(
+        (again.max_room, again.lan, again.name.as_deref()),
+        (9, true, Some("007"))
+    );
 }
 
 #[test]

@@ -2,14 +2,16 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mio::Interest;
 use mio::net::TcpStream;
+use socket2::{SockRef, TcpKeepalive};
 use stun_turn_proto::framing::{self, Frame};
 use stun_turn_proto::{FiveTuple, Now, Transport};
 
 use super::effects::Resolved;
-use super::{Bound, Source, Worker};
+use super::{ACCEPT_PAUSE, Bound, Source, Worker};
 
 /// Bytes taken from a connection in one read; a whole ChannelData message fits.
 const READ_BYTES: usize = 66 * 1024;
@@ -22,6 +24,11 @@ const MAX_QUEUED_MEDIA_BYTES: usize = 64 * 1024;
 /// Replies may wait behind media; a client that lets even these pile up is cut.
 const MAX_QUEUED_BYTES: usize = MAX_QUEUED_MEDIA_BYTES + 8 * 1024;
 
+/// What the kernel may hold back for a client before writing waits.
+const MAX_UNSENT_BYTES: u32 = 32 * 1024;
+/// How long a client may leave us without an acknowledgement, or without any sign of life.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// One client's connection.
 pub(super) struct Stream {
     socket: TcpStream,
@@ -30,6 +37,8 @@ pub(super) struct Stream {
     outbox: Vec<u8>,
     /// Nothing was cut out of the stream yet.
     is_new: bool,
+    /// The client sends no more; what waits for it is still written.
+    has_ended: bool,
     is_broken: bool,
 }
 
@@ -80,10 +89,14 @@ impl Stream {
         self.outbox.extend_from_slice(&waiting[sent..]);
     }
 
+    const fn is_done(&self) -> bool {
+        self.is_broken || (self.has_ended && self.outbox.is_empty())
+    }
+
     /// Reads once; true when there may be more.
     fn fill(&mut self, scratch: &mut [u8]) -> bool {
         match self.socket.read(scratch) {
-            Ok(0) => self.is_broken = true,
+            Ok(0) => self.has_ended = true,
             Ok(count) => {
                 self.inbox.extend_from_slice(&scratch[..count]);
                 return true;
@@ -98,19 +111,28 @@ impl Stream {
 
 impl Worker {
     /// Takes new connections; true when there may be more.
-    pub(super) fn accept(&mut self, index: usize) -> bool {
+    pub(super) fn accept(&mut self, now: Now, index: usize) -> bool {
+        if self.paused_accepts.contains(&index) {
+            return false;
+        }
         for _ in 0..ACCEPTS_A_TURN {
             let Bound { socket, .. } = &self.tcp[index];
             match socket.accept() {
                 Ok((socket, client)) => {
+                    self.is_short_of_descriptors = false;
                     if let Err(error) = self.welcome(socket, client) {
                         tracing::debug!(%client, %error, "connection lost before it began");
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) if is_out_of_descriptors(&error) => {
-                    tracing::warn!(%error, "no descriptor for a new connection; trying again soon");
+                    if !self.is_short_of_descriptors {
+                        self.is_short_of_descriptors = true;
+                        tracing::warn!(%error, "no descriptor for a new connection; trying until there is one");
+                    }
                     self.paused_accepts.push(index);
+                    self.accepts_resume_at
+                        .get_or_insert(now.monotonic + ACCEPT_PAUSE);
                     return false;
                 }
                 // The client has gone before it was accepted.
@@ -121,14 +143,18 @@ impl Worker {
     }
 
     fn welcome(&mut self, mut socket: TcpStream, client: SocketAddr) -> io::Result<()> {
-        // Media must not wait for more media.
-        socket.set_nodelay(true)?;
+        tune(&SockRef::from(&socket))?;
         let server = socket.local_addr()?;
         let client = FiveTuple {
             transport: Transport::Tcp,
             client,
             server,
         };
+        if let Some(old) = self.stream_of.get(&client) {
+            // The kernel gave the address away again, so the old connection has ended, even if its
+            // last event still waits.
+            self.close_stream(*old);
+        }
         let entry = self.streams.vacant_entry();
         let token = Source::Stream(entry.key()).token();
         self.poll.registry().register(
@@ -143,6 +169,7 @@ impl Worker {
             inbox: Vec::new(),
             outbox: Vec::new(),
             is_new: true,
+            has_ended: false,
             is_broken: false,
         });
         Ok(())
@@ -167,7 +194,7 @@ impl Worker {
         self.scratch = scratch;
         self.close_relayed();
         match self.streams.get(key) {
-            Some(stream) if stream.is_broken => {
+            Some(stream) if stream.is_done() => {
                 self.close_stream(key);
                 false
             }
@@ -240,6 +267,18 @@ impl Worker {
         self.relay.handle_client_gone(&stream.client);
         self.close_relayed();
     }
+}
+
+/// Media must not wait for more media, nor pile up in the kernel where nothing is ever dropped; and a
+/// client that vanished without a word must be noticed.
+fn tune(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES)?;
+    socket.set_tcp_user_timeout(Some(SILENCE))?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(SILENCE)
+        .with_interval(SILENCE / 3);
+    socket.set_tcp_keepalive(&keepalive.with_retries(3))
 }
 
 /// EMFILE or ENFILE: of this process or of the whole system.

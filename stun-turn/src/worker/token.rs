@@ -3,7 +3,7 @@
 use mio::Token;
 
 /// The sockets of a worker, by their places in its tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Source {
     /// Another thread ends the worker.
     Stop,

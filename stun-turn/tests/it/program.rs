@@ -37,6 +37,7 @@ fn a_bad_value_is_refused_with_option_value_and_expectation() {
         ("--allow-peer", "10.0.0.1/8", "host bits"),
         ("--external-address", "x", "PUBLIC=LOCAL"),
         ("--workers", "0", "1..=256"),
+        ("--external-address", "0.0.0.0", "PUBLIC=LOCAL"),
         ("--log-level", "loud", "loud"),
     ] {
         let (code, _, stderr) = run(&[option, value]);
@@ -58,6 +59,27 @@ fn a_port_in_use_is_named() {
     assert!(
         stderr.contains(&listen) && stderr.contains("in use"),
         "{stderr}"
+    );
+}
+
+#[test]
+fn contradicting_options_are_refused() {
+    let (code, _, stderr) = run(&["--listen", "udp:127.0.0.1:5", "--listen", "udp:0.0.0.0:5"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        stderr.contains("udp:0.0.0.0:5") && stderr.contains("twice"),
+        "{stderr}"
+    );
+    let listen = ["--listen", "udp:127.0.0.1:0"];
+    let (code, _, stderr) =
+        run(&[&listen[..], &["--external-address", "1.2.3.4=10.9.9.9"]].concat());
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("1.2.3.4=10.9.9.9"), "{stderr}");
+    let (code, _, stderr) = run(&["--auth-secret="]);
+    assert_eq!(code, Some(2));
+    assert!(
+        stderr.contains("--auth-secret"),
+        "an empty secret opens the relay to everybody: {stderr}"
     );
 }
 

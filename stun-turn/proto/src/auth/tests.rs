@@ -340,3 +340,33 @@ fn a_hash_stands_for_the_name_of_a_static_user() {
     let both = check(&[(kind::USERHASH, &hash), (kind::USERNAME, b"alice")]);
     assert_eq!(both, Err(ErrorCode::BadRequest));
 }
+
+#[test]
+fn an_empty_secret_lets_nobody_in() {
+    let from = client("198.51.100.7:4000");
+    let authenticator = Authenticator::new("callbox", [], [String::new()], &[7; 32]);
+    let minted = credential::mint(b"", "bob", NOW + 60);
+    let key = long_term_key(
+        minted.username.as_bytes(),
+        b"callbox",
+        minted.password.as_bytes(),
+    );
+    let mut buffer = [0; 512];
+    let id = TransactionId([3; 12]);
+    let mut writer = Writer::new(&mut buffer, Class::Request, Method::Allocate, id);
+    writer.attribute(kind::USERNAME, minted.username.as_bytes());
+    writer.attribute(kind::REALM, b"callbox");
+    writer.attribute(kind::NONCE, &nonce_of(&authenticator, &from, NOW));
+    let length = writer
+        .finish(
+            Some(&Signer {
+                key,
+                hash: Hash::Sha1,
+            }),
+            false,
+        )
+        .unwrap();
+    let message = Message::parse(&buffer[..length]).unwrap();
+    let verified = authenticator.verify(&message, &from, None, NOW);
+    assert_eq!(verified, Err(ErrorCode::Unauthenticated));
+}

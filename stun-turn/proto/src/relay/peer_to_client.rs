@@ -51,6 +51,10 @@ impl Relay {
         if !allocation.is_permitted(peer.ip(), now.monotonic) {
             return FromPeer::Drop(DropReason::NoPermission);
         }
+        // What may not be sent to may not send either: other programs of this host.
+        if self.settings.policy.is_own(peer.ip()) && self.check_peer(peer).is_err() {
+            return FromPeer::Drop(DropReason::Forbidden);
+        }
         let client = allocation.client;
         let message = match allocation.number(peer, now.monotonic) {
             Some(number) => wrap_channel_data(datagram, number, client.transport.is_stream()),

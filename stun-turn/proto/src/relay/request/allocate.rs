@@ -47,7 +47,8 @@ enum Parity {
 
 /// What the request wants, before anything is claimed.
 struct Wish {
-    family: Family,
+    /// `None` when the client does not care, as browsers don't.
+    family: Option<Family>,
     parity: Parity,
     token: Option<Token>,
     lifetime_s: Option<u32>,
@@ -120,7 +121,12 @@ impl Relay {
         wish: &Wish,
     ) -> Result<(RelayAddress, SocketAddr), ErrorCode> {
         let relay_address = self
-            .relay_address(client, wish.family)
+            .relay_address(client, wish.family.unwrap_or(Family::Ipv4))
+            .or_else(|| match wish.family {
+                // IPv4 by the RFC; but a server without it still has something to offer.
+                None => self.relay_address(client, Family::Ipv6),
+                Some(_) => None,
+            })
             .ok_or(ErrorCode::AddressFamilyNotSupported)?;
         let address = self.claim_port(relay_address, wish.parity);
         Ok((
@@ -257,9 +263,8 @@ fn read_wish(request: &Message<'_>) -> Result<Wish, ErrorCode> {
     if token.is_some() && (parity != Parity::Any || asked_family.is_some()) {
         return Err(ErrorCode::BadRequest);
     }
-    let family = asked_family.unwrap_or(Family::Ipv4);
     Ok(Wish {
-        family,
+        family: asked_family,
         parity,
         token,
         lifetime_s,

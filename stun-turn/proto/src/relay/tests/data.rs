@@ -315,6 +315,11 @@ fn two_clients_of_this_relay_reach_each_other_and_nothing_else_of_it() {
             assert_eq!(dropped, Err(DropReason::Forbidden), "{closed}");
         }
     }
+    // Nor does another program of this host reach a client.
+    let other = format!("{RELAY_V4}:22");
+    let permit_own = permit(&mut world, &mut bob, &[&format!("{PUBLIC_V4}:1")]);
+    assert_eq!(permit_own, 0);
+    assert!(world.relay_from_peer(&bob, &other, b"x").is_err());
     // And closed again when the other one has left.
     world.request(&mut alice, Method::Refresh, &[raw(kind::LIFETIME, &[0; 4])]);
     assert_eq!(
