@@ -1,6 +1,6 @@
 //! The stage for end-to-end tests: real processes on free ports, real browsers, logs that are kept.
 //!
-//! A test is a function that gets a [`Stage`], starts what it needs on it and says what must come true:
+//! A test is a function that gets a [`Stage`](stage::Stage), starts what it needs on it and says what must come true:
 //!
 //! ```no_run
 //! use tests::stage;
