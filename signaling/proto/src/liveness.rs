@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Between two pings on a silent connection. With [`GRACE`] a silent death is noticed within 19 s.
-pub const PING_INTERVAL: Duration = Duration::from_secs(7);
+/// Between two pings on a silent connection. With [`GRACE`] a silent death is noticed within 17 s.
+pub const PING_INTERVAL: Duration = Duration::from_secs(6);
 /// How long the second unanswered ping may still be answered.
 pub const GRACE: Duration = Duration::from_secs(5);
 
