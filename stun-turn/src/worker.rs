@@ -5,10 +5,11 @@
 //! ready socket a bounded amount of work, expire what is due, close what has no use any more.
 
 mod effects;
+mod ready;
 mod stream;
 mod token;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
@@ -27,6 +28,7 @@ use crate::udp::{self, BATCH, RecvBatch};
 pub(crate) use effects::Parked;
 
 use effects::Outbox;
+use ready::Ready;
 use stream::Stream;
 use token::Source;
 
@@ -77,9 +79,7 @@ pub(crate) struct Worker {
     outbox: Outbox,
     reply: Box<ReplyBuffer>,
     /// Sockets that had more to give than their turn allowed; mio reports them only once.
-    ready: VecDeque<Source>,
-    /// What is in `ready`, so that a busy socket never has more than one turn a round.
-    queued: HashSet<Source>,
+    ready: Ready,
     /// Listeners that rest because the system has no descriptors left, and until when.
     paused_accepts: Vec<usize>,
     accepts_resume_at: Option<Duration>,
@@ -138,8 +138,7 @@ impl Worker {
             batch: RecvBatch::new(),
             outbox: Outbox::default(),
             reply: Box::new([0; limits::MAX_REPLY_BYTES]),
-            ready: VecDeque::new(),
-            queued: HashSet::new(),
+            ready: Ready::default(),
             paused_accepts: Vec::new(),
             accepts_resume_at: None,
             is_short_of_descriptors: false,
@@ -166,16 +165,15 @@ impl Worker {
             }
             let now = self.now();
             for event in &events {
-                self.enqueue(Source::of(event.token()));
+                self.ready.push(Source::of(event.token()));
             }
             self.resume_accepts(now);
             for _ in 0..self.ready.len() {
-                let Some(source) = self.ready.pop_front() else {
+                let Some(source) = self.ready.pop() else {
                     break;
                 };
-                self.queued.remove(&source);
                 if self.work(now, source) {
-                    self.enqueue(source);
+                    self.ready.push(source);
                 }
             }
             self.relay.handle_timeout(now);
@@ -183,17 +181,11 @@ impl Worker {
         }
     }
 
-    fn enqueue(&mut self, source: Source) {
-        if self.queued.insert(source) {
-            self.ready.push_back(source);
-        }
-    }
-
     fn resume_accepts(&mut self, now: Now) {
         if self.accepts_resume_at.is_some_and(|at| at <= now.monotonic) {
             self.accepts_resume_at = None;
             for index in std::mem::take(&mut self.paused_accepts) {
-                self.enqueue(Source::Tcp(index));
+                self.ready.push(Source::Tcp(index));
             }
         }
     }
