@@ -30,12 +30,7 @@ fn main() -> ExitCode {
     let settings = settings.unwrap_or_else(|error| error.exit());
     let cli = Cli::from_arg_matches(&settings.matches).unwrap_or_else(|error| error.exit());
     let config = Config::from_matches(&settings.matches).unwrap_or_else(|error| error.exit());
-    if cli.sources.print_config {
-        print!("{}", settings.to_toml(&SECRETS));
-        return ExitCode::SUCCESS;
-    }
-    if cli.sources.check_config {
-        println!("the options are fine");
+    if settings.answer(&cli.sources, &SECRETS) {
         return ExitCode::SUCCESS;
     }
     logging::init(&cli.log);

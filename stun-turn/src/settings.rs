@@ -108,6 +108,17 @@ impl Settings {
         Ok(Self { command, matches })
     }
 
+    /// Does what `--print-config` and `--check-config` ask for; true when the program is done then.
+    #[must_use]
+    pub fn answer(&self, sources: &Sources, secrets: &[&str]) -> bool {
+        if sources.print_config {
+            print!("{}", self.to_toml(secrets));
+        } else if sources.check_config {
+            println!("the options are fine");
+        }
+        sources.print_config || sources.check_config
+    }
+
     /// The options in force as TOML. Values of options named in `secrets` are hidden.
     #[must_use]
     pub fn to_toml(&self, secrets: &[&str]) -> String {

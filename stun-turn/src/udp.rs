@@ -157,7 +157,10 @@ pub(crate) fn send(socket: BorrowedFd<'_>, batch: &RecvBatch, transmits: &[Trans
     for chunk in transmits.chunks(BATCH) {
         let mut rest = chunk;
         while !rest.is_empty() {
-            let sent = send_chunk(socket, batch, rest);
+            let sent = match rest {
+                [_] => send_chunk::<1>(socket, batch, rest),
+                _ => send_chunk::<BATCH>(socket, batch, rest),
+            };
             match sent {
                 Ok(count) => {
                     total.sent += count;
@@ -178,13 +181,18 @@ pub(crate) fn send(socket: BorrowedFd<'_>, batch: &RecvBatch, transmits: &[Trans
     total
 }
 
-/// At most [`BATCH`] datagrams with one system call; says how many went.
-fn send_chunk(socket: BorrowedFd<'_>, batch: &RecvBatch, chunk: &[Transmit]) -> io::Result<usize> {
-    let mut vectors = [EMPTY_VECTOR; BATCH];
+/// At most `N` datagrams with one system call; says how many went. What the call needs is cleared
+/// anew each time, so `N` is one where one is sent, which is mostly so towards peers.
+fn send_chunk<const N: usize>(
+    socket: BorrowedFd<'_>,
+    batch: &RecvBatch,
+    chunk: &[Transmit],
+) -> io::Result<usize> {
+    let mut vectors = [EMPTY_VECTOR; N];
     // SAFETY: all-zero bytes are valid for both (null pointers, zero lengths, AF_UNSPEC).
-    let (mut headers, mut addresses): ([libc::mmsghdr; BATCH], [libc::sockaddr_storage; BATCH]) =
+    let (mut headers, mut addresses): ([libc::mmsghdr; N], [libc::sockaddr_storage; N]) =
         unsafe { (mem::zeroed(), mem::zeroed()) };
-    let mut controls: [Control; BATCH] = [[0; 8]; BATCH];
+    let mut controls: [Control; N] = [[0; 8]; N];
     let places = headers
         .iter_mut()
         .zip(&mut vectors)

@@ -224,12 +224,14 @@ impl Worker {
 
     /// Clients' datagrams to one listener.
     fn read_clients(&mut self, now: Now, index: usize) -> bool {
+        let mut count = BATCH;
         for _ in 0..BATCHES_A_TURN {
             let Bound { socket, address } = &self.udp[index];
             let (address, received) = (*address, self.batch.receive(socket.as_fd()));
-            let Some(count) = receive_count(received) else {
+            let Some(received) = receive_count(received) else {
                 return false;
             };
+            count = received;
             for slot in 0..count {
                 self.client_datagram(now, index, address, slot);
             }
@@ -239,7 +241,8 @@ impl Worker {
                 return false;
             }
         }
-        true
+        // A socket that ends its turn with an error waits for its next event: no error may spin.
+        count == BATCH
     }
 
     fn client_datagram(&mut self, now: Now, listener: usize, address: SocketAddr, slot: usize) {
@@ -263,13 +266,15 @@ impl Worker {
 
     /// Peers' datagrams to one relayed socket.
     fn read_peers(&mut self, now: Now, index: usize) -> bool {
+        let mut count = BATCH;
         for _ in 0..BATCHES_A_TURN {
             let Some(Some(socket)) = self.relayed.get(index) else {
                 return false;
             };
-            let Some(count) = receive_count(self.batch.receive(socket.as_fd())) else {
+            let Some(received) = receive_count(self.batch.receive(socket.as_fd())) else {
                 return false;
             };
+            count = received;
             for slot in 0..count {
                 self.peer_datagram(now, index, slot);
             }
@@ -278,7 +283,8 @@ impl Worker {
                 return false;
             }
         }
-        true
+        // A socket that ends its turn with an error waits for its next event: no error may spin.
+        count == BATCH
     }
 
     fn peer_datagram(&mut self, now: Now, index: usize, slot: usize) {

@@ -83,18 +83,6 @@ impl PeerPolicy {
         self.own_addresses.contains(&ip)
     }
 
-    /// Whether a permission for this (canonical) address may be installed. A permission has no
-    /// port; packets to our own addresses are judged again by [`PeerPolicy::check`].
-    ///
-    /// # Errors
-    /// The rule that refuses.
-    pub fn check_address(&self, ip: IpAddr, relays: &[IpAddr]) -> Result<(), Denial> {
-        if relays.contains(&ip) {
-            return Ok(());
-        }
-        self.check_rules(ip)
-    }
-
     /// Whether packets may be sent to this (canonical) transport address. `local` is the same
     /// address as this host knows it, where it differs behind a 1:1 NAT.
     ///
@@ -110,7 +98,7 @@ impl PeerPolicy {
         if ports.is_live(local) {
             return Ok(());
         }
-        self.check_rules(peer.ip())
+        self.check_address(peer.ip())
     }
 
     fn is_listener(&self, peer: SocketAddr) -> bool {
@@ -125,7 +113,12 @@ impl PeerPolicy {
         ip.is_loopback() || ip.is_unspecified() || self.is_own(ip)
     }
 
-    fn check_rules(&self, ip: IpAddr) -> Result<(), Denial> {
+    /// Rules 3 to 5 for a (canonical) address, whatever the port: what a permission is judged by.
+    /// Packets to our own addresses are judged again, with their port, by [`PeerPolicy::check`].
+    ///
+    /// # Errors
+    /// The rule that refuses.
+    pub fn check_address(&self, ip: IpAddr) -> Result<(), Denial> {
         let is_broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
         if ip.is_unspecified() || ip.is_multicast() || is_broadcast {
             return Err(Denial::NotUnicast);

@@ -18,7 +18,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use crate::addr::FiveTuple;
-use crate::attribute::Family;
+use crate::attribute::{ErrorCode, Family};
 use crate::auth::Authenticator;
 use crate::message::{Class, Message, Method};
 use crate::policy::{self, PeerPolicy};
@@ -124,6 +124,7 @@ pub struct Relay {
     /// Reservations made here, the oldest first: all of them live equally long.
     reserved: VecDeque<(Duration, Token)>,
     unclaimed: VecDeque<SocketAddr>,
+    refusal: Option<Refusal>,
 }
 
 impl Relay {
@@ -136,6 +137,7 @@ impl Relay {
             random: StdRng::from_seed(seed),
             reserved: VecDeque::new(),
             unclaimed: VecDeque::new(),
+            refusal: None,
         }
     }
 
@@ -205,6 +207,18 @@ impl Relay {
         unclaimed.or_else(|| self.table.poll_closed())
     }
 
+    /// The peer that the last request was refused with 403 for, and the rule, to be told to the
+    /// operator.
+    pub fn take_refusal(&mut self) -> Option<Refusal> {
+        self.refusal.take()
+    }
+
+    /// Remembers which rule refuses a request; the client learns only the code.
+    fn forbid(&mut self, peer: SocketAddr, rule: policy::Denial) -> ErrorCode {
+        self.refusal = Some(Refusal { peer, rule });
+        ErrorCode::Forbidden
+    }
+
     /// How many allocations live.
     #[must_use]
     pub fn allocations(&self) -> usize {
@@ -245,15 +259,11 @@ impl Relay {
 
     /// Whether a permission for this peer may be installed.
     fn check_permission(&self, ip: IpAddr) -> Result<(), policy::Denial> {
-        let is_relay = self
-            .settings
-            .relay_addresses
-            .iter()
-            .any(|address| address.public == ip);
-        let relays = [ip];
-        self.settings
-            .policy
-            .check_address(ip, if is_relay { &relays } else { &[] })
+        let mut addresses = self.settings.relay_addresses.iter();
+        if addresses.any(|address| address.public == ip) {
+            return Ok(());
+        }
+        self.settings.policy.check_address(ip)
     }
 
     /// Whether packets may be sent to this peer now.
@@ -262,6 +272,15 @@ impl Relay {
             .policy
             .check(peer, self.to_local(peer), &self.settings.ports)
     }
+}
+
+/// A peer that the policy forbids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// As the client named it.
+    pub peer: SocketAddr,
+    /// Why.
+    pub rule: policy::Denial,
 }
 
 /// Why a relayed socket is closed.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mio::Interest;
 use mio::net::UdpSocket;
-use stun_turn_proto::relay::Closed;
+use stun_turn_proto::relay::{Closed, Refusal};
 use stun_turn_proto::{FiveTuple, Now, Open, OpenError, Outcome, RelayId};
 
 use super::{Source, Worker};
@@ -141,7 +141,12 @@ impl Worker {
                     tracing::trace!(?reason, client = %client.client, "client's message dropped");
                     return Resolved::Nothing;
                 }
-                Outcome::Reply(length) => return Resolved::Reply(length),
+                Outcome::Reply(length) => {
+                    if let Some(Refusal { peer, rule }) = self.relay.take_refusal() {
+                        tracing::debug!(client = %client.client, %peer, %rule, "peer refused");
+                    }
+                    return Resolved::Reply(length);
+                }
                 Outcome::ToPeer {
                     relay,
                     peer,
@@ -182,8 +187,7 @@ impl Worker {
                 .ok_or_else(|| io::ErrorKind::NotFound.into());
         }
         let first = bind_relayed(open.address)?;
-        if open.and_next {
-            let next = SocketAddr::new(open.address.ip(), open.address.port().wrapping_add(1));
+        if let Some(next) = open.next_address() {
             self.parked
                 .put(next, UdpSocket::from_std(bind_relayed(next)?));
         }

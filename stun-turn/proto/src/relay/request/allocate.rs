@@ -13,7 +13,7 @@ use crate::addr::FiveTuple;
 use crate::attribute::{ErrorCode, Family, kind};
 use crate::auth::Identity;
 use crate::integrity::Signer;
-use crate::message::{Message, TransactionId};
+use crate::message::{Class, Message, Method, TransactionId, Writer};
 use crate::reservations::Token;
 use crate::{Now, limits};
 
@@ -22,8 +22,6 @@ use crate::{Now, limits};
 pub struct Open {
     /// Bind a UDP socket here, IPv6 ones for IPv6 only.
     pub address: SocketAddr,
-    /// And another one on the next port, which is kept for whoever claims it.
-    pub and_next: bool,
     /// The socket was bound as somebody's next one: take that.
     pub is_reserved: bool,
     parity: Parity,
@@ -35,6 +33,14 @@ pub struct Open {
     transaction: TransactionId,
     granted_s: u32,
     fingerprint: bool,
+}
+
+impl Open {
+    /// Bind another one here, on the next port, and keep it for whoever claims it.
+    #[must_use]
+    pub fn next_address(&self) -> Option<SocketAddr> {
+        (self.parity == Parity::EvenWithNext).then(|| next_port(self.address))
+    }
 }
 
 /// What EVEN-PORT asks for (RFC 8656 section 18.6).
@@ -101,7 +107,6 @@ impl Relay {
         };
         Ok(Outcome::Open(Box::new(Open {
             address,
-            and_next: wish.parity == Parity::EvenWithNext,
             is_reserved: wish.token.is_some(),
             parity: wish.parity,
             attempts: 1,
@@ -163,7 +168,7 @@ impl Relay {
             if !ports.claim(first) {
                 return ControlFlow::Continue(());
             }
-            let next = SocketAddr::new(address.local, port.saturating_add(1));
+            let next = next_port(first);
             if parity == Parity::EvenWithNext && !ports.claim(next) {
                 ports.release(first);
                 return ControlFlow::Continue(());
@@ -186,8 +191,8 @@ impl Relay {
             return self.opened(now, *open, reply);
         };
         self.settings.ports.release(open.address);
-        if open.and_next {
-            self.settings.ports.release(next_port(open.address));
+        if let Some(next) = open.next_address() {
+            self.settings.ports.release(next);
         }
         let may_retry = open.attempts < limits::MAX_PORT_ATTEMPTS && !open.is_reserved;
         if error == OpenError::AddressInUse && may_retry {
@@ -201,10 +206,9 @@ impl Relay {
     }
 
     fn opened(&mut self, now: Now, open: Open, reply: &mut ReplyBuffer) -> Outcome {
-        let token = open.and_next.then(|| {
+        let token = open.next_address().map(|next| {
             let mut token = Token::default();
             self.random.fill_bytes(&mut token);
-            let next = next_port(open.address);
             self.settings
                 .reservations
                 .insert(token, open.username.clone(), next);
@@ -276,7 +280,6 @@ const UDP: u8 = 17;
 
 /// The success response; the same for every retransmission.
 fn granted(allocation: &Allocation, fingerprint: bool, buffer: &mut ReplyBuffer) -> Outcome {
-    use crate::message::{Class, Method, Writer};
     let mut writer = Writer::new(
         buffer,
         Class::Success,
@@ -294,7 +297,6 @@ fn granted(allocation: &Allocation, fingerprint: bool, buffer: &mut ReplyBuffer)
 
 /// 508 for a request whose socket could not be bound.
 fn refused(open: &Open, buffer: &mut ReplyBuffer) -> Outcome {
-    use crate::message::{Class, Method, Writer};
     let mut writer = Writer::new(buffer, Class::Error, Method::Allocate, open.transaction);
     writer.error_code(ErrorCode::InsufficientCapacity);
     reply::sent(writer.finish(Some(&open.signer), open.fingerprint))

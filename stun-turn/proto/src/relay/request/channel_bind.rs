@@ -21,7 +21,8 @@ impl Relay {
         let value = request.first(kind::XOR_PEER_ADDRESS);
         let (number, value) = number.zip(value).ok_or(ErrorCode::BadRequest)?;
         let peer = self.read_peer(relay, request, value)?;
-        self.check_peer(peer).map_err(|_| ErrorCode::Forbidden)?;
+        self.check_peer(peer)
+            .map_err(|rule| self.forbid(peer, rule))?;
         let is_own = self.settings.policy.is_own(peer.ip());
         let bound = self.table.bind(relay, number, peer, is_own, now.monotonic);
         bound.map_err(|refusal| match refusal {

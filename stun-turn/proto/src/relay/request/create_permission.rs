@@ -20,13 +20,13 @@ impl Relay {
             .attributes()
             .filter(|a| a.kind == kind::XOR_PEER_ADDRESS);
         for attribute in named {
-            let ip = self.read_peer(relay, request, attribute.value)?.ip();
-            self.check_permission(ip)
-                .map_err(|_| ErrorCode::Forbidden)?;
+            let peer = self.read_peer(relay, request, attribute.value)?;
+            self.check_permission(peer.ip())
+                .map_err(|rule| self.forbid(peer, rule))?;
             if peers.len() >= limits::MAX_PERMISSIONS {
                 return Err(ErrorCode::InsufficientCapacity);
             }
-            peers.push(ip);
+            peers.push(peer.ip());
         }
         if peers.is_empty() {
             return Err(ErrorCode::BadRequest);

@@ -275,6 +275,13 @@ fn the_peer_policy_holds_for_every_method() {
         world.relay_to_peer(&client, &send(PEER, b"x")),
         Err(DropReason::NoPermission)
     );
+    let told = world.relay.take_refusal().unwrap();
+    assert_eq!(told.peer, address("10.0.0.1:1"));
+    assert!(
+        told.rule.to_string().contains("10.0.0.0/8"),
+        "{}",
+        told.rule
+    );
     assert_eq!(permit(&mut world, &mut client, &[]), 400);
     assert_eq!(permit(&mut world, &mut client, &["[2a00::1]:1"]), 443);
 }
