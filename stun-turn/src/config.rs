@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 
 use clap::builder::NonEmptyStringValueParser;
 use ipnet::IpNet;
+use stun_turn_proto::quotas::QuotaLimits;
 
 pub use values::{External, Listen, PortRange, Protocol, Realm, User};
 
@@ -42,10 +43,30 @@ pub struct Options {
     /// Peers never to relay to; the longest prefix decides; repeatable
     #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr)]
     pub deny_peer: Vec<IpNet>,
+    /// Allocations on the whole server [default: as many as there are ports]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_allocations: Option<u32>,
+    /// Allocations of one user, 0 for any number [default: 10]
+    #[arg(long, value_name = "N")]
+    pub user_quota: Option<u32>,
+    /// Allocations from one IPv4 address or IPv6 /64, 0 for any number [default: 50]
+    #[arg(long, value_name = "N")]
+    pub source_quota: Option<u32>,
+    /// Bytes per second that one allocation may carry in each direction [default: any number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_bps: Option<u64>,
+    /// Server that all clients are sent to instead, by 300 Try Alternate; repeatable
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub alternate_server: Vec<SocketAddr>,
     /// Threads that carry data [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
 }
+
+/// Allocations of one user: both ends of a call over all families and transports, and some to spare.
+const DEFAULT_USER_QUOTA: u32 = 10;
+/// Allocations from one address: a household or a small office behind one NAT.
+const DEFAULT_SOURCE_QUOTA: u32 = 50;
 
 /// Names of options whose values are secret.
 pub const SECRETS: [&str; 2] = ["user", "auth-secret"];
@@ -71,6 +92,12 @@ pub struct Config {
     pub allow_peer: Vec<IpNet>,
     /// Operator's exceptions that close.
     pub deny_peer: Vec<IpNet>,
+    /// How many allocations there may be.
+    pub quotas: QuotaLimits,
+    /// Bytes per second of one allocation in each direction.
+    pub max_bps: Option<u64>,
+    /// Where all clients are sent instead.
+    pub alternate_servers: Vec<SocketAddr>,
     /// Transport addresses of this host that must never be relayed to, besides the listeners.
     pub protected: Vec<SocketAddr>,
     /// Data-plane threads.
@@ -96,10 +123,22 @@ impl From<Options> for Config {
             relay_ports: options.relay_ports.map_or(49_152..=65_535, |range| range.0),
             allow_peer: options.allow_peer,
             deny_peer: options.deny_peer,
+            quotas: QuotaLimits {
+                total: options.max_allocations,
+                per_user: quota(options.user_quota, DEFAULT_USER_QUOTA),
+                per_source: quota(options.source_quota, DEFAULT_SOURCE_QUOTA),
+            },
+            max_bps: options.max_bps,
+            alternate_servers: options.alternate_server,
             protected: Vec::new(),
             workers: options.workers.map_or(cores, usize::from),
         }
     }
+}
+
+/// 0 stands for any number.
+fn quota(asked: Option<u32>, default: u32) -> Option<u32> {
+    Some(asked.unwrap_or(default)).filter(|limit| *limit > 0)
 }
 
 /// All addresses, IPv6 where the host has it.

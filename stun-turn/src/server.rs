@@ -4,13 +4,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
-use stun_turn_proto::Settings;
 use stun_turn_proto::auth::Authenticator;
+use stun_turn_proto::auth::nonce::NonceKeys;
 use stun_turn_proto::policy::PeerPolicy;
 use stun_turn_proto::ports::Ports;
 use stun_turn_proto::relay::RelayAddress;
-use stun_turn_proto::reservations::Reservations;
+use stun_turn_proto::{Settings, Shared};
 
 use crate::config::{Config, External, Listen, Protocol, User};
 use crate::sockets::{self, Listener};
@@ -95,10 +96,12 @@ impl Server {
         }
         let settings = Arc::new(settings(config, &listeners)?);
         let parked = Arc::new(Parked::default());
+        let start = Instant::now();
         let workers: Vec<Worker> = of_worker
             .into_iter()
             .map(|sockets| {
-                Worker::new(Arc::clone(&settings), Arc::clone(&parked), sockets, seed()?)
+                let settings = Arc::clone(&settings);
+                Worker::new(settings, Arc::clone(&parked), sockets, (start, seed()?))
             })
             .collect::<io::Result<_>>()?;
         let spawn = |(index, worker): (usize, Worker)| {
@@ -166,12 +169,15 @@ fn settings(config: Config, listeners: &[(Protocol, SocketAddr)]) -> Result<Sett
         .users
         .into_iter()
         .map(|User { name, password }| (name, password));
+    let nonce_keys = NonceKeys::new(&seed()?);
     Ok(Settings {
-        authenticator: Authenticator::new(&config.realm, users, config.auth_secrets, &seed()?),
+        authenticator: Authenticator::new(&config.realm, users, config.auth_secrets, nonce_keys),
         policy: PeerPolicy::new(config.allow_peer, config.deny_peer, own, closed),
+        quotas: config.quotas,
+        max_bps: config.max_bps,
+        alternate_servers: config.alternate_servers,
         relay_addresses,
-        ports,
-        reservations: Reservations::default(),
+        shared: Arc::new(Shared::new(ports)),
     })
 }
 

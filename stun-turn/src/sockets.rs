@@ -76,10 +76,12 @@ fn local_address(listener: &Listener) -> io::Result<SocketAddr> {
 }
 
 /// Binds a relayed socket. IPv6 ones never speak IPv4, so that no mapped address slips past the
-/// peer policy.
+/// peer policy. What the network says about datagrams of theirs can be read from them.
 pub(crate) fn bind_relayed(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
     prepare(&socket, address, false)?;
+    udp::report_errors(socket.as_fd(), address.is_ipv6())?;
+    udp::forbid_fragments(socket.as_fd(), address.is_ipv6(), false)?;
     Ok(socket.into())
 }
 

@@ -2,6 +2,7 @@
 //! datagram was sent to. The only `unsafe` of the relay.
 
 mod address;
+mod errors;
 
 use std::io;
 use std::mem;
@@ -13,6 +14,7 @@ use stun_turn_proto::limits::{HEADROOM, TAILROOM};
 
 pub(crate) use address::report_destination;
 use address::{destination, read_address, write_address, write_source};
+pub(crate) use errors::{forbid_fragments, receive_error, report_errors};
 
 /// Datagrams that one system call may receive or send.
 pub(crate) const BATCH: usize = 32;
@@ -156,6 +158,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, batch: &RecvBatch, transmits: &[Trans
     let mut total = Sent::default();
     for chunk in transmits.chunks(BATCH) {
         let mut rest = chunk;
+        let mut is_retry = false;
         while !rest.is_empty() {
             let sent = match rest {
                 [_] => send_chunk::<1>(socket, batch, rest),
@@ -165,15 +168,19 @@ pub(crate) fn send(socket: BorrowedFd<'_>, batch: &RecvBatch, transmits: &[Trans
                 Ok(count) => {
                     total.sent += count;
                     rest = &rest[count..];
+                    is_retry = false;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     total.dropped += rest.len();
                     rest = &[];
                 }
+                // A socket that reports ICMP errors tells those of earlier datagrams here, once.
+                Err(_) if !is_retry => is_retry = true,
                 Err(_) => {
                     total.dropped += 1;
                     rest = &rest[1..];
+                    is_retry = false;
                 }
             }
         }

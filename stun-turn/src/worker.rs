@@ -89,7 +89,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Registers the listeners.
+    /// Registers the listeners. All workers count time from the same `start`.
     ///
     /// # Errors
     /// What the system says when it has no more descriptors or memory.
@@ -97,7 +97,7 @@ impl Worker {
         settings: Arc<Settings>,
         parked: Arc<Parked>,
         listeners: Vec<(SocketAddr, Listener)>,
-        seed: [u8; 32],
+        (start, seed): (Instant, [u8; 32]),
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), Source::Stop.token())?;
@@ -126,7 +126,7 @@ impl Worker {
                 waker,
                 flag: AtomicBool::new(false),
             }),
-            start: Instant::now(),
+            start,
             relay: Relay::new(Arc::clone(&settings), seed),
             settings,
             parked,
@@ -165,7 +165,11 @@ impl Worker {
             }
             let now = self.now();
             for event in &events {
-                self.ready.push(Source::of(event.token()));
+                let source = Source::of(event.token());
+                if let (Source::Relayed(index), true) = (source, event.is_error()) {
+                    self.read_icmp(now, index);
+                }
+                self.ready.push(source);
             }
             self.resume_accepts(now);
             for _ in 0..self.ready.len() {
@@ -179,6 +183,8 @@ impl Worker {
             self.relay.handle_timeout(now);
             self.close_relayed();
         }
+        self.relay.shut_down(self.now());
+        self.close_relayed();
     }
 
     fn resume_accepts(&mut self, now: Now) {
@@ -315,6 +321,44 @@ impl Worker {
                         .push_client(listener, slot, message, client.client, from);
                 }
             }
+        }
+    }
+
+    /// What routers and hosts said about datagrams that a relayed socket sent.
+    fn read_icmp(&mut self, now: Now, index: usize) {
+        for _ in 0..BATCH {
+            let Some(Some(socket)) = self.relayed.get(index) else {
+                return;
+            };
+            let (peer, icmp) = match udp::receive_error(socket.as_fd()) {
+                Ok(Some(error)) => error,
+                Ok(None) => continue,
+                Err(_) => return,
+            };
+            let relay = RelayId::of_index(index);
+            let told = self
+                .relay
+                .handle_icmp(now, relay, peer, icmp, &mut self.reply);
+            if let Some((client, length)) = told {
+                self.tell_client(&client, length);
+            }
+        }
+    }
+
+    /// Sends what lies in the reply buffer to a client who has not just sent anything.
+    fn tell_client(&mut self, client: &FiveTuple, length: usize) {
+        if client.transport.is_stream() {
+            let key = self.stream_of.get(client);
+            if let Some(stream) = key.and_then(|key| self.streams.get_mut(*key)) {
+                stream.send_media(&self.reply[..length]);
+            }
+        } else if let Some(listener) = self.listener_of(client.server) {
+            let (_, buffer) = self.batch.get(0);
+            buffer[..length].copy_from_slice(&self.reply[..length]);
+            let from = self.source(listener, client.server);
+            self.outbox
+                .push_client(listener, 0, 0..length, client.client, from);
+            self.flush();
         }
     }
 

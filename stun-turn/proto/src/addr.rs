@@ -12,6 +12,9 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+
     /// Whether messages arrive as a stream, so that ChannelData must be padded.
     #[must_use]
     pub const fn is_stream(self) -> bool {

@@ -25,19 +25,23 @@ pub mod kind {
     pub const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
     pub const EVEN_PORT: u16 = 0x0018;
     pub const REQUESTED_TRANSPORT: u16 = 0x0019;
+    pub const DONT_FRAGMENT: u16 = 0x001A;
     pub const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
     pub const PASSWORD_ALGORITHM: u16 = 0x001D;
     pub const USERHASH: u16 = 0x001E;
     pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
     pub const RESERVATION_TOKEN: u16 = 0x0022;
     pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
+    pub const ADDRESS_ERROR_CODE: u16 = 0x8001;
     pub const PASSWORD_ALGORITHMS: u16 = 0x8002;
+    pub const ICMP: u16 = 0x8004;
+    pub const ALTERNATE_SERVER: u16 = 0x8023;
     pub const FINGERPRINT: u16 = 0x8028;
 }
 
 /// Comprehension-required attributes that this server understands; any other one is answered with
 /// 420 (RFC 8489 section 6.3.1).
-const UNDERSTOOD: [u16; 19] = [
+const UNDERSTOOD: [u16; 20] = [
     kind::USERNAME,
     kind::MESSAGE_INTEGRITY,
     kind::ERROR_CODE,
@@ -52,6 +56,7 @@ const UNDERSTOOD: [u16; 19] = [
     kind::REQUESTED_ADDRESS_FAMILY,
     kind::EVEN_PORT,
     kind::REQUESTED_TRANSPORT,
+    kind::DONT_FRAGMENT,
     kind::MESSAGE_INTEGRITY_SHA256,
     kind::PASSWORD_ALGORITHM,
     kind::USERHASH,
@@ -69,6 +74,8 @@ pub fn is_unknown_required(kind: u16) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 pub enum ErrorCode {
+    /// Another server is to be asked, named by ALTERNATE-SERVER.
+    TryAlternate = 300,
     /// The request lacks something or contradicts itself.
     BadRequest = 400,
     /// No or wrong credentials.
@@ -89,8 +96,49 @@ pub enum ErrorCode {
     UnsupportedTransport = 442,
     /// The peer's family is not the allocation's.
     PeerAddressFamilyMismatch = 443,
+    /// The user or the source has as many allocations as it may.
+    AllocationQuotaReached = 486,
     /// No port, no descriptor, or a full table.
     InsufficientCapacity = 508,
+}
+
+impl ErrorCode {
+    /// All of them, ascending.
+    pub const ALL: [Self; 13] = [
+        Self::TryAlternate,
+        Self::BadRequest,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::UnknownAttribute,
+        Self::AllocationMismatch,
+        Self::StaleNonce,
+        Self::AddressFamilyNotSupported,
+        Self::WrongCredentials,
+        Self::UnsupportedTransport,
+        Self::PeerAddressFamilyMismatch,
+        Self::AllocationQuotaReached,
+        Self::InsufficientCapacity,
+    ];
+
+    /// Hundreds and the rest, as ERROR-CODE has them (RFC 8489 section 14.8).
+    #[must_use]
+    pub(crate) const fn digits(self) -> [u8; 2] {
+        let code = self as u16;
+        [(code / 100) as u8, (code % 100) as u8]
+    }
+
+    /// The code that has these digits.
+    #[must_use]
+    pub(crate) fn of_digits(digits: [u8; 2]) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.digits() == digits)
+    }
+
+    /// The place in [`ErrorCode::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        let found = Self::ALL.iter().position(|code| *code == self);
+        found.unwrap_or_default()
+    }
 }
 
 /// Address families on the wire (RFC 8489 section 14.1).
@@ -109,6 +157,24 @@ impl Family {
         match ip {
             IpAddr::V4(_) => Self::Ipv4,
             IpAddr::V6(_) => Self::Ipv6,
+        }
+    }
+
+    /// The byte that stands for it.
+    #[must_use]
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Ipv4 => 1,
+            Self::Ipv6 => 2,
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Ipv4 => Self::Ipv6,
+            Self::Ipv6 => Self::Ipv4,
         }
     }
 
@@ -144,30 +210,40 @@ pub fn decode_xor_address(value: &[u8], transaction: TransactionId) -> Option<So
 /// Encodes an XOR-*-ADDRESS value; returns the bytes and how many of them count.
 #[must_use]
 pub fn encode_xor_address(address: SocketAddr, transaction: TransactionId) -> ([u8; 20], usize) {
-    let mut value = [0; 20];
-    let port = (address.port() ^ PORT_MASK).to_be_bytes();
-    let family = match address {
-        SocketAddr::V4(_) => 1,
-        SocketAddr::V6(_) => 2,
-    };
-    if let Some(head) = value.first_chunk_mut::<4>() {
-        *head = [0, family, port[0], port[1]];
+    let port = address.port() ^ PORT_MASK;
+    match address.ip() {
+        IpAddr::V4(ip) => encode_ipv4(port, ip.to_bits() ^ MAGIC_COOKIE),
+        IpAddr::V6(ip) => encode_ipv6(port, ip.to_bits() ^ ipv6_mask(transaction)),
     }
-    let length = match address.ip() {
-        IpAddr::V4(ip) => {
-            if let Some(rest) = value.get_mut(4..8) {
-                rest.copy_from_slice(&(ip.to_bits() ^ MAGIC_COOKIE).to_be_bytes());
-            }
-            8
-        }
-        IpAddr::V6(ip) => {
-            if let Some(rest) = value.get_mut(4..20) {
-                rest.copy_from_slice(&(ip.to_bits() ^ ipv6_mask(transaction)).to_be_bytes());
-            }
-            20
-        }
-    };
-    (value, length)
+}
+
+/// Encodes an address in the manner of MAPPED-ADDRESS (RFC 8489 section 14.1); returns the bytes
+/// and how many of them count.
+#[must_use]
+pub fn encode_address(address: SocketAddr) -> ([u8; 20], usize) {
+    match address.ip() {
+        IpAddr::V4(ip) => encode_ipv4(address.port(), ip.to_bits()),
+        IpAddr::V6(ip) => encode_ipv6(address.port(), ip.to_bits()),
+    }
+}
+
+fn encode_ipv4(port: u16, bits: u32) -> ([u8; 20], usize) {
+    let ([p0, p1], [a, b, c, d]) = (port.to_be_bytes(), bits.to_be_bytes());
+    let mut value = [0; 20];
+    if let Some(place) = value.first_chunk_mut() {
+        *place = [0, Family::Ipv4.byte(), p0, p1, a, b, c, d];
+    }
+    (value, 8)
+}
+
+fn encode_ipv6(port: u16, bits: u128) -> ([u8; 20], usize) {
+    let [p0, p1] = port.to_be_bytes();
+    let mut value = [0; 20];
+    if let Some((head, ip)) = value.split_first_chunk_mut::<4>() {
+        *head = [0, Family::Ipv6.byte(), p0, p1];
+        ip.copy_from_slice(&bits.to_be_bytes());
+    }
+    (value, 20)
 }
 
 /// The magic cookie's upper half.

@@ -17,12 +17,14 @@ pub mod nonce;
 mod password_algorithm;
 mod users;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::addr::FiveTuple;
 use crate::attribute::{ErrorCode, kind};
 use crate::integrity::{Hash, Key, Signer};
+use crate::limits;
 use crate::message::{Message, Writer};
-use crate::{integrity, limits};
-use nonce::{Features, NonceKey};
+use nonce::{Features, NonceKeys};
 use users::Users;
 
 pub use password_algorithm::{PasswordAlgorithm, long_term_key};
@@ -33,7 +35,7 @@ pub struct Authenticator {
     realm: Box<str>,
     users: Users,
     secrets: Secrets,
-    nonce_key: NonceKey,
+    nonce_keys: NonceKeys,
     /// Key of the user that does not exist.
     nobody: Key,
 }
@@ -52,6 +54,8 @@ impl std::fmt::Debug for Secrets {
 pub struct Identity<'a> {
     /// The user name, also where the request had only its hash.
     pub username: &'a [u8],
+    /// Whom quotas count for: the user, whatever the expiry in front of a time-limited name.
+    pub account: &'a [u8],
     /// Signs the reply.
     pub signer: Signer,
     /// A time-limited credential whose time is over: good for an existing allocation only.
@@ -85,14 +89,14 @@ enum User<'m> {
 }
 
 impl Authenticator {
-    /// `users` are pairs of name and password, `secrets` those of the TURN REST convention.
-    /// `seed` makes nonces unguessable; give all workers, and all servers of a fleet, the same.
+    /// `users` are pairs of name and password, `secrets` those of the TURN REST convention. Give
+    /// all workers, and all servers of a fleet, the same `nonce_keys`.
     #[must_use]
     pub fn new(
         realm: &str,
         users: impl IntoIterator<Item = (String, String)>,
         secrets: impl IntoIterator<Item = String>,
-        seed: &[u8; 32],
+        nonce_keys: NonceKeys,
     ) -> Self {
         // An empty secret would let everybody in; the options refuse it with a word.
         let secrets = secrets
@@ -103,11 +107,8 @@ impl Authenticator {
             realm: realm.into(),
             users: Users::new(realm, users),
             secrets: Secrets(secrets.collect()),
-            nonce_key: NonceKey::new(seed),
-            nobody: Key::Sha256(integrity::hmac_sha256(
-                seed,
-                &[b"the user that does not exist"],
-            )),
+            nobody: Key::Sha256(nonce_keys.derive(b"the user that does not exist")),
+            nonce_keys,
         }
     }
 
@@ -126,7 +127,7 @@ impl Authenticator {
             self.features()
         };
         writer.attribute(kind::REALM, self.realm.as_bytes());
-        let nonce = self.nonce_key.mint(client, &self.realm, announced, unix_s);
+        let nonce = self.nonce_keys.mint(client, &self.realm, announced, unix_s);
         writer.attribute(kind::NONCE, &nonce);
         if announced.password_algorithms {
             writer.attribute(kind::PASSWORD_ALGORITHMS, &password_algorithm::OFFERED);
@@ -175,6 +176,7 @@ impl Authenticator {
         {
             let identity = Identity {
                 username,
+                account: username,
                 signer: signer(owner.key),
                 expired,
             };
@@ -186,6 +188,7 @@ impl Authenticator {
             let good = request.is_signed_with(&key) && is_ours;
             let identity = Identity {
                 username,
+                account: username,
                 signer: signer(key),
                 expired: false,
             };
@@ -195,6 +198,7 @@ impl Authenticator {
         match key {
             Some(key) if is_ours && expires_at.is_some() => Ok(Identity {
                 username,
+                account: credential::account(username),
                 signer: signer(key),
                 expired,
             }),
@@ -217,7 +221,7 @@ impl Authenticator {
         let realm = request.first(kind::REALM).ok_or(ErrorCode::BadRequest)?;
         let nonce = request.first(kind::NONCE).ok_or(ErrorCode::BadRequest)?;
         let announced = self
-            .nonce_key
+            .nonce_keys
             .verify(nonce, client, &self.realm, unix_s)
             .ok_or(ErrorCode::StaleNonce)?;
         let algorithm = PasswordAlgorithm::of(request, announced.password_algorithms)?;
@@ -257,6 +261,18 @@ impl Authenticator {
         }
         verified
     }
+}
+
+/// A short name for a user in logs, which must not tell the real one: two records of one user can
+/// be matched, nothing else.
+#[must_use]
+pub fn tag(username: &[u8]) -> String {
+    let digest = Sha256::digest(credential::account(username));
+    digest
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]

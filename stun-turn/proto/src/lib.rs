@@ -22,6 +22,7 @@
 pub mod addr;
 pub mod attribute;
 pub mod auth;
+pub mod budget;
 pub mod channel_data;
 pub mod demux;
 pub mod framing;
@@ -31,11 +32,15 @@ pub mod limits;
 pub mod message;
 pub mod policy;
 pub mod ports;
+pub mod quotas;
 pub mod relay;
 pub mod reservations;
+mod shaper;
+pub mod source;
+pub mod totals;
 
 pub use addr::{ChannelNumber, FiveTuple, Transport};
-pub use relay::{Open, OpenError, Outcome, Relay, RelayId, Settings};
+pub use relay::{Open, OpenError, Outcome, Relay, RelayId, Settings, Shared};
 
 use std::time::Duration;
 

@@ -21,6 +21,8 @@ pub const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
 pub const MAX_PERMISSIONS: usize = 64;
 /// Channels one allocation may hold, expired ones in quarantine included.
 pub const MAX_CHANNELS: usize = 64;
+/// ICMP errors are told to a client at most this often, for all of an allocation's peers together.
+pub const ICMP_INTERVAL: Duration = Duration::from_millis(100);
 /// Ports tried before an Allocate is answered with 508.
 pub const MAX_PORT_ATTEMPTS: u32 = 16;
 

@@ -50,6 +50,17 @@ pub enum Method {
 }
 
 impl Method {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Self; 7] = [
+        Self::Binding,
+        Self::Allocate,
+        Self::Refresh,
+        Self::Send,
+        Self::Data,
+        Self::CreatePermission,
+        Self::ChannelBind,
+    ];
+
     const fn from_bits(bits: u16) -> Option<Self> {
         Some(match bits {
             0x001 => Self::Binding,
@@ -229,7 +240,7 @@ impl<'a> Message<'a> {
 }
 
 fn parse_header(bytes: &[u8]) -> Result<(Class, Method), Malformed> {
-    let (&[t0, t1, l0, l1, c0, c1, c2, c3], _) =
+    let (&[t0, _, l0, l1, c0, c1, c2, c3], _) =
         bytes.split_first_chunk::<8>().ok_or(Malformed::Header)?;
     let length = usize::from(u16::from_be_bytes([l0, l1]));
     let is_stun = t0 & 0xC0 == 0
@@ -239,6 +250,12 @@ fn parse_header(bytes: &[u8]) -> Result<(Class, Method), Malformed> {
     if !is_stun {
         return Err(Malformed::Header);
     }
+    class_and_method(bytes).ok_or(Malformed::Method)
+}
+
+/// Reads the message type, which the header was checked to have, or which we wrote.
+pub(crate) fn class_and_method(bytes: &[u8]) -> Option<(Class, Method)> {
+    let &[t0, t1] = bytes.first_chunk::<2>()?;
     let class = match (t0 & 0x01, t1 & 0x10) {
         (0, 0) => Class::Request,
         (0, _) => Class::Indication,
@@ -248,7 +265,7 @@ fn parse_header(bytes: &[u8]) -> Result<(Class, Method), Malformed> {
     // Method bits M0-M3, M4-M6, M7-M11 lie around the two class bits.
     let (high, low) = (u16::from(t0), u16::from(t1));
     let bits = (low & 0x0F) | ((low & 0xE0) >> 1) | ((high & 0x3E) << 6);
-    Ok((class, Method::from_bits(bits).ok_or(Malformed::Method)?))
+    Some((class, Method::from_bits(bits)?))
 }
 
 /// One attribute where it stands in the message.

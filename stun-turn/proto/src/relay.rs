@@ -5,6 +5,7 @@ mod deadline;
 mod peer_to_client;
 mod reply;
 mod request;
+mod session;
 mod sorted;
 mod table;
 
@@ -18,35 +19,90 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use crate::addr::FiveTuple;
-use crate::attribute::{ErrorCode, Family};
+use crate::attribute::ErrorCode;
 use crate::auth::Authenticator;
+use crate::budget::Budget;
 use crate::message::{Class, Message, Method};
 use crate::policy::{self, PeerPolicy};
 use crate::ports::Ports;
+use crate::quotas::{QuotaLimits, Quotas};
 use crate::reservations::{Reservations, Token};
+use crate::totals::Totals;
 use crate::{Now, demux, limits};
 use table::Table;
 
-pub use peer_to_client::{FromPeer, PeerDatagram};
+pub use peer_to_client::{FromPeer, Icmp, PeerDatagram};
 pub use request::allocate::Open;
+pub use session::{Ended, Session, SessionId, Traffic};
 pub use table::RelayId;
 
 /// Buffer for a reply.
 pub type ReplyBuffer = [u8; limits::MAX_REPLY_BYTES];
 
-/// What all workers of a server share.
+/// What the operator decides; can be replaced while the server runs ([`Relay::reconfigure`]).
 #[derive(Debug)]
 pub struct Settings {
     /// Who may allocate.
     pub authenticator: Authenticator,
     /// Which peers may be relayed to.
     pub policy: PeerPolicy,
-    /// Addresses to relay from, the preferred one of each family first.
+    /// How many allocations there may be.
+    pub quotas: QuotaLimits,
+    /// Bytes of application data per second that one allocation may carry in each direction.
+    pub max_bps: Option<u64>,
+    /// Where every Allocate is sent instead (RFC 8489 section 10).
+    pub alternate_servers: Vec<SocketAddr>,
+    /// Addresses to relay from, the preferred one of each family first; stays the same.
     pub relay_addresses: Vec<RelayAddress>,
-    /// The ports on them.
+    /// What all workers share; stays the same.
+    pub shared: Arc<Shared>,
+}
+
+impl Settings {
+    /// Without any limit of the operator's.
+    #[must_use]
+    pub const fn new(
+        authenticator: Authenticator,
+        policy: PeerPolicy,
+        relay_addresses: Vec<RelayAddress>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            authenticator,
+            policy,
+            quotas: QuotaLimits::NONE,
+            max_bps: None,
+            alternate_servers: Vec::new(),
+            relay_addresses,
+            shared,
+        }
+    }
+}
+
+/// The state that all workers of a server share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The relayed ports.
     pub ports: Ports,
     /// Ports that wait for their token.
     pub reservations: Reservations,
+    /// Who has how many allocations.
+    pub quotas: Arc<Quotas>,
+    /// How much strangers are answered.
+    pub strangers: Budget,
+}
+
+impl Shared {
+    /// Nothing is taken and nobody has asked yet.
+    #[must_use]
+    pub fn new(ports: Ports) -> Self {
+        Self {
+            ports,
+            reservations: Reservations::default(),
+            quotas: Arc::default(),
+            strangers: Budget::default(),
+        }
+    }
 }
 
 /// An address for relayed sockets.
@@ -73,20 +129,23 @@ pub enum Outcome {
         peer: SocketAddr,
         /// The application data within the message.
         payload: Range<usize>,
+        /// Set the DF bit, as the client asked (RFC 8656 section 14).
+        dont_fragment: bool,
     },
     /// Bind a relayed socket, then call [`Relay::handle_opened`] before anything else.
     Open(Box<Open>),
-    /// The socket just bound belongs to `relay`; send the reply.
+    /// The socket just bound belongs to `relay`.
     Opened {
         /// Names the socket from now on.
         relay: RelayId,
-        /// Length of the reply.
-        reply: usize,
+        /// To be done then: [`Outcome::Reply`], or [`Outcome::Open`] for the other family's socket.
+        next: Box<Outcome>,
     },
 }
 
 /// Why a message went nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
 pub enum DropReason {
     /// Neither STUN nor ChannelData, or broken.
     Malformed,
@@ -104,6 +163,26 @@ pub enum DropReason {
     BadAttribute,
     /// A datagram too large for a Data indication or ChannelData.
     TooLarge,
+    /// A stranger has been answered enough.
+    OverBudget,
+    /// Faster than `max_bps`.
+    OverLimit,
+}
+
+impl DropReason {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Self; 10] = [
+        Self::Malformed,
+        Self::NotForServers,
+        Self::NoAllocation,
+        Self::NoChannel,
+        Self::NoPermission,
+        Self::Forbidden,
+        Self::BadAttribute,
+        Self::TooLarge,
+        Self::OverBudget,
+        Self::OverLimit,
+    ];
 }
 
 /// Why a relayed socket could not be bound.
@@ -120,6 +199,8 @@ pub enum OpenError {
 pub struct Relay {
     settings: Arc<Settings>,
     table: Table,
+    totals: Arc<Totals>,
+    is_draining: bool,
     random: StdRng,
     /// Reservations made here, the oldest first: all of them live equally long.
     reserved: VecDeque<(Duration, Token)>,
@@ -134,11 +215,19 @@ impl Relay {
         Self {
             settings,
             table: Table::default(),
+            totals: Arc::default(),
+            is_draining: false,
             random: StdRng::from_seed(seed),
             reserved: VecDeque::new(),
             unclaimed: VecDeque::new(),
             refusal: None,
         }
+    }
+
+    /// What this relay has done so far, to be read at any time.
+    #[must_use]
+    pub fn totals(&self) -> Arc<Totals> {
+        Arc::clone(&self.totals)
     }
 
     /// Takes one message of a client: a datagram, or one message cut out of a stream.
@@ -149,13 +238,27 @@ impl Relay {
         bytes: &[u8],
         reply: &mut ReplyBuffer,
     ) -> Outcome {
-        match demux::kind(bytes) {
+        let outcome = match demux::kind(bytes) {
             Some(demux::Kind::ChannelData) => self.channel_data(now, client, bytes),
             Some(demux::Kind::Stun) => match Message::parse(bytes) {
                 Ok(message) => self.stun(now, client, &message, reply),
                 Err(_) => Outcome::Drop(DropReason::Malformed),
             },
             None => Outcome::Drop(DropReason::Malformed),
+        };
+        self.count(&outcome, reply);
+        outcome
+    }
+
+    fn count(&self, outcome: &Outcome, reply: &ReplyBuffer) {
+        match outcome {
+            Outcome::Drop(reason) => self.totals.count_drop(*reason),
+            Outcome::Reply(length) => self
+                .totals
+                .count_reply(reply.get(..*length).unwrap_or_default()),
+            Outcome::ToPeer { payload, .. } => self.totals.to_peers.count(payload.len()),
+            Outcome::Opened { next, .. } => self.count(next, reply),
+            Outcome::Open(_) => {}
         }
     }
 
@@ -184,23 +287,78 @@ impl Relay {
 
     /// Ends what has expired.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.table.expire(now.monotonic, &self.settings.ports);
+        while let Some(relay) = self.table.due(now.monotonic) {
+            self.close(now, relay, Cause::Expired);
+        }
         while let Some((_, token)) = self.reserved.front().filter(|(at, _)| *at <= now.monotonic) {
             self.unclaimed
-                .extend(self.settings.reservations.expire(token));
+                .extend(self.settings.shared.reservations.expire(token));
             self.reserved.pop_front();
         }
     }
 
-    /// The client's connection ended; without it the allocation is of no use to anybody.
-    pub fn handle_client_gone(&mut self, client: &FiveTuple) {
-        if let Some(relay) = self.table.find(client) {
-            self.table
-                .close(relay, Cause::ClientGone, &self.settings.ports);
+    /// The client's connection ended; without it its allocations are of no use to anybody.
+    pub fn handle_client_gone(&mut self, now: Now, client: &FiveTuple) {
+        for relay in self
+            .table
+            .find(client)
+            .into_iter()
+            .flat_map(table::Relays::iter)
+        {
+            self.close(now, relay, Cause::ClientGone);
         }
     }
 
-    /// A socket to close now, after which its port must be given back to [`Settings::ports`]. Call
+    /// Ends an allocation by the operator's word; false when there is none of this name.
+    pub fn end_session(&mut self, now: Now, id: SessionId) -> bool {
+        let found = self
+            .table
+            .live()
+            .find(|(_, allocation)| allocation.session == id);
+        let found = found.map(|(relay, _)| relay);
+        found
+            .map(|relay| self.close(now, relay, Cause::Operator))
+            .is_some()
+    }
+
+    /// Ends everything, because the server does.
+    pub fn shut_down(&mut self, now: Now) {
+        let all: Vec<RelayId> = self.table.live().map(|(relay, _)| relay).collect();
+        for relay in all {
+            self.close(now, relay, Cause::Shutdown);
+        }
+    }
+
+    fn close(&mut self, now: Now, relay: RelayId, cause: Cause) {
+        if let Some(allocation) = self.table.get(relay) {
+            self.totals.count_closed(allocation.client.transport, cause);
+            self.table
+                .close(relay, cause, now.monotonic, &self.settings.shared.ports);
+        }
+    }
+
+    /// Takes no new allocations from now on: Allocate is answered with 508, or with 300 where there
+    /// is an alternate server.
+    pub fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// Replaces what the operator decides. Permissions and channels that the new policy forbids end
+    /// at once; allocations stay, whatever became of their users.
+    pub fn reconfigure(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
+        let (settings, table) = (&self.settings, &mut self.table);
+        table.revoke(|ip| check_permission(settings, ip).is_ok());
+    }
+
+    /// The living allocations.
+    pub fn sessions(&self, now: Now) -> impl Iterator<Item = Session<'_>> {
+        self.table
+            .live()
+            .map(move |(_, allocation)| allocation.session(now.monotonic))
+    }
+
+    /// A socket to close now, after which its port must be given back to [`Shared::ports`]. Call
     /// until `None` after every `handle_*`: until then the id is not used again.
     pub fn poll_closed(&mut self) -> Option<Closed> {
         let unclaimed = self.unclaimed.pop_front().map(Closed::Reservation);
@@ -225,17 +383,6 @@ impl Relay {
         self.table.allocations()
     }
 
-    /// The relay address for a client, by family: the one it reached us on, else the first.
-    fn relay_address(&self, client: &FiveTuple, family: Family) -> Option<RelayAddress> {
-        let of_family = |address: &&RelayAddress| Family::of(address.local) == family;
-        let addresses = &self.settings.relay_addresses;
-        addresses
-            .iter()
-            .find(|address| address.local == client.server.ip() && of_family(address))
-            .or_else(|| addresses.iter().find(of_family))
-            .copied()
-    }
-
     /// A peer's address as this host must send to it: our public address is ours locally.
     fn to_local(&self, peer: SocketAddr) -> SocketAddr {
         let ours = self.settings.relay_addresses.iter();
@@ -249,7 +396,7 @@ impl Relay {
         let found = ours.find(|address| address.local == peer.ip());
         match found {
             Some(address)
-                if address.public != address.local && self.settings.ports.is_live(peer) =>
+                if address.public != address.local && self.settings.shared.ports.is_live(peer) =>
             {
                 SocketAddr::new(address.public, peer.port())
             }
@@ -259,19 +406,24 @@ impl Relay {
 
     /// Whether a permission for this peer may be installed.
     fn check_permission(&self, ip: IpAddr) -> Result<(), policy::Denial> {
-        let mut addresses = self.settings.relay_addresses.iter();
-        if addresses.any(|address| address.public == ip) {
-            return Ok(());
-        }
-        self.settings.policy.check_address(ip)
+        check_permission(&self.settings, ip)
     }
 
     /// Whether packets may be sent to this peer now.
     fn check_peer(&self, peer: SocketAddr) -> Result<(), policy::Denial> {
         self.settings
             .policy
-            .check(peer, self.to_local(peer), &self.settings.ports)
+            .check(peer, self.to_local(peer), &self.settings.shared.ports)
     }
+}
+
+/// Our own addresses are judged with every packet, all others once.
+fn check_permission(settings: &Settings, ip: IpAddr) -> Result<(), policy::Denial> {
+    let mut ours = settings.relay_addresses.iter();
+    if ours.any(|address| address.public == ip) {
+        return Ok(());
+    }
+    settings.policy.check_address(ip)
 }
 
 /// A peer that the policy forbids.
@@ -283,8 +435,9 @@ pub struct Refusal {
     pub rule: policy::Denial,
 }
 
-/// Why a relayed socket is closed.
+/// Why an allocation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
 pub enum Cause {
     /// Not refreshed in time.
     Expired,
@@ -292,10 +445,37 @@ pub enum Cause {
     Deleted,
     /// The client's connection ended.
     ClientGone,
+    /// The operator ended it.
+    Operator,
+    /// The server ended.
+    Shutdown,
+}
+
+impl Cause {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Self; 5] = [
+        Self::Expired,
+        Self::Deleted,
+        Self::ClientGone,
+        Self::Operator,
+        Self::Shutdown,
+    ];
+
+    /// The name in records and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Deleted => "deleted",
+            Self::ClientGone => "client_gone",
+            Self::Operator => "operator",
+            Self::Shutdown => "shutdown",
+        }
+    }
 }
 
 /// A socket that has no use any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Closed {
     /// Of an allocation that has ended.
     Allocation {
@@ -303,8 +483,8 @@ pub enum Closed {
         relay: RelayId,
         /// Where it is bound.
         relayed: SocketAddr,
-        /// Why.
-        cause: Cause,
+        /// The allocation's record.
+        ended: Box<Ended>,
     },
     /// Bound to a reserved port that nobody claimed.
     Reservation(SocketAddr),

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::quotas::Place;
+
 /// Proof of a reserved port (RFC 8656 section 18.8).
 pub type Token = [u8; 8];
 
@@ -19,6 +21,8 @@ pub struct Reservations(Mutex<HashMap<Token, Reserved>>);
 struct Reserved {
     username: Box<[u8]>,
     address: SocketAddr,
+    /// Becomes the allocation's.
+    place: Place,
 }
 
 impl Reservations {
@@ -28,17 +32,29 @@ impl Reservations {
     }
 
     /// Keeps an address, whose socket is bound, for this user.
-    pub(crate) fn insert(&self, token: Token, username: Box<[u8]>, address: SocketAddr) {
-        self.lock().insert(token, Reserved { username, address });
+    pub(crate) fn insert(
+        &self,
+        token: Token,
+        username: Box<[u8]>,
+        address: SocketAddr,
+        place: Place,
+    ) {
+        let reserved = Reserved {
+            username,
+            address,
+            place,
+        };
+        self.lock().insert(token, reserved);
     }
 
-    /// Hands a reserved address to its user, once. `None` for a token that is unknown, used,
+    /// Hands a reserved address and the place taken for it to its user, once. `None` for a token that is unknown, used,
     /// expired or another user's.
-    pub(crate) fn claim(&self, token: &Token, username: &[u8]) -> Option<SocketAddr> {
+    pub(crate) fn claim(&self, token: &Token, username: &[u8]) -> Option<(SocketAddr, Place)> {
         let mut all = self.lock();
         all.get(token)
             .filter(|reserved| *reserved.username == *username)?;
-        all.remove(token).map(|reserved| reserved.address)
+        all.remove(token)
+            .map(|reserved| (reserved.address, reserved.place))
     }
 
     /// Forgets a reservation whose time is over; `None` when it was claimed before.
@@ -49,19 +65,32 @@ impl Reservations {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::quotas::{QuotaLimits, Quotas};
 
     #[test]
     fn a_token_is_good_once_and_for_its_user_only() {
+        let quotas = Arc::new(Quotas::default());
+        let place = || {
+            quotas
+                .take(QuotaLimits::NONE, b"alice", [192, 0, 2, 9].into())
+                .unwrap()
+        };
         let reservations = Reservations::default();
         let address = "192.0.2.1:50001".parse().unwrap();
-        reservations.insert([1; 8], b"alice"[..].into(), address);
-        assert_eq!(reservations.claim(&[1; 8], b"bob"), None);
-        assert_eq!(reservations.claim(&[2; 8], b"alice"), None);
-        assert_eq!(reservations.claim(&[1; 8], b"alice"), Some(address));
-        assert_eq!(reservations.claim(&[1; 8], b"alice"), None);
+        let claim = |token, user| reservations.claim(&token, user).map(|(address, _)| address);
+        reservations.insert([1; 8], b"alice"[..].into(), address, place());
+        assert_eq!(claim([1; 8], b"bob"), None);
+        assert_eq!(claim([2; 8], b"alice"), None);
+        assert_eq!(quotas.total(), 1);
+        assert_eq!(claim([1; 8], b"alice"), Some(address));
+        assert_eq!(quotas.total(), 0, "the claimer dropped it");
+        assert_eq!(claim([1; 8], b"alice"), None);
         assert_eq!(reservations.expire(&[1; 8]), None);
-        reservations.insert([3; 8], b"alice"[..].into(), address);
+        reservations.insert([3; 8], b"alice"[..].into(), address, place());
         assert_eq!(reservations.expire(&[3; 8]), Some(address));
+        assert_eq!(quotas.total(), 0);
     }
 }

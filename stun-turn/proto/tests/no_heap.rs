@@ -9,14 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stun_turn_proto::attribute::{encode_xor_address, kind};
+use stun_turn_proto::auth::nonce::NonceKeys;
 use stun_turn_proto::auth::{Authenticator, long_term_key};
 use stun_turn_proto::integrity::{Hash, Key, Signer};
 use stun_turn_proto::message::{Class, Message, Method, TransactionId, Writer};
 use stun_turn_proto::policy::PeerPolicy;
 use stun_turn_proto::ports::Ports;
 use stun_turn_proto::relay::{FromPeer, PeerDatagram, RelayAddress};
-use stun_turn_proto::reservations::Reservations;
-use stun_turn_proto::{FiveTuple, Now, Outcome, Relay, RelayId, Settings, Transport, limits};
+use stun_turn_proto::{
+    FiveTuple, Now, Outcome, Relay, RelayId, Settings, Shared, Transport, limits,
+};
 
 struct Counting;
 
@@ -65,21 +67,16 @@ fn relay() -> (Relay, Arc<Settings>) {
     let local = "9.9.9.9".parse().unwrap();
     let users = [("alice".to_owned(), "wonder".to_owned())];
     let secrets = ["north".to_owned()];
-    let settings = Arc::new(Settings {
-        authenticator: Authenticator::new("callbox", users, secrets, &[1; 32]),
-        policy: PeerPolicy::new(
-            Vec::new(),
-            Vec::new(),
-            vec![local],
-            vec!["9.9.9.9:3478".parse().unwrap()],
-        ),
-        relay_addresses: vec![RelayAddress {
+    let listeners = vec!["9.9.9.9:3478".parse().unwrap()];
+    let settings = Arc::new(Settings::new(
+        Authenticator::new("callbox", users, secrets, NonceKeys::new(&[1; 32])),
+        PeerPolicy::new(Vec::new(), Vec::new(), vec![local], listeners),
+        vec![RelayAddress {
             local,
             public: local,
         }],
-        ports: Ports::new([local], 50_000..=50_999),
-        reservations: Reservations::default(),
-    });
+        Arc::new(Shared::new(Ports::new([local], 50_000..=50_999))),
+    ));
     (Relay::new(Arc::clone(&settings), [2; 32]), settings)
 }
 

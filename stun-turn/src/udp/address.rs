@@ -13,15 +13,24 @@ pub(crate) fn report_destination(socket: BorrowedFd<'_>, is_ipv6: bool) -> io::R
     } else {
         (libc::IPPROTO_IP, libc::IP_PKTINFO)
     };
-    let on: libc::c_int = 1;
+    set_option(socket, level, option, 1)
+}
+
+/// Sets an option whose value is a number.
+pub(super) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     // SAFETY: the value is an int of the stated size and lives until the call returns.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             level,
             option,
-            std::ptr::from_ref(&on).cast(),
-            mem::size_of_val(&on) as libc::socklen_t,
+            std::ptr::from_ref(&value).cast(),
+            mem::size_of_val(&value) as libc::socklen_t,
         )
     };
     if result == 0 {

@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::os::fd::AsFd as _;
 use std::sync::{Mutex, PoisonError};
 
 use mio::Interest;
 use mio::net::UdpSocket;
-use stun_turn_proto::relay::{Closed, Refusal};
-use stun_turn_proto::{FiveTuple, Now, Open, OpenError, Outcome, RelayId};
+use stun_turn_proto::relay::{Closed, Ended, Refusal};
+use stun_turn_proto::{FiveTuple, Now, Open, OpenError, Outcome, RelayId, auth};
 
 use super::{Source, Worker};
 use crate::sockets::bind_relayed;
-use crate::udp::{Sent, Transmit};
+use crate::udp::{self, Sent, Transmit};
 
 /// Through which socket a datagram leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,10 +120,16 @@ impl Worker {
                 relay,
                 peer,
                 payload,
+                dont_fragment,
             } => {
-                let offset = self.batch.get(slot).0.payload().start;
+                let (received, buffer) = self.batch.get(slot);
+                let offset = received.payload().start;
                 let part = payload.start + offset..payload.end + offset;
-                self.outbox.push_peer(relay, slot, part, peer);
+                if !dont_fragment {
+                    self.outbox.push_peer(relay, slot, part, peer);
+                } else if let Some(Some(socket)) = self.relayed.get(relay.index()) {
+                    send_unfragmented(socket, &buffer[part], peer);
+                }
             }
         }
     }
@@ -151,11 +158,13 @@ impl Worker {
                     relay,
                     peer,
                     payload,
+                    dont_fragment,
                 } => {
                     return Resolved::ToPeer {
                         relay,
                         peer,
                         payload,
+                        dont_fragment,
                     };
                 }
                 Outcome::Open(open) => {
@@ -164,17 +173,30 @@ impl Worker {
                     bound = result.ok();
                     self.relay.handle_opened(now, open, told, &mut self.reply)
                 }
-                Outcome::Opened { relay, reply } => {
+                Outcome::Opened { relay, next } => {
                     let socket = bound.take().expect("opened only after a socket was bound");
                     if let Err(error) = self.register(relay, socket) {
                         tracing::warn!(%error, "a relayed socket can't be watched");
-                        self.relay.handle_client_gone(client);
+                        self.relay.handle_client_gone(now, client);
+                        if let Outcome::Open(open) = *next {
+                            self.give_up(now, open);
+                        }
                         return Resolved::Nothing;
                     }
                     tracing::debug!(client = %client.client, transport = ?client.transport, "allocated");
-                    return Resolved::Reply(reply);
+                    *next
                 }
             };
+        }
+    }
+
+    /// Gives back what was claimed for a socket that is not to be bound any more.
+    fn give_up(&mut self, now: Now, mut open: Box<Open>) {
+        let failed = Err(OpenError::Failed);
+        while let Outcome::Open(other) =
+            self.relay.handle_opened(now, open, failed, &mut self.reply)
+        {
+            open = other;
         }
     }
 
@@ -214,13 +236,13 @@ impl Worker {
                 Closed::Allocation {
                     relay,
                     relayed,
-                    cause,
+                    ended,
                 } => {
                     if let Some(place) = self.relayed.get_mut(relay.index()) {
                         // Closing a descriptor also ends its registration.
                         *place = None;
                     }
-                    tracing::debug!(%relayed, ?cause, "allocation closed");
+                    record(&ended);
                     relayed
                 }
                 Closed::Reservation(relayed) => {
@@ -228,7 +250,7 @@ impl Worker {
                     relayed
                 }
             };
-            self.settings.ports.release(relayed);
+            self.settings.shared.ports.release(relayed);
         }
     }
 }
@@ -241,7 +263,40 @@ pub(super) enum Resolved {
         relay: RelayId,
         peer: SocketAddr,
         payload: Range<usize>,
+        dont_fragment: bool,
     },
+}
+
+/// A single datagram with DF set: rare, and the option is the socket's, so it goes alone.
+pub(super) fn send_unfragmented(socket: &UdpSocket, payload: &[u8], peer: SocketAddr) {
+    let is_ipv6 = peer.is_ipv6();
+    let sent = udp::forbid_fragments(socket.as_fd(), is_ipv6, true)
+        .and_then(|()| socket.send_to(payload, peer));
+    let restored = udp::forbid_fragments(socket.as_fd(), is_ipv6, false);
+    if let Err(error) = sent.and(restored.map(|()| 0)) {
+        tracing::trace!(%error, %peer, "the system refused a datagram with DF");
+    }
+}
+
+/// One line for each allocation that has ended.
+fn record(ended: &Ended) {
+    let Ended {
+        client, traffic, ..
+    } = ended;
+    tracing::info!(
+        session = ended.id.0,
+        cause = ended.cause.name(),
+        user = auth::tag(&ended.username),
+        client = %client.client,
+        transport = ?client.transport,
+        relayed = %ended.relayed,
+        seconds = ended.lived.as_secs(),
+        packets_to_peers = traffic.packets_to_peers,
+        bytes_to_peers = traffic.bytes_to_peers,
+        packets_to_client = traffic.packets_to_client,
+        bytes_to_client = traffic.bytes_to_client,
+        "allocation closed"
+    );
 }
 
 fn open_error(error: &io::Error) -> OpenError {

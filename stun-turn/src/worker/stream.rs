@@ -10,7 +10,7 @@ use socket2::{SockRef, TcpKeepalive};
 use stun_turn_proto::framing::{self, Frame};
 use stun_turn_proto::{FiveTuple, Now, Transport};
 
-use super::effects::Resolved;
+use super::effects::{Resolved, send_unfragmented};
 use super::{ACCEPT_PAUSE, Bound, Source, Worker};
 
 /// Bytes taken from a connection in one read; a whole ChannelData message fits.
@@ -120,7 +120,7 @@ impl Worker {
             match socket.accept() {
                 Ok((socket, client)) => {
                     self.is_short_of_descriptors = false;
-                    if let Err(error) = self.welcome(socket, client) {
+                    if let Err(error) = self.welcome(now, socket, client) {
                         tracing::debug!(%client, %error, "connection lost before it began");
                     }
                 }
@@ -142,7 +142,7 @@ impl Worker {
         true
     }
 
-    fn welcome(&mut self, mut socket: TcpStream, client: SocketAddr) -> io::Result<()> {
+    fn welcome(&mut self, now: Now, mut socket: TcpStream, client: SocketAddr) -> io::Result<()> {
         tune(&SockRef::from(&socket))?;
         let server = socket.local_addr()?;
         let client = FiveTuple {
@@ -153,7 +153,7 @@ impl Worker {
         if let Some(old) = self.stream_of.get(&client) {
             // The kernel gave the address away again, so the old connection has ended, even if its
             // last event still waits.
-            self.close_stream(*old);
+            self.close_stream(now, *old);
         }
         let entry = self.streams.vacant_entry();
         let token = Source::Stream(entry.key()).token();
@@ -195,7 +195,7 @@ impl Worker {
         self.close_relayed();
         match self.streams.get(key) {
             Some(stream) if stream.is_done() => {
-                self.close_stream(key);
+                self.close_stream(now, key);
                 false
             }
             Some(_) => has_more,
@@ -249,22 +249,27 @@ impl Worker {
                 relay,
                 peer,
                 payload,
-            } => {
-                if let Some(Some(socket)) = self.relayed.get(relay.index())
-                    && let Err(error) = socket.send_to(&message[payload], peer)
-                {
-                    tracing::trace!(%error, %peer, "the system refused a datagram");
+                dont_fragment,
+            } => match self.relayed.get(relay.index()) {
+                Some(Some(socket)) if dont_fragment => {
+                    send_unfragmented(socket, &message[payload], peer);
                 }
-            }
+                Some(Some(socket)) => {
+                    if let Err(error) = socket.send_to(&message[payload], peer) {
+                        tracing::trace!(%error, %peer, "the system refused a datagram");
+                    }
+                }
+                Some(None) | None => {}
+            },
         }
     }
 
-    fn close_stream(&mut self, key: usize) {
+    fn close_stream(&mut self, now: Now, key: usize) {
         let Some(stream) = self.streams.try_remove(key) else {
             return;
         };
         self.stream_of.remove(&stream.client);
-        self.relay.handle_client_gone(&stream.client);
+        self.relay.handle_client_gone(now, &stream.client);
         self.close_relayed();
     }
 }

@@ -74,6 +74,17 @@ pub fn expires_at(username: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+/// Whom a user name is for: what stands behind the expiry, or all of it where nothing does.
+#[must_use]
+pub fn account(username: &[u8]) -> &[u8] {
+    let mut parts = username.splitn(2, |byte| *byte == b':');
+    let is_expiry = expires_at(username).is_some();
+    match (parts.next(), parts.next()) {
+        (Some(_), Some(id)) if is_expiry && !id.is_empty() => id,
+        _ => username,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +117,22 @@ mod tests {
             assert_eq!(expires_at(wrong), None, "{wrong:?}");
         }
         assert_eq!(expires_at(&[b'9'; 400]), None);
+    }
+
+    #[test]
+    fn renewed_credentials_are_of_one_account() {
+        assert_eq!(account(b"1700000000:alice"), b"alice");
+        assert_eq!(account(b"1700000600:alice"), b"alice");
+        assert_eq!(account(b"1700000600:a:b"), b"a:b");
+        for whole in [
+            &b"1700000600"[..],
+            b"1700000600:",
+            b"alice",
+            b"alice:1",
+            b"",
+        ] {
+            assert_eq!(account(whole), whole);
+        }
     }
 
     #[test]

@@ -60,18 +60,42 @@ pub const LEN: usize = COOKIE.len() + 4 + BODY_LEN;
 
 const _: () = assert!(((TIME_LEN + MAC_LEN) * 8).div_ceil(6) == BODY_LEN && LEN == 32);
 
-/// The key of the MAC.
-pub(super) struct NonceKey([u8; 32]);
+/// The keys of the MAC: the current one, and the one before so that no nonce dies of a change.
+#[derive(Clone)]
+pub struct NonceKeys {
+    current: [u8; 32],
+    previous: Option<[u8; 32]>,
+}
 
-impl std::fmt::Debug for NonceKey {
+impl std::fmt::Debug for NonceKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("hidden")
     }
 }
 
-impl NonceKey {
-    pub(super) fn new(seed: &[u8; 32]) -> Self {
-        Self(hmac_sha256(seed, &[b"nonce"]))
+impl NonceKeys {
+    /// `seed` makes nonces unguessable.
+    #[must_use]
+    pub fn new(seed: &[u8; 32]) -> Self {
+        Self {
+            current: hmac_sha256(seed, &[b"nonce"]),
+            previous: None,
+        }
+    }
+
+    /// A new key; nonces of the one before are accepted for as long as they live, if the next
+    /// rotation is no sooner than that.
+    #[must_use]
+    pub fn rotated(&self, seed: &[u8; 32]) -> Self {
+        Self {
+            previous: Some(self.current),
+            ..Self::new(seed)
+        }
+    }
+
+    /// A key for another purpose.
+    pub(super) fn derive(&self, purpose: &[u8]) -> [u8; 32] {
+        hmac_sha256(&self.current, &[purpose])
     }
 
     /// A nonce for this client.
@@ -82,19 +106,7 @@ impl NonceKey {
         announced: Features,
         unix_s: u64,
     ) -> [u8; LEN] {
-        let [_, _, _, _, time @ ..] = unix_s.to_be_bytes();
-        let mut body = [0; TIME_LEN + MAC_LEN];
-        let (head, tail) = body.split_at_mut(TIME_LEN);
-        head.copy_from_slice(&time);
-        tail.copy_from_slice(&self.mac(time, client, realm, announced));
-
-        let mut nonce = [0; LEN];
-        let (cookie, rest) = nonce.split_at_mut(COOKIE.len());
-        let (features, text) = rest.split_at_mut(4);
-        cookie.copy_from_slice(COOKIE);
-        encode(&STANDARD, &announced.bits(), features);
-        encode(&URL_SAFE_NO_PAD, &body, text);
-        nonce
+        write(&self.current, client, realm, announced, unix_s)
     }
 
     /// What a nonce announced, if it was minted for this client and is neither too old nor from the
@@ -126,40 +138,65 @@ impl NonceKey {
         let age = (unix_s as u32).wrapping_add(skew).wrapping_sub(minted);
         let fresh = u64::from(age) <= limits::NONCE_LIFETIME_S + limits::NONCE_FUTURE_SKEW_S;
         // Comparing with the one nonce that this time and client can have covers every byte.
-        let genuine: bool = self
-            .mint(client, realm, announced, minted.into())
-            .ct_eq(nonce)
-            .into();
+        let is_of = |key: &[u8; 32]| -> bool {
+            write(key, client, realm, announced, minted.into())
+                .ct_eq(nonce)
+                .into()
+        };
+        let genuine = is_of(&self.current) || self.previous.as_ref().is_some_and(is_of);
         (genuine && fresh).then_some(announced)
     }
+}
 
-    fn mac(
-        &self,
-        time: [u8; TIME_LEN],
-        client: &FiveTuple,
-        realm: &str,
-        announced: Features,
-    ) -> [u8; MAC_LEN] {
-        let transport = match client.transport {
-            Transport::Udp => 17_u8,
-            Transport::Tcp => 6,
-        };
-        let mac = hmac_sha256(
-            &self.0,
-            &[
-                &announced.bits(),
-                &time,
-                &[transport],
-                &address_bytes(client.client),
-                &address_bytes(client.server),
-                realm.as_bytes(),
-            ],
-        );
-        let (mac, _) = mac
-            .split_first_chunk::<MAC_LEN>()
-            .expect("SHA-256 is longer");
-        *mac
-    }
+/// The one nonce that a client can have at a time.
+fn write(
+    key: &[u8; 32],
+    client: &FiveTuple,
+    realm: &str,
+    announced: Features,
+    unix_s: u64,
+) -> [u8; LEN] {
+    let [_, _, _, _, time @ ..] = unix_s.to_be_bytes();
+    let mut body = [0; TIME_LEN + MAC_LEN];
+    let (head, tail) = body.split_at_mut(TIME_LEN);
+    head.copy_from_slice(&time);
+    tail.copy_from_slice(&mac(key, time, client, realm, announced));
+
+    let mut nonce = [0; LEN];
+    let (cookie, rest) = nonce.split_at_mut(COOKIE.len());
+    let (features, text) = rest.split_at_mut(4);
+    cookie.copy_from_slice(COOKIE);
+    encode(&STANDARD, &announced.bits(), features);
+    encode(&URL_SAFE_NO_PAD, &body, text);
+    nonce
+}
+
+fn mac(
+    key: &[u8; 32],
+    time: [u8; TIME_LEN],
+    client: &FiveTuple,
+    realm: &str,
+    announced: Features,
+) -> [u8; MAC_LEN] {
+    let transport = match client.transport {
+        Transport::Udp => 17_u8,
+        Transport::Tcp => 6,
+    };
+    let mac = hmac_sha256(
+        key,
+        &[
+            &announced.bits(),
+            &time,
+            &[transport],
+            &address_bytes(client.client),
+            &address_bytes(client.server),
+            realm.as_bytes(),
+        ],
+    );
+    let (mac, _) = mac
+        .split_first_chunk::<MAC_LEN>()
+        .expect("SHA-256 is longer");
+    *mac
 }
 
 /// Address and port in a form of fixed length.

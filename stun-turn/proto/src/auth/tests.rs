@@ -20,7 +20,7 @@ fn client(address: &str) -> FiveTuple {
 fn authenticator() -> Authenticator {
     let users = [("alice".to_owned(), "wonder".to_owned())];
     let secrets = ["north".to_owned(), "south".to_owned()];
-    Authenticator::new("callbox", users, secrets, &[7; 32])
+    Authenticator::new("callbox", users, secrets, NonceKeys::new(&[7; 32]))
 }
 
 /// A signed Refresh, as a client would send it.
@@ -38,7 +38,7 @@ const NO_ALGORITHMS: [Option<&[u8]>; 2] = [None; 2];
 /// The nonce that a full challenge carries.
 fn nonce_of(authenticator: &Authenticator, client: &FiveTuple, unix_s: u64) -> [u8; nonce::LEN] {
     authenticator
-        .nonce_key
+        .nonce_keys
         .mint(client, "callbox", authenticator.features(), unix_s)
 }
 
@@ -149,7 +149,7 @@ fn a_nonce_belongs_to_one_client_and_ages() {
     let nonce = nonce_of(&authenticator, &from, NOW);
     let good = |nonce: &[u8], from: &FiveTuple, at: u64| {
         authenticator
-            .nonce_key
+            .nonce_keys
             .verify(nonce, from, "callbox", at)
             .is_some()
     };
@@ -300,7 +300,7 @@ fn a_hash_stands_for_the_name_of_a_static_user() {
     use sha2::Digest as _;
     let from = client("198.51.100.7:4000");
     let users = [("alice".to_owned(), "wonder".to_owned())];
-    let authenticator = Authenticator::new("callbox", users, [], &[7; 32]);
+    let authenticator = Authenticator::new("callbox", users, [], NonceKeys::new(&[7; 32]));
     assert!(authenticator.features().username_anonymity);
     let nonce = nonce_of(&authenticator, &from, NOW);
     let key = long_term_key(b"alice", b"callbox", b"wonder");
@@ -344,7 +344,8 @@ fn a_hash_stands_for_the_name_of_a_static_user() {
 #[test]
 fn an_empty_secret_lets_nobody_in() {
     let from = client("198.51.100.7:4000");
-    let authenticator = Authenticator::new("callbox", [], [String::new()], &[7; 32]);
+    let authenticator =
+        Authenticator::new("callbox", [], [String::new()], NonceKeys::new(&[7; 32]));
     let minted = credential::mint(b"", "bob", NOW + 60);
     let key = long_term_key(
         minted.username.as_bytes(),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Class, Method, message_type};
-use crate::attribute::{ErrorCode, encode_xor_address, kind};
+use crate::attribute::{ErrorCode, Family, encode_address, encode_xor_address, kind};
 use crate::header::{HEADER_LEN, MAGIC_COOKIE, TransactionId};
 use crate::integrity::{self, Hash, Signer};
 
@@ -69,13 +69,24 @@ impl<'b> Writer<'b> {
         self.attribute(kind, value.get(..length).unwrap_or_default())
     }
 
+    /// Appends an address as it is: ALTERNATE-SERVER and what RFC 5780 adds.
+    pub fn address(&mut self, kind: u16, address: SocketAddr) -> &mut Self {
+        let (value, length) = encode_address(address);
+        self.attribute(kind, value.get(..length).unwrap_or_default())
+    }
+
     /// Appends ERROR-CODE without a reason phrase: the code says it, and every byte of a reply to
     /// a stranger is a byte of amplification.
     pub fn error_code(&mut self, code: ErrorCode) -> &mut Self {
-        let code = code as u16;
-        let class = u8::try_from(code / 100).unwrap_or_default();
-        let number = u8::try_from(code % 100).unwrap_or_default();
+        let [class, number] = code.digits();
         self.attribute(kind::ERROR_CODE, &[0, 0, class, number])
+    }
+
+    /// Appends ADDRESS-ERROR-CODE: why there is no relayed address of this family
+    /// (RFC 8656 section 18.12).
+    pub fn address_error_code(&mut self, family: Family, code: ErrorCode) -> &mut Self {
+        let [class, number] = code.digits();
+        self.attribute(kind::ADDRESS_ERROR_CODE, &[family.byte(), 0, class, number])
     }
 
     /// Appends only the header of an attribute whose `length` bytes of value already lie behind the

@@ -1,53 +1,71 @@
 //! HOT: a client's ChannelData or Send indication to its peer. The driver sends a part of the very
 //! bytes that came in.
 
-use super::{DropReason, Outcome, Relay};
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use super::table::Relays;
+use super::{DropReason, Outcome, Relay, RelayId};
 use crate::addr::FiveTuple;
 use crate::attribute::{Family, decode_xor_address, is_unknown_required, kind};
 use crate::message::Message;
 use crate::{Now, channel_data, policy};
 
+/// Application data that may go to its peer if the limits allow.
+struct Datagram {
+    relay: RelayId,
+    /// As this host knows it.
+    peer: SocketAddr,
+    payload: Range<usize>,
+    dont_fragment: bool,
+}
+
 impl Relay {
     /// RFC 8656 section 12.6. A bound channel is all that is needed: it was judged when it was
     /// bound. On our own addresses the port is judged again, because allocations come and go.
-    pub(super) fn channel_data(&self, now: Now, client: &FiveTuple, message: &[u8]) -> Outcome {
+    pub(super) fn channel_data(&mut self, now: Now, client: &FiveTuple, message: &[u8]) -> Outcome {
         let Some((number, payload)) = channel_data::parse(message) else {
             return Outcome::Drop(DropReason::Malformed);
         };
-        let Some(relay) = self.table.find(client) else {
+        let Some(relays) = self.table.find(client) else {
             return Outcome::Drop(DropReason::NoAllocation);
         };
-        let allocation = self.table.get(relay);
-        let Some(channel) = allocation.and_then(|it| it.channel(number, now.monotonic)) else {
+        let bound = |relay| {
+            let channel = self.table.get(relay)?.channel(number, now.monotonic)?;
+            Some((relay, *channel))
+        };
+        let Some((relay, channel)) = Relays::iter(relays).find_map(bound) else {
             return Outcome::Drop(DropReason::NoChannel);
         };
-        if !channel.is_own {
-            return Outcome::ToPeer {
+        let peer = if channel.is_own {
+            if self.check_peer(channel.peer).is_err() {
+                return Outcome::Drop(DropReason::Forbidden);
+            }
+            self.to_local(channel.peer)
+        } else {
+            channel.peer
+        };
+        self.to_peer(
+            now,
+            Datagram {
                 relay,
-                peer: channel.peer,
+                peer,
                 payload,
-            };
-        }
-        match self.check_peer(channel.peer) {
-            Ok(()) => Outcome::ToPeer {
-                relay,
-                peer: self.to_local(channel.peer),
-                payload,
+                dont_fragment: false,
             },
-            Err(_) => Outcome::Drop(DropReason::Forbidden),
-        }
+        )
     }
 
     /// RFC 8656 section 11.2. Indications are never answered.
     pub(super) fn send_indication(
-        &self,
+        &mut self,
         now: Now,
         client: &FiveTuple,
         message: &Message<'_>,
     ) -> Outcome {
-        let Some(relay) = self.table.find(client) else {
+        if self.table.find(client).is_none() {
             return Outcome::Drop(DropReason::NoAllocation);
-        };
+        }
         let data = message
             .attributes()
             .find(|attribute| attribute.kind == kind::DATA);
@@ -61,22 +79,52 @@ impl Relay {
             return Outcome::Drop(DropReason::BadAttribute);
         };
         let peer = policy::canonical(peer);
-        let permitted = self.table.get(relay).is_some_and(|allocation| {
-            Family::of(allocation.relayed.ip()) == Family::of(peer.ip())
-                && allocation.is_permitted(peer.ip(), now.monotonic)
-        });
-        if !permitted {
+        let permitted = self
+            .table
+            .find_family(client, Family::of(peer.ip()))
+            .filter(|relay| {
+                let allocation = self.table.get(*relay);
+                allocation.is_some_and(|it| it.is_permitted(peer.ip(), now.monotonic))
+            });
+        let Some(relay) = permitted else {
             return Outcome::Drop(DropReason::NoPermission);
-        }
+        };
         if self.check_peer(peer).is_err() {
             return Outcome::Drop(DropReason::Forbidden);
         }
         let start = data.offset + 4;
-        let payload = start..start + data.value.len();
-        Outcome::ToPeer {
+        let datagram = Datagram {
             relay,
             peer: self.to_local(peer),
+            payload: start..start + data.value.len(),
+            dont_fragment: message.first(kind::DONT_FRAGMENT).is_some(),
+        };
+        self.to_peer(now, datagram)
+    }
+
+    /// Counts, and drops what is faster than the operator's limit.
+    fn to_peer(&mut self, now: Now, datagram: Datagram) -> Outcome {
+        let Datagram {
+            relay,
+            peer,
             payload,
+            dont_fragment,
+        } = datagram;
+        if let Some(allocation) = self.table.get_mut(relay) {
+            let [shaper, _] = &mut allocation.shapers;
+            if let Some(max_bps) = self.settings.max_bps
+                && !shaper.admit(payload.len(), max_bps, now.monotonic)
+            {
+                return Outcome::Drop(DropReason::OverLimit);
+            }
+            allocation.traffic.packets_to_peers += 1;
+            allocation.traffic.bytes_to_peers += payload.len() as u64;
+        }
+        Outcome::ToPeer {
+            relay,
+            peer,
+            payload,
+            dont_fragment,
         }
     }
 }

@@ -35,7 +35,6 @@ impl<T: Ord + Copy> Deadlines<T> {
             .map(|(_, what)| *what)
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,6 +1,6 @@
 //! Replies: what every request handler ends with.
 
-use super::{Outcome, Relay, ReplyBuffer};
+use super::{DropReason, Outcome, Relay, ReplyBuffer};
 use crate::Now;
 use crate::addr::FiveTuple;
 use crate::attribute::ErrorCode;
@@ -64,6 +64,9 @@ impl Relay {
         code: ErrorCode,
         reply: &mut ReplyBuffer,
     ) -> Outcome {
+        if !self.may_answer(now, client) {
+            return Outcome::Drop(DropReason::OverBudget);
+        }
         error_with(request, None, code, reply, |writer| {
             if code != ErrorCode::BadRequest {
                 let length = request.bytes().len();

@@ -27,14 +27,14 @@ impl Relay {
         reply: &mut ReplyBuffer,
     ) -> Outcome {
         match request.method() {
-            Method::Binding => return binding::handle(client, request, reply),
+            Method::Binding => return self.binding(now, client, request, reply),
             Method::Send | Method::Data => return Outcome::Drop(DropReason::NotForServers),
             Method::Allocate | Method::Refresh | Method::CreatePermission | Method::ChannelBind => {
             }
         }
-        let relay = self.table.find(client);
-        let owner = relay
-            .and_then(|relay| self.table.get(relay))
+        let relays = self.table.find(client);
+        let owner = relays
+            .and_then(|relays| self.table.get(relays.first))
             .map(Allocation::owner);
         // A handle of its own: the user's name may be borrowed from it while the table changes.
         let settings = Arc::clone(&self.settings);
@@ -45,15 +45,31 @@ impl Relay {
             Ok(identity) => identity,
             Err(code) => return self.challenge(now, client, request, code, reply),
         };
+        self.trust(now, client);
         if let Some(refusal) = refuse_unknown_attributes(request, Some(&identity.signer), reply) {
             return refusal;
         }
         if request.method() == Method::Allocate {
-            return self.allocate(now, client, request, &identity, relay, reply);
+            return self.allocate(now, client, request, &identity, reply);
         }
-        match self.handle_on_allocation(now, request, &identity, relay, reply) {
+        match self.handle_on_allocation(now, client, request, &identity, reply) {
             Ok(outcome) => outcome,
             Err(code) => reply::error(request, Some(&identity.signer), code, reply),
+        }
+    }
+
+    /// Whether a stranger may be answered once more. What comes over a connection has proven its
+    /// address.
+    pub(super) fn may_answer(&self, now: Now, client: &FiveTuple) -> bool {
+        let strangers = &self.settings.shared.strangers;
+        client.transport.is_stream() || strangers.spend(client.client.ip(), now.monotonic)
+    }
+
+    /// The client has shown that it receives at its address.
+    fn trust(&self, now: Now, client: &FiveTuple) {
+        if !client.transport.is_stream() {
+            let strangers = &self.settings.shared.strangers;
+            strangers.earn(client.client.ip(), now.monotonic);
         }
     }
 
@@ -61,45 +77,46 @@ impl Relay {
     fn handle_on_allocation(
         &mut self,
         now: Now,
+        client: &FiveTuple,
         request: &Message<'_>,
         identity: &Identity<'_>,
-        relay: Option<RelayId>,
         reply: &mut ReplyBuffer,
     ) -> Result<Outcome, ErrorCode> {
-        let relay = relay.ok_or(ErrorCode::AllocationMismatch)?;
-        let allocation = self.table.get(relay).ok_or(ErrorCode::AllocationMismatch)?;
-        if *allocation.username != *identity.username {
+        let relays = self
+            .table
+            .find(client)
+            .ok_or(ErrorCode::AllocationMismatch)?;
+        let first = self.table.get(relays.first);
+        if *first.ok_or(ErrorCode::AllocationMismatch)?.username != *identity.username {
             return Err(ErrorCode::WrongCredentials);
         }
         match request.method() {
-            Method::Refresh => self.refresh(now, relay, request, identity, reply),
+            Method::Refresh => self.refresh(now, relays, request, identity, reply),
             Method::CreatePermission => {
-                self.create_permission(now, relay, request, identity, reply)
+                self.create_permission(now, client, request, identity, reply)
             }
-            _ => self.channel_bind(now, relay, request, identity, reply),
+            _ => self.channel_bind(now, client, request, identity, reply),
         }
     }
 
-    /// An XOR-PEER-ADDRESS that this allocation may have as its peer: 400 when it can't be read,
-    /// 443 for the other family, 403 where an IPv6 form hides an IPv4 address, which no relayed
-    /// IPv6 socket can reach.
+    /// An XOR-PEER-ADDRESS and the client's allocation that may have it as its peer: 400 when it
+    /// can't be read, 443 when there is no allocation of its family, 403 where an IPv6 form hides
+    /// an IPv4 address, which no relayed IPv6 socket can reach.
     fn read_peer(
         &self,
-        relay: RelayId,
+        client: &FiveTuple,
         request: &Message<'_>,
         value: &[u8],
-    ) -> Result<SocketAddr, ErrorCode> {
-        let allocation = self.table.get(relay).ok_or(ErrorCode::AllocationMismatch)?;
+    ) -> Result<(RelayId, SocketAddr), ErrorCode> {
         let peer = decode_xor_address(value, request.transaction()).ok_or(ErrorCode::BadRequest)?;
-        let family = Family::of(allocation.relayed.ip());
-        if Family::of(peer.ip()) != family {
-            return Err(ErrorCode::PeerAddressFamilyMismatch);
-        }
+        let family = Family::of(peer.ip());
+        let relay = self.table.find_family(client, family);
+        let relay = relay.ok_or(ErrorCode::PeerAddressFamilyMismatch)?;
         let peer = policy::canonical(peer);
         if Family::of(peer.ip()) != family {
             return Err(ErrorCode::Forbidden);
         }
-        Ok(peer)
+        Ok((relay, peer))
     }
 }
 

@@ -7,15 +7,19 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::deadline::Deadlines;
+use super::session::{Ended, Session, SessionId, Traffic};
 use super::sorted::SortedMap;
 use super::{Cause, Closed};
 use crate::addr::{ChannelNumber, FiveTuple};
+use crate::attribute::{ErrorCode, Family};
 use crate::auth::Owner;
 use crate::integrity::Signer;
 use crate::limits;
 use crate::message::TransactionId;
 use crate::ports::Ports;
+use crate::quotas::Place;
 use crate::reservations::Token;
+use crate::shaper::Shaper;
 
 /// Names a relayed socket for as long as it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,7 +53,18 @@ pub(super) struct Allocation {
     pub(super) transaction: TransactionId,
     pub(super) granted_s: u32,
     pub(super) token: Option<Token>,
-    pub(super) expires_at: Duration,
+    /// Why there is no relayed address of the other family, which was asked for too.
+    pub(super) missing: Option<ErrorCode>,
+    pub(super) session: SessionId,
+    pub(super) traffic: Traffic,
+    /// Limits towards the peer and towards the client.
+    pub(super) shapers: [Shaper; 2],
+    /// The next ICMP error is told from then on.
+    pub(super) icmp_at: Duration,
+    /// Held for as long as the allocation lives.
+    _place: Place,
+    created_at: Duration,
+    expires_at: Duration,
     permissions: SortedMap<IpAddr, Duration>,
     channels: SortedMap<ChannelNumber, Channel>,
     numbers: SortedMap<SocketAddr, ChannelNumber>,
@@ -74,28 +89,47 @@ pub(super) enum Refusal {
     Paired,
 }
 
+/// What an allocation is made of.
+pub(super) struct New {
+    pub(super) client: FiveTuple,
+    pub(super) relayed: SocketAddr,
+    pub(super) public: SocketAddr,
+    pub(super) username: Box<[u8]>,
+    pub(super) signer: Signer,
+    pub(super) transaction: TransactionId,
+    pub(super) granted_s: u32,
+    pub(super) token: Option<Token>,
+    pub(super) missing: Option<ErrorCode>,
+    pub(super) place: Place,
+}
+
 impl Allocation {
-    pub(super) fn new(
-        client: FiveTuple,
-        relayed: SocketAddr,
-        public: SocketAddr,
-        owner: (Box<[u8]>, Signer),
-        request: (TransactionId, u32, Option<Token>),
-    ) -> Self {
+    fn new(new: New, session: SessionId, now: Duration) -> Self {
         Self {
-            client,
-            relayed,
-            public,
-            username: owner.0,
-            signer: owner.1,
-            transaction: request.0,
-            granted_s: request.1,
-            token: request.2,
-            expires_at: Duration::ZERO,
+            client: new.client,
+            relayed: new.relayed,
+            public: new.public,
+            username: new.username,
+            signer: new.signer,
+            transaction: new.transaction,
+            granted_s: new.granted_s,
+            token: new.token,
+            missing: new.missing,
+            session,
+            traffic: Traffic::default(),
+            shapers: [Shaper::default(); 2],
+            icmp_at: Duration::ZERO,
+            _place: new.place,
+            created_at: now,
+            expires_at: now + Duration::from_secs(new.granted_s.into()),
             permissions: SortedMap::default(),
             channels: SortedMap::default(),
             numbers: SortedMap::default(),
         }
+    }
+
+    pub(super) fn family(&self) -> Family {
+        Family::of(self.relayed.ip())
     }
 
     pub(super) fn owner(&self) -> Owner<'_> {
@@ -123,6 +157,20 @@ impl Allocation {
         self.channel(number, now).map(|_| number)
     }
 
+    pub(super) fn session(&self, now: Duration) -> Session<'_> {
+        Session {
+            id: self.session,
+            username: &self.username,
+            client: self.client,
+            relayed: self.public,
+            age: now.saturating_sub(self.created_at),
+            expires_in: self.expires_at.saturating_sub(now),
+            permissions: self.permissions.len(),
+            channels: self.channels.len(),
+            traffic: self.traffic,
+        }
+    }
+
     /// Whether permissions for all of these fit.
     fn has_room_for(&self, peers: &[IpAddr]) -> bool {
         let mut new: Vec<_> = peers
@@ -143,18 +191,55 @@ enum Slot {
     Closing,
 }
 
+/// The allocations of one five-tuple: one, or one of each family (RFC 8656 section 7.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Relays {
+    pub(super) first: RelayId,
+    pub(super) second: Option<RelayId>,
+}
+
+impl Relays {
+    pub(super) fn iter(self) -> impl Iterator<Item = RelayId> {
+        [Some(self.first), self.second].into_iter().flatten()
+    }
+
+    /// What is left without one of them.
+    fn without(self, relay: RelayId) -> Option<Self> {
+        let first = self.iter().find(|other| *other != relay)?;
+        Some(Self {
+            first,
+            second: None,
+        })
+    }
+}
+
+/// An allocation whose socket is to be closed.
+#[derive(Debug)]
+struct Closing {
+    relay: RelayId,
+    relayed: SocketAddr,
+    ended: Box<Ended>,
+}
+
 /// All relayed sockets of one worker.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     slots: Slab<Slot>,
-    by_client: HashMap<FiveTuple, RelayId>,
+    by_client: HashMap<FiveTuple, Relays>,
     deadlines: Deadlines<RelayId>,
-    closed: VecDeque<(RelayId, SocketAddr, Cause)>,
+    closed: VecDeque<Closing>,
+    next_session: u64,
 }
 
 impl Table {
-    pub(super) fn find(&self, client: &FiveTuple) -> Option<RelayId> {
+    pub(super) fn find(&self, client: &FiveTuple) -> Option<Relays> {
         self.by_client.get(client).copied()
+    }
+
+    /// The allocation of a client that relays to peers of this family.
+    pub(super) fn find_family(&self, client: &FiveTuple, family: Family) -> Option<RelayId> {
+        let mut relays = self.find(client)?.iter();
+        relays.find(|relay| self.get(*relay).is_some_and(|it| it.family() == family))
     }
 
     pub(super) fn get(&self, relay: RelayId) -> Option<&Allocation> {
@@ -164,35 +249,47 @@ impl Table {
         }
     }
 
-    fn get_mut(&mut self, relay: RelayId) -> Option<&mut Allocation> {
+    /// For what no index depends on.
+    pub(super) fn get_mut(&mut self, relay: RelayId) -> Option<&mut Allocation> {
         match self.slots.get_mut(relay.0) {
             Some(Slot::Live(allocation)) => Some(allocation),
             Some(Slot::Closing) | None => None,
         }
     }
 
+    pub(super) fn live(&self) -> impl Iterator<Item = (RelayId, &Allocation)> {
+        self.slots.iter().filter_map(|(index, slot)| match slot {
+            Slot::Live(allocation) => Some((RelayId(index), &**allocation)),
+            Slot::Closing => None,
+        })
+    }
+
     pub(super) fn allocations(&self) -> usize {
-        self.by_client.len()
+        self.deadlines.len()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         self.deadlines.first()
     }
 
-    /// Adds an allocation whose socket is bound.
-    pub(super) fn insert(
-        &mut self,
-        mut allocation: Allocation,
-        now: Duration,
-        ports: &Ports,
-    ) -> RelayId {
-        let expires_at = now + Duration::from_secs(allocation.granted_s.into());
-        allocation.expires_at = expires_at;
+    /// Adds an allocation whose socket is bound; the second one of a five-tuple has the other
+    /// family.
+    pub(super) fn insert(&mut self, new: New, now: Duration, ports: &Ports) -> RelayId {
+        let session = SessionId(self.next_session);
+        self.next_session += 1;
+        let allocation = Allocation::new(new, session, now);
         ports.go_live(allocation.relayed);
-        let client = allocation.client;
+        let (client, expires_at) = (allocation.client, allocation.expires_at);
         let relay = RelayId(self.slots.insert(Slot::Live(Box::new(allocation))));
-        let before = self.by_client.insert(client, relay);
-        debug_assert!(before.is_none(), "one allocation for a five-tuple");
+        let alone = Relays {
+            first: relay,
+            second: None,
+        };
+        let relays = self.by_client.entry(client).or_insert(alone);
+        if *relays != alone {
+            debug_assert!(relays.second.is_none(), "at most one of each family");
+            relays.second = Some(relay);
+        }
         self.deadlines.insert(expires_at, relay);
         relay
     }
@@ -207,6 +304,19 @@ impl Table {
         }
     }
 
+    /// Whether permissions for all of these fit, once those that have expired are gone.
+    pub(super) fn has_room_for(&mut self, relay: RelayId, peers: &[IpAddr], now: Duration) -> bool {
+        let Some(allocation) = self.get_mut(relay) else {
+            return false;
+        };
+        if !allocation.has_room_for(peers) {
+            allocation
+                .permissions
+                .retain(|_, expires_at| now < *expires_at);
+        }
+        allocation.has_room_for(peers)
+    }
+
     /// Installs or refreshes permissions, all or none.
     pub(super) fn permit(
         &mut self,
@@ -214,15 +324,10 @@ impl Table {
         peers: &[IpAddr],
         now: Duration,
     ) -> Result<(), Refusal> {
-        let allocation = self.get_mut(relay).ok_or(Refusal::Full)?;
-        if !allocation.has_room_for(peers) {
-            allocation
-                .permissions
-                .retain(|_, expires_at| now < *expires_at);
-        }
-        if !allocation.has_room_for(peers) {
+        if !self.has_room_for(relay, peers, now) {
             return Err(Refusal::Full);
         }
+        let allocation = self.get_mut(relay).ok_or(Refusal::Full)?;
         for ip in peers {
             allocation
                 .permissions
@@ -240,6 +345,9 @@ impl Table {
         is_own: bool,
         now: Duration,
     ) -> Result<(), Refusal> {
+        if self.is_number_of_sibling(relay, number, now) {
+            return Err(Refusal::Paired);
+        }
         let allocation = self.get_mut(relay).ok_or(Refusal::Full)?;
         let free_at = |channel: &Channel| channel.expires_at + limits::CHANNEL_QUARANTINE;
         allocation
@@ -278,52 +386,102 @@ impl Table {
         Ok(())
     }
 
+    /// A channel number belongs to the five-tuple, so it can't stand for peers of both families.
+    fn is_number_of_sibling(&self, relay: RelayId, number: ChannelNumber, now: Duration) -> bool {
+        let client = self.get(relay).map(|allocation| allocation.client);
+        let relays = client.and_then(|client| self.find(&client));
+        let mut others = relays
+            .into_iter()
+            .flat_map(Relays::iter)
+            .filter(|other| *other != relay);
+        others.any(|other| {
+            let channel = self.get(other).and_then(|it| it.channels.get(number));
+            channel.is_some_and(|channel| now < channel.expires_at + limits::CHANNEL_QUARANTINE)
+        })
+    }
+
+    /// Takes back permissions and channels that `may_reach` no longer grants.
+    pub(super) fn revoke(&mut self, may_reach: impl Fn(IpAddr) -> bool) {
+        for (_, slot) in &mut self.slots {
+            if let Slot::Live(allocation) = slot {
+                let Allocation {
+                    permissions,
+                    channels,
+                    numbers,
+                    ..
+                } = &mut **allocation;
+                permissions.retain(|ip, _| may_reach(*ip));
+                channels.retain(|_, channel| may_reach(channel.peer.ip()));
+                numbers.retain(|peer, _| may_reach(peer.ip()));
+            }
+        }
+    }
+
     /// Ends an allocation; its id stays taken until the driver knows.
-    pub(super) fn close(&mut self, relay: RelayId, cause: Cause, ports: &Ports) {
+    pub(super) fn close(&mut self, relay: RelayId, cause: Cause, now: Duration, ports: &Ports) {
         let Some(slot) = self.slots.get_mut(relay.0) else {
             return;
         };
         let Slot::Live(allocation) = std::mem::replace(slot, Slot::Closing) else {
             return;
         };
-        self.by_client.remove(&allocation.client);
+        if let Some(relays) = self.by_client.remove(&allocation.client)
+            && let Some(rest) = relays.without(relay)
+        {
+            self.by_client.insert(allocation.client, rest);
+        }
         self.deadlines.remove(allocation.expires_at, relay);
         ports.withdraw(allocation.relayed);
-        self.closed.push_back((relay, allocation.relayed, cause));
+        let ended = Box::new(Ended::new(&allocation.session(now), cause));
+        self.closed.push_back(Closing {
+            relay,
+            relayed: allocation.relayed,
+            ended,
+        });
     }
 
-    pub(super) fn expire(&mut self, now: Duration, ports: &Ports) {
-        while let Some(relay) = self.deadlines.due(now) {
-            self.close(relay, Cause::Expired, ports);
-        }
+    /// The next allocation whose time is over.
+    pub(super) fn due(&self, now: Duration) -> Option<RelayId> {
+        self.deadlines.due(now)
     }
 
     pub(super) fn poll_closed(&mut self) -> Option<Closed> {
-        let (relay, relayed, cause) = self.closed.pop_front()?;
+        let Closing {
+            relay,
+            relayed,
+            ended,
+        } = self.closed.pop_front()?;
         self.slots.remove(relay.0);
         Some(Closed::Allocation {
             relay,
             relayed,
-            cause,
+            ended,
         })
     }
 
     /// What must hold after every call.
     #[cfg(test)]
     pub(super) fn assert_consistent(&self) {
-        let live = self.slots.iter().filter_map(|(id, slot)| match slot {
-            Slot::Live(allocation) => Some((RelayId(id), allocation)),
-            Slot::Closing => None,
-        });
         let mut allocations = 0;
-        for (relay, allocation) in live {
+        for (relay, allocation) in self.live() {
             allocations += 1;
-            assert_eq!(self.find(&allocation.client), Some(relay));
+            let relays = self.find(&allocation.client).expect("it can be found");
+            assert!(relays.iter().any(|found| found == relay));
+            let families = relays
+                .iter()
+                .filter_map(|it| self.get(it))
+                .map(Allocation::family);
+            assert_eq!(families.filter(|it| *it == allocation.family()).count(), 1);
             assert_eq!(allocation.channels.len(), allocation.numbers.len());
             assert!(allocation.channels.len() <= limits::MAX_CHANNELS);
             assert!(allocation.permissions.len() <= limits::MAX_PERMISSIONS);
         }
-        assert_eq!(self.by_client.len(), allocations);
+        let found: usize = self
+            .by_client
+            .values()
+            .map(|relays| relays.iter().count())
+            .sum();
+        assert_eq!(found, allocations);
         assert_eq!(self.deadlines.len(), allocations);
         assert_eq!(self.slots.len(), allocations + self.closed.len());
     }

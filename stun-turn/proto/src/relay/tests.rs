@@ -9,6 +9,7 @@ use super::*;
 use crate::addr::Transport;
 use crate::attribute::{decode_xor_address, encode_xor_address, kind};
 use crate::auth::long_term_key;
+use crate::auth::nonce::NonceKeys;
 use crate::integrity::{Hash, Key, Signer};
 use crate::message::{TransactionId, Writer};
 
@@ -111,13 +112,14 @@ impl World {
         let users = [("alice", "wonder"), ("bob", "builder")];
         let users = users.map(|(name, password)| (name.to_owned(), password.to_owned()));
         let listeners = vec![SocketAddr::new(v4, 3478), SocketAddr::new(v6, 3478)];
-        let settings = Arc::new(Settings {
-            authenticator: Authenticator::new("callbox", users, ["north".to_owned()], &[1; 32]),
-            policy: PeerPolicy::new(allow, Vec::new(), vec![v4, v6, public], listeners),
+        let keys = NonceKeys::new(&[1; 32]);
+        let settings = Settings::new(
+            Authenticator::new("callbox", users, ["north".to_owned()], keys),
+            PeerPolicy::new(allow, Vec::new(), vec![v4, v6, public], listeners),
             relay_addresses,
-            ports: Ports::new([v4, v6], 50_000..=50_999),
-            reservations: Reservations::default(),
-        });
+            Arc::new(Shared::new(Ports::new([v4, v6], 50_000..=50_999))),
+        );
+        let settings = Arc::new(settings);
         Self {
             relay: Relay::new(Arc::clone(&settings), [2; 32]),
             settings,
@@ -158,7 +160,7 @@ impl World {
         let mut all = Vec::new();
         while let Some(closed) = self.relay.poll_closed() {
             let (Closed::Allocation { relayed, .. } | Closed::Reservation(relayed)) = closed;
-            self.settings.ports.release(relayed);
+            self.settings.shared.ports.release(relayed);
             all.push(closed);
         }
         self.relay.table.assert_consistent();
@@ -175,9 +177,8 @@ impl World {
                     let bound = (self.bind)(open.address);
                     self.relay.handle_opened(self.now, open, bound, &mut buffer)
                 }
-                Outcome::Reply(reply) | Outcome::Opened { reply, .. } => {
-                    return Some(buffer[..reply].to_vec());
-                }
+                Outcome::Opened { next, .. } => *next,
+                Outcome::Reply(reply) => return Some(buffer[..reply].to_vec()),
                 Outcome::Drop(_) | Outcome::ToPeer { .. } => return None,
             };
         }
@@ -214,7 +215,7 @@ impl World {
     }
 
     fn relay_id(&self, client: &Client) -> RelayId {
-        self.relay.table.find(&client.five_tuple).unwrap()
+        self.relay.table.find(&client.five_tuple).unwrap().first
     }
 
     /// What a client's datagram becomes at the peer.

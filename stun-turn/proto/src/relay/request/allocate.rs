@@ -1,21 +1,27 @@
 //! Allocate (RFC 8656 section 7.2), in two steps: the request is judged and a port claimed, then the
-//! driver binds the socket, and only then the client is told.
+//! driver binds the socket, and only then the client is told. A dual allocation takes the second
+//! step twice.
 
-use std::net::SocketAddr;
+mod wish;
+
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 
+use rand::seq::IteratorRandom as _;
 use rand::{Rng as _, RngCore as _};
 
-use super::super::table::Allocation;
+use super::super::table::{New, Relays};
 use super::super::{OpenError, Outcome, Relay, RelayAddress, RelayId, ReplyBuffer, reply};
-use super::{grant_lifetime, read_lifetime};
+use super::grant_lifetime;
 use crate::addr::FiveTuple;
 use crate::attribute::{ErrorCode, Family, kind};
 use crate::auth::Identity;
 use crate::integrity::Signer;
 use crate::message::{Class, Message, Method, TransactionId, Writer};
+use crate::quotas::Place;
 use crate::reservations::Token;
 use crate::{Now, limits};
+use wish::{Families, Parity, Wish};
 
 /// An Allocate that waits for its socket.
 #[derive(Debug)]
@@ -27,8 +33,24 @@ pub struct Open {
     parity: Parity,
     attempts: u32,
     relay_address: RelayAddress,
+    place: Place,
+    /// For the reserved next port.
+    next_place: Option<Place>,
+    /// Still to be opened after this one.
+    then: Option<Family>,
+    /// Why there is none of the other family.
+    missing: Option<ErrorCode>,
+    /// The other family's, already opened.
+    first: Option<RelayId>,
+    asker: Asker,
+}
+
+/// Who asked, and how to answer.
+#[derive(Debug, Clone)]
+struct Asker {
     client: FiveTuple,
     username: Box<[u8]>,
+    account: Box<[u8]>,
     signer: Signer,
     transaction: TransactionId,
     granted_s: u32,
@@ -43,23 +65,6 @@ impl Open {
     }
 }
 
-/// What EVEN-PORT asks for (RFC 8656 section 18.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Parity {
-    Any,
-    Even,
-    EvenWithNext,
-}
-
-/// What the request wants, before anything is claimed.
-struct Wish {
-    /// `None` when the client does not care, as browsers don't.
-    family: Option<Family>,
-    parity: Parity,
-    token: Option<Token>,
-    lifetime_s: Option<u32>,
-}
-
 impl Relay {
     pub(super) fn allocate(
         &mut self,
@@ -67,16 +72,17 @@ impl Relay {
         client: &FiveTuple,
         request: &Message<'_>,
         identity: &Identity<'_>,
-        existing: Option<RelayId>,
         reply: &mut ReplyBuffer,
     ) -> Outcome {
-        if let Some(allocation) = existing.and_then(|relay| self.table.get(relay)) {
+        if let Some(relays) = self.table.find(client) {
             // A retransmission gets the same answer, anything else on this five-tuple none.
-            return if allocation.transaction == request.transaction()
-                && *allocation.username == *identity.username
-            {
-                let fingerprint = request.has_fingerprint();
-                granted(allocation, fingerprint, reply)
+            let first = self.table.get(relays.first);
+            let is_same = first.is_some_and(|allocation| {
+                allocation.transaction == request.transaction()
+                    && *allocation.username == *identity.username
+            });
+            return if is_same {
+                self.granted(relays, request.has_fingerprint(), reply)
             } else {
                 reply::error(
                     request,
@@ -90,8 +96,34 @@ impl Relay {
             return self.challenge(now, client, request, ErrorCode::Unauthenticated, reply);
         }
         let opened =
-            read_wish(request).and_then(|wish| self.open(client, request, identity, &wish));
-        opened.unwrap_or_else(|code| reply::error(request, Some(&identity.signer), code, reply))
+            wish::read(request).and_then(|wish| self.open(client, request, identity, &wish));
+        opened.unwrap_or_else(|code| self.refuse(client, request, identity, code, reply))
+    }
+
+    /// An error, with another server's address where the client is sent there.
+    fn refuse(
+        &mut self,
+        client: &FiveTuple,
+        request: &Message<'_>,
+        identity: &Identity<'_>,
+        code: ErrorCode,
+        reply: &mut ReplyBuffer,
+    ) -> Outcome {
+        let alternate = (code == ErrorCode::TryAlternate)
+            .then(|| self.alternate(client))
+            .flatten();
+        reply::error_with(request, Some(&identity.signer), code, reply, |writer| {
+            if let Some(server) = alternate {
+                writer.address(kind::ALTERNATE_SERVER, server);
+            }
+        })
+    }
+
+    /// Another server that the client can reach over the family it came by.
+    fn alternate(&mut self, client: &FiveTuple) -> Option<SocketAddr> {
+        let servers = self.settings.alternate_servers.iter();
+        let of_family = servers.filter(|server| server.is_ipv4() == client.client.is_ipv4());
+        of_family.choose(&mut self.random).copied()
     }
 
     fn open(
@@ -101,63 +133,115 @@ impl Relay {
         identity: &Identity<'_>,
         wish: &Wish,
     ) -> Result<Outcome, ErrorCode> {
-        let (relay_address, address) = match wish.token {
-            Some(token) => self.claim_reserved(&token, identity.username)?,
-            None => self.claim_new(client, wish)?,
-        };
-        Ok(Outcome::Open(Box::new(Open {
-            address,
-            is_reserved: wish.token.is_some(),
-            parity: wish.parity,
-            attempts: 1,
-            relay_address,
+        if self.alternate(client).is_some() {
+            return Err(ErrorCode::TryAlternate);
+        }
+        if self.is_draining {
+            return Err(ErrorCode::InsufficientCapacity);
+        }
+        let asker = Asker {
             client: *client,
             username: identity.username.into(),
+            account: identity.account.into(),
             signer: identity.signer,
             transaction: request.transaction(),
             granted_s: grant_lifetime(wish.lifetime_s),
             fingerprint: request.has_fingerprint(),
-        })))
+        };
+        let open = match (&wish.token, wish.families) {
+            (Some(token), _) => self.claim_reserved(asker, token),
+            (None, Families::One(family)) => self.claim_new(asker, family, wish.parity),
+            // IPv4 by the RFC; but a server without it still has something to offer.
+            (None, Families::Any) => {
+                let has_ipv4 = self.relay_address(client, Family::Ipv4).is_some();
+                let family = if has_ipv4 { Family::Ipv4 } else { Family::Ipv6 };
+                self.claim_new(asker, family, wish.parity)
+            }
+            (None, Families::Both) => self.claim_both(asker, wish.parity),
+        };
+        open.map(|open| Outcome::Open(Box::new(open)))
+    }
+
+    /// IPv4 first and IPv6 then; where one of them is not to be had, the other one alone.
+    fn claim_both(&mut self, asker: Asker, parity: Parity) -> Result<Open, ErrorCode> {
+        match self.claim_new(asker.clone(), Family::Ipv4, parity) {
+            Ok(open) => Ok(Open {
+                then: Some(Family::Ipv6),
+                ..open
+            }),
+            Err(ErrorCode::AllocationQuotaReached) => Err(ErrorCode::AllocationQuotaReached),
+            Err(code) => {
+                let open = self.claim_new(asker, Family::Ipv6, parity)?;
+                Ok(Open {
+                    missing: Some(code),
+                    ..open
+                })
+            }
+        }
     }
 
     fn claim_new(
         &mut self,
-        client: &FiveTuple,
-        wish: &Wish,
-    ) -> Result<(RelayAddress, SocketAddr), ErrorCode> {
-        let relay_address = self
-            .relay_address(client, wish.family.unwrap_or(Family::Ipv4))
-            .or_else(|| match wish.family {
-                // IPv4 by the RFC; but a server without it still has something to offer.
-                None => self.relay_address(client, Family::Ipv6),
-                Some(_) => None,
-            })
-            .ok_or(ErrorCode::AddressFamilyNotSupported)?;
-        let address = self.claim_port(relay_address, wish.parity);
-        Ok((
+        asker: Asker,
+        family: Family,
+        parity: Parity,
+    ) -> Result<Open, ErrorCode> {
+        let relay_address = self.relay_address(&asker.client, family);
+        let relay_address = relay_address.ok_or(ErrorCode::AddressFamilyNotSupported)?;
+        let place = self.take_place(&asker)?;
+        let next_place = match parity {
+            Parity::EvenWithNext => Some(self.take_place(&asker)?),
+            Parity::Any | Parity::Even => None,
+        };
+        let address = self.claim_port(relay_address, parity);
+        Ok(Open {
+            address: address.ok_or(ErrorCode::InsufficientCapacity)?,
+            is_reserved: false,
+            parity,
+            attempts: 1,
             relay_address,
-            address.ok_or(ErrorCode::InsufficientCapacity)?,
-        ))
+            place,
+            next_place,
+            then: None,
+            missing: None,
+            first: None,
+            asker,
+        })
     }
 
-    fn claim_reserved(
-        &self,
-        token: &Token,
-        username: &[u8],
-    ) -> Result<(RelayAddress, SocketAddr), ErrorCode> {
-        let address = self.settings.reservations.claim(token, username);
-        let address = address.ok_or(ErrorCode::InsufficientCapacity)?;
+    fn take_place(&self, asker: &Asker) -> Result<Place, ErrorCode> {
+        let quotas = &self.settings.shared.quotas;
+        quotas.take(
+            self.settings.quotas,
+            &asker.account,
+            asker.client.client.ip(),
+        )
+    }
+
+    fn claim_reserved(&self, asker: Asker, token: &Token) -> Result<Open, ErrorCode> {
+        let reservations = &self.settings.shared.reservations;
+        let claimed = reservations.claim(token, &asker.username);
+        let (address, place) = claimed.ok_or(ErrorCode::InsufficientCapacity)?;
         let mut addresses = self.settings.relay_addresses.iter();
         let relay_address = addresses.find(|it| it.local == address.ip()).copied();
-        Ok((
-            relay_address.ok_or(ErrorCode::InsufficientCapacity)?,
+        Ok(Open {
             address,
-        ))
+            is_reserved: true,
+            parity: Parity::Any,
+            attempts: 1,
+            relay_address: relay_address.ok_or(ErrorCode::InsufficientCapacity)?,
+            place,
+            next_place: None,
+            then: None,
+            missing: None,
+            first: None,
+            asker,
+        })
     }
 
     /// Takes a free port, beginning at a random one so that nobody can guess the next.
     fn claim_port(&mut self, address: RelayAddress, parity: Parity) -> Option<SocketAddr> {
-        let ports = &self.settings.ports;
+        let ports = &self.settings.shared.ports;
         let start: u32 = self.random.random_range(0..ports.count());
         let try_port = |offset: u32| {
             let port = ports.at(start.wrapping_add(offset));
@@ -183,55 +267,159 @@ impl Relay {
     pub fn handle_opened(
         &mut self,
         now: Now,
-        mut open: Box<Open>,
+        open: Box<Open>,
         result: Result<(), OpenError>,
         reply: &mut ReplyBuffer,
     ) -> Outcome {
-        let Err(error) = result else {
-            return self.opened(now, *open, reply);
+        let outcome = match result {
+            Ok(()) => self.opened(now, *open, reply),
+            Err(error) => self.not_opened(*open, error, reply),
         };
-        self.settings.ports.release(open.address);
+        self.count(&outcome, reply);
+        outcome
+    }
+
+    fn not_opened(&mut self, mut open: Open, error: OpenError, reply: &mut ReplyBuffer) -> Outcome {
+        self.settings.shared.ports.release(open.address);
         if let Some(next) = open.next_address() {
-            self.settings.ports.release(next);
+            self.settings.shared.ports.release(next);
         }
         let may_retry = open.attempts < limits::MAX_PORT_ATTEMPTS && !open.is_reserved;
         if error == OpenError::AddressInUse && may_retry {
             open.attempts += 1;
             if let Some(address) = self.claim_port(open.relay_address, open.parity) {
                 open.address = address;
-                return Outcome::Open(open);
+                return Outcome::Open(Box::new(open));
             }
         }
-        refused(&open, reply)
+        let Open {
+            asker,
+            then,
+            parity,
+            first,
+            place,
+            ..
+        } = open;
+        drop(place);
+        let code = ErrorCode::InsufficientCapacity;
+        if let Some(first) = first {
+            return self.grant_without(&asker, first, code, reply);
+        }
+        // Nothing was opened yet: the other family alone, if it was asked for.
+        let other = then.map(|family| self.claim_new(asker.clone(), family, parity));
+        match other {
+            Some(Ok(open)) => Outcome::Open(Box::new(Open {
+                missing: Some(code),
+                ..open
+            })),
+            Some(Err(_)) | None => refused(&asker, reply),
+        }
+    }
+
+    /// The answer to a dual allocation of which only the first part could be made.
+    fn grant_without(
+        &mut self,
+        asker: &Asker,
+        first: RelayId,
+        code: ErrorCode,
+        reply: &mut ReplyBuffer,
+    ) -> Outcome {
+        if let Some(allocation) = self.table.get_mut(first) {
+            allocation.missing = Some(code);
+        }
+        match self.table.find(&asker.client) {
+            Some(relays) => self.granted(relays, asker.fingerprint, reply),
+            None => refused(asker, reply),
+        }
     }
 
     fn opened(&mut self, now: Now, open: Open, reply: &mut ReplyBuffer) -> Outcome {
-        let token = open.next_address().map(|next| {
-            let mut token = Token::default();
-            self.random.fill_bytes(&mut token);
-            self.settings
-                .reservations
-                .insert(token, open.username.clone(), next);
-            self.reserved
-                .push_back((now.monotonic + limits::RESERVATION_LIFETIME, token));
-            token
-        });
-        let public = SocketAddr::new(open.relay_address.public, open.address.port());
-        let allocation = Allocation::new(
-            open.client,
-            open.address,
-            public,
-            (open.username, open.signer),
-            (open.transaction, open.granted_s, token),
-        );
-        let relay = self
-            .table
-            .insert(allocation, now.monotonic, &self.settings.ports);
-        let allocation = self.table.get(relay).expect("it was inserted just now");
-        match granted(allocation, open.fingerprint, reply) {
-            Outcome::Reply(reply) => Outcome::Opened { relay, reply },
-            other => other,
+        let next = open.next_address().zip(open.next_place);
+        let asker = open.asker;
+        let token = next.map(|(address, place)| self.reserve(now, &asker, address, place));
+        let new = New {
+            client: asker.client,
+            relayed: open.address,
+            public: SocketAddr::new(open.relay_address.public, open.address.port()),
+            username: asker.username.clone(),
+            signer: asker.signer,
+            transaction: asker.transaction,
+            granted_s: asker.granted_s,
+            token,
+            missing: open.missing,
+            place: open.place,
+        };
+        let ports = &self.settings.shared.ports;
+        let relay = self.table.insert(new, now.monotonic, ports);
+        self.totals.count_created(asker.client.transport);
+        let next = match open.then {
+            Some(family) => match self.claim_new(asker.clone(), family, open.parity) {
+                Ok(open) => Outcome::Open(Box::new(Open {
+                    first: Some(relay),
+                    ..open
+                })),
+                Err(ErrorCode::AddressFamilyNotSupported) => {
+                    let code = ErrorCode::AddressFamilyNotSupported;
+                    self.grant_without(&asker, relay, code, reply)
+                }
+                Err(_) => self.grant_without(&asker, relay, ErrorCode::InsufficientCapacity, reply),
+            },
+            None => match self.table.find(&asker.client) {
+                Some(relays) => self.granted(relays, asker.fingerprint, reply),
+                None => refused(&asker, reply),
+            },
+        };
+        Outcome::Opened {
+            relay,
+            next: Box::new(next),
         }
+    }
+
+    /// Keeps the next port for the same user.
+    fn reserve(&mut self, now: Now, asker: &Asker, address: SocketAddr, place: Place) -> Token {
+        let mut token = Token::default();
+        self.random.fill_bytes(&mut token);
+        let reservations = &self.settings.shared.reservations;
+        reservations.insert(token, asker.username.clone(), address, place);
+        self.reserved
+            .push_back((now.monotonic + limits::RESERVATION_LIFETIME, token));
+        token
+    }
+
+    /// The success response; the same for every retransmission.
+    fn granted(&self, relays: Relays, fingerprint: bool, buffer: &mut ReplyBuffer) -> Outcome {
+        let allocations = || relays.iter().filter_map(|relay| self.table.get(relay));
+        let first = allocations()
+            .next()
+            .expect("a five-tuple that is found has an allocation");
+        let mut writer = Writer::new(buffer, Class::Success, Method::Allocate, first.transaction);
+        for allocation in allocations() {
+            writer.xor_address(kind::XOR_RELAYED_ADDRESS, allocation.public);
+        }
+        writer.attribute(kind::LIFETIME, &first.granted_s.to_be_bytes());
+        writer.xor_address(kind::XOR_MAPPED_ADDRESS, first.client.client);
+        if let Some(token) = first.token {
+            writer.attribute(kind::RESERVATION_TOKEN, &token);
+        }
+        if let Some(code) = first.missing {
+            writer.address_error_code(first.family().other(), code);
+        }
+        reply::sent(writer.finish(Some(&first.signer), fingerprint))
+    }
+
+    /// The relay address for a client, by family: the one it reached us on, else the first.
+    fn relay_address(&self, client: &FiveTuple, family: Family) -> Option<RelayAddress> {
+        let reached = |ip: IpAddr| ip == client.server.ip();
+        let addresses = self.settings.relay_addresses.iter();
+        let of_family = || {
+            addresses
+                .clone()
+                .filter(|it| Family::of(it.local) == family)
+        };
+        of_family()
+            .find(|address| reached(address.local))
+            .or_else(|| of_family().next())
+            .copied()
     }
 }
 
@@ -239,65 +427,9 @@ fn next_port(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip(), address.port().saturating_add(1))
 }
 
-/// Judges the request's attributes in the order of RFC 8656 section 7.2.
-fn read_wish(request: &Message<'_>) -> Result<Wish, ErrorCode> {
-    match request.first(kind::REQUESTED_TRANSPORT) {
-        Some([UDP, _, _, _]) => {}
-        Some([_, _, _, _]) => return Err(ErrorCode::UnsupportedTransport),
-        Some(_) | None => return Err(ErrorCode::BadRequest),
-    }
-    let lifetime_s = read_lifetime(request)?;
-    let parity = match request.first(kind::EVEN_PORT) {
-        None => Parity::Any,
-        Some([flags]) if flags & 0x80 != 0 => Parity::EvenWithNext,
-        Some([_]) => Parity::Even,
-        Some(_) => return Err(ErrorCode::BadRequest),
-    };
-    let asked_family = match request.first(kind::REQUESTED_ADDRESS_FAMILY) {
-        None => None,
-        Some([family, _, _, _]) => {
-            Some(Family::from_byte(*family).ok_or(ErrorCode::AddressFamilyNotSupported)?)
-        }
-        Some(_) => return Err(ErrorCode::BadRequest),
-    };
-    let token = match request.first(kind::RESERVATION_TOKEN) {
-        None => None,
-        Some(value) => Some(Token::try_from(value).map_err(|_| ErrorCode::BadRequest)?),
-    };
-    if token.is_some() && (parity != Parity::Any || asked_family.is_some()) {
-        return Err(ErrorCode::BadRequest);
-    }
-    Ok(Wish {
-        family: asked_family,
-        parity,
-        token,
-        lifetime_s,
-    })
-}
-
-/// Protocol number of UDP.
-const UDP: u8 = 17;
-
-/// The success response; the same for every retransmission.
-fn granted(allocation: &Allocation, fingerprint: bool, buffer: &mut ReplyBuffer) -> Outcome {
-    let mut writer = Writer::new(
-        buffer,
-        Class::Success,
-        Method::Allocate,
-        allocation.transaction,
-    );
-    writer.xor_address(kind::XOR_RELAYED_ADDRESS, allocation.public);
-    writer.attribute(kind::LIFETIME, &allocation.granted_s.to_be_bytes());
-    writer.xor_address(kind::XOR_MAPPED_ADDRESS, allocation.client.client);
-    if let Some(token) = allocation.token {
-        writer.attribute(kind::RESERVATION_TOKEN, &token);
-    }
-    reply::sent(writer.finish(Some(&allocation.signer), fingerprint))
-}
-
 /// 508 for a request whose socket could not be bound.
-fn refused(open: &Open, buffer: &mut ReplyBuffer) -> Outcome {
-    let mut writer = Writer::new(buffer, Class::Error, Method::Allocate, open.transaction);
+fn refused(asker: &Asker, buffer: &mut ReplyBuffer) -> Outcome {
+    let mut writer = Writer::new(buffer, Class::Error, Method::Allocate, asker.transaction);
     writer.error_code(ErrorCode::InsufficientCapacity);
-    reply::sent(writer.finish(Some(&open.signer), open.fingerprint))
+    reply::sent(writer.finish(Some(&asker.signer), asker.fingerprint))
 }

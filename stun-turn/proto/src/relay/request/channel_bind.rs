@@ -1,9 +1,9 @@
 //! ChannelBind (RFC 8656 section 12.2).
 
 use super::super::table::Refusal;
-use super::super::{Outcome, Relay, RelayId, ReplyBuffer, reply};
+use super::super::{Outcome, Relay, ReplyBuffer, reply};
 use crate::Now;
-use crate::addr::ChannelNumber;
+use crate::addr::{ChannelNumber, FiveTuple};
 use crate::attribute::{ErrorCode, kind};
 use crate::auth::Identity;
 use crate::message::Message;
@@ -12,7 +12,7 @@ impl Relay {
     pub(super) fn channel_bind(
         &mut self,
         now: Now,
-        relay: RelayId,
+        client: &FiveTuple,
         request: &Message<'_>,
         identity: &Identity<'_>,
         reply: &mut ReplyBuffer,
@@ -20,7 +20,7 @@ impl Relay {
         let number = request.first(kind::CHANNEL_NUMBER).and_then(read_number);
         let value = request.first(kind::XOR_PEER_ADDRESS);
         let (number, value) = number.zip(value).ok_or(ErrorCode::BadRequest)?;
-        let peer = self.read_peer(relay, request, value)?;
+        let (relay, peer) = self.read_peer(client, request, value)?;
         self.check_peer(peer)
             .map_err(|rule| self.forbid(peer, rule))?;
         let is_own = self.settings.policy.is_own(peer.ip());

@@ -199,13 +199,16 @@ fn an_unclaimed_reservation_ends_after_its_time() {
     );
     let relayed = reply.address(kind::XOR_RELAYED_ADDRESS);
     let next = SocketAddr::new(RELAY_V4.parse().unwrap(), relayed.port() + 1);
-    assert!(!world.settings.ports.claim(next), "held while reserved");
+    assert!(
+        !world.settings.shared.ports.claim(next),
+        "held while reserved"
+    );
     assert_eq!(
         world.relay.poll_timeout(),
         Some(limits::RESERVATION_LIFETIME)
     );
     world.advance(31);
-    assert!(world.settings.ports.claim(next), "free afterwards");
+    assert!(world.settings.shared.ports.claim(next), "free afterwards");
     let mut second = world.client("198.51.100.7:4001", "alice");
     assert_eq!(
         world
@@ -292,7 +295,7 @@ fn refresh_prolongs_and_lifetime_zero_deletes() {
         437
     );
     let local = SocketAddr::new(RELAY_V4.parse().unwrap(), relayed.port());
-    assert!(world.settings.ports.claim(local));
+    assert!(world.settings.shared.ports.claim(local));
 }
 
 #[test]
@@ -314,11 +317,14 @@ fn a_client_that_leaves_takes_its_allocation_along() {
     let mut client = alice(&world);
     world.allocate(&mut client);
     let relay = world.relay_id(&client);
-    world.relay.handle_client_gone(&client.five_tuple);
+    world
+        .relay
+        .handle_client_gone(world.now, &client.five_tuple);
     let closed = world.settle();
     assert!(matches!(
-        closed[..],
-        [Closed::Allocation { relay: id, cause: Cause::ClientGone, .. }] if id == relay
+        &closed[..],
+        [Closed::Allocation { relay: id, ended, .. }]
+            if *id == relay && ended.cause == Cause::ClientGone
     ));
     assert_eq!(
         world.request(&mut client, Method::Allocate, &[udp()]).code,

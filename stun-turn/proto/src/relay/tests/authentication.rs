@@ -184,7 +184,7 @@ fn unknown_required_attributes_are_named_unknown_optional_ones_ignored() {
     );
     assert_eq!(reply.code, 0);
     let mut client = world.client("198.51.100.7:4000", "alice");
-    let reply = world.request(&mut client, Method::Allocate, &[udp(), raw(0x001A, b"")]);
+    let reply = world.request(&mut client, Method::Allocate, &[udp(), raw(0x7FFF, b"")]);
     assert_eq!((reply.code, reply.is_signed), (420, true));
 }
 

@@ -202,7 +202,9 @@ fn step(world: &mut World, model: &mut Model, op: &Op) {
         Op::Leave { client } => {
             model.allocations.remove(&client);
             let client = client_of(world, client);
-            world.relay.handle_client_gone(&client.five_tuple);
+            world
+                .relay
+                .handle_client_gone(world.now, &client.five_tuple);
         }
         Op::Send { client, peer } => {
             let expected = allocation(client).is_some_and(|it| it.is_permitted(peer, now));

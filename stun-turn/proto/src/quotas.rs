@@ -1,0 +1,183 @@
+//! How many allocations there may be: in total, of one user, from one source.
+//!
+//! A place is held by a value ([`Place`]) that lies within the allocation or reservation it was
+//! taken for and is given back when that is dropped, so that no way to end one can forget it. All
+//! workers share the counts; only Allocate requests and endings come here, never a packet.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::attribute::ErrorCode;
+use crate::source::Source;
+
+/// How many are admitted; `None` for any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaLimits {
+    /// Allocations and reservations of the whole server.
+    pub total: Option<u32>,
+    /// Of one user.
+    pub per_user: Option<u32>,
+    /// From one IPv4 address or one IPv6 /64.
+    pub per_source: Option<u32>,
+}
+
+impl QuotaLimits {
+    /// Any number.
+    pub const NONE: Self = Self {
+        total: None,
+        per_user: None,
+        per_source: None,
+    };
+}
+
+/// The counts of a server.
+#[derive(Debug, Default)]
+pub struct Quotas(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    total: u32,
+    by_user: HashMap<Arc<[u8]>, u32>,
+    by_source: HashMap<Source, u32>,
+}
+
+/// One allocation's or reservation's share; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Place {
+    quotas: Arc<Quotas>,
+    user: Arc<[u8]>,
+    source: Source,
+}
+
+impl Quotas {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        // Nothing between the changes of the three counts can panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many allocations and reservations hold a place.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        self.lock().total
+    }
+
+    /// Takes a place for `user` who comes from `source`.
+    ///
+    /// # Errors
+    /// 508 when the server is full, 486 when the user or the source has as many as it may.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        limits: QuotaLimits,
+        user: &[u8],
+        source: IpAddr,
+    ) -> Result<Place, ErrorCode> {
+        let source = Source::of(source);
+        let mut counts = self.lock();
+        let is_full = |count: u32, limit: Option<u32>| limit.is_some_and(|limit| count >= limit);
+        if is_full(counts.total, limits.total) {
+            return Err(ErrorCode::InsufficientCapacity);
+        }
+        let of_user = counts.by_user.get(user).copied().unwrap_or(0);
+        let of_source = counts.by_source.get(&source).copied().unwrap_or(0);
+        if is_full(of_user, limits.per_user) || is_full(of_source, limits.per_source) {
+            return Err(ErrorCode::AllocationQuotaReached);
+        }
+        // One copy of the name for all of a user's places.
+        let user = match counts.by_user.get_key_value(user) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::from(user),
+        };
+        counts.total += 1;
+        *counts.by_user.entry(Arc::clone(&user)).or_insert(0) += 1;
+        *counts.by_source.entry(source).or_insert(0) += 1;
+        drop(counts);
+        Ok(Place {
+            quotas: Arc::clone(self),
+            user,
+            source,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.quotas.lock();
+        counts.total = counts.total.saturating_sub(1);
+        give_back(&mut counts.by_user, &self.user);
+        give_back(&mut counts.by_source, &self.source);
+    }
+}
+
+/// One less; nothing is kept of whoever has none left.
+fn give_back<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_its_holder_is_dropped() {
+        let quotas = Arc::new(Quotas::default());
+        let limits = QuotaLimits {
+            total: Some(3),
+            per_user: Some(2),
+            per_source: None,
+        };
+        let home = ip("192.0.2.1");
+        let first = quotas.take(limits, b"alice", home).unwrap();
+        let _second = quotas.take(limits, b"alice", home).unwrap();
+        let refused = quotas.take(limits, b"alice", ip("192.0.2.2"));
+        assert_eq!(refused.unwrap_err(), ErrorCode::AllocationQuotaReached);
+        let _bob = quotas.take(limits, b"bob", home).unwrap();
+        let refused = quotas.take(limits, b"carol", home);
+        assert_eq!(refused.unwrap_err(), ErrorCode::InsufficientCapacity);
+        drop(first);
+        assert_eq!(quotas.total(), 2);
+        assert!(quotas.take(limits, b"alice", home).is_ok());
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_source() {
+        let quotas = Arc::new(Quotas::default());
+        let limits = QuotaLimits {
+            per_source: Some(1),
+            ..QuotaLimits::NONE
+        };
+        let _held = quotas
+            .take(limits, b"alice", ip("2001:db8:1:2::1"))
+            .unwrap();
+        assert!(
+            quotas
+                .take(limits, b"bob", ip("2001:db8:1:2:ffff::9"))
+                .is_err()
+        );
+        assert!(quotas.take(limits, b"bob", ip("2001:db8:1:3::1")).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_users_who_left() {
+        let quotas = Arc::new(Quotas::default());
+        for number in 0..1000_u32 {
+            let user = number.to_string();
+            drop(quotas.take(QuotaLimits::NONE, user.as_bytes(), ip("192.0.2.1")));
+        }
+        let counts = quotas.lock();
+        assert_eq!(
+            (counts.total, counts.by_user.len(), counts.by_source.len()),
+            (0, 0, 0)
+        );
+    }
+}

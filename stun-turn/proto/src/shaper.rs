@@ -1,0 +1,66 @@
+//! `--max-bps`: how fast one allocation may be in each direction.
+
+use std::time::Duration;
+
+/// A burst is what passes in this part of a second, or a few large datagrams.
+const BURST_DIVISOR: u64 = 4;
+/// At least this many bytes may pass at once, so that a low limit still lets whole datagrams pass.
+const MIN_BURST_BYTES: u64 = 16 * 1500;
+
+/// A token bucket for one direction. What exceeds it is dropped, which is what the congestion
+/// control of media and of data channels listens to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Shaper {
+    /// When the bucket will be full, as if it were filled without bound.
+    full_at: Duration,
+}
+
+impl Shaper {
+    /// Whether a datagram of this size may pass now.
+    pub(crate) fn admit(&mut self, bytes: usize, bytes_per_s: u64, now: Duration) -> bool {
+        let rate = bytes_per_s.max(1);
+        let burst = (rate / BURST_DIVISOR).max(MIN_BURST_BYTES);
+        let time_for =
+            |bytes: u64| Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / rate);
+        let full_at = self.full_at.max(now) + time_for(bytes as u64);
+        let admitted = full_at <= now + time_for(burst);
+        if admitted {
+            self.full_at = full_at;
+        }
+        admitted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn over_any_time_no_more_than_the_rate_and_one_burst_passes(
+            rate in 1_000_u64..10_000_000,
+            packets in prop::collection::vec((1_usize..1500, 0_u64..20_000), 1..300),
+        ) {
+            let (mut shaper, mut now, mut passed) = (Shaper::default(), Duration::ZERO, 0);
+            for (bytes, pause_us) in packets {
+                now += Duration::from_micros(pause_us);
+                if shaper.admit(bytes, rate, now) {
+                    passed += bytes as u64;
+                }
+            }
+            let burst = (rate / BURST_DIVISOR).max(MIN_BURST_BYTES);
+            let bound = burst as f64 + rate as f64 * now.as_secs_f64() + 1.0;
+            prop_assert!(passed as f64 <= bound, "{passed} > {bound}");
+        }
+
+        #[test]
+        fn who_stays_below_the_rate_loses_nothing(rate in 1_000_u64..10_000_000, count in 1_u64..500) {
+            let mut shaper = Shaper::default();
+            for packet in 0..count {
+                let now = Duration::from_nanos(packet * 1_000_000_000 * 1001 / rate);
+                prop_assert!(shaper.admit(1000, rate, now), "packet {packet}");
+            }
+        }
+    }
+}
