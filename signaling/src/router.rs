@@ -43,6 +43,7 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/room/{name}", get(index))
+        .route("/check", get(index))
         .route("/signal", get(signal))
         .fallback_service(get(asset))
         .layer(from_fn_with_state(app.strict_tls, secure))

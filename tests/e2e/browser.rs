@@ -1,5 +1,6 @@
 //! Calls with real browsers.
 
+mod check;
 mod mesh;
 mod page;
 mod trouble;

@@ -15,7 +15,7 @@ use crate::process::Process;
 use crate::stage::Stage;
 
 /// What each browser is started with.
-const FLAGS: [&str; 16] = [
+const FLAGS: [&str; 15] = [
     "--headless",
     // Chromium's sandbox does not run as root, which is what containers and CI are.
     "--no-sandbox",
@@ -27,9 +27,7 @@ const FLAGS: [&str; 16] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    // A camera and a microphone that everybody has, and nobody who asks for permission. Ten pictures a second:
-    // two cores must code those of three browsers.
-    "--use-fake-ui-for-media-stream",
+    // A camera and a microphone that everybody has. Ten pictures a second: two cores must code those of three browsers.
     "--use-fake-device-for-media-stream=fps=10",
     "--mute-audio",
     "--autoplay-policy=no-user-gesture-required",
@@ -39,6 +37,9 @@ const FLAGS: [&str; 16] = [
     "--disable-renderer-backgrounding",
     "--window-size=1280,800",
 ];
+/// Nobody asks for permission to use camera and microphone: it is given, or refused.
+const PERMITTED: &str = "--use-fake-ui-for-media-stream";
+const REFUSED: &str = "--use-fake-ui-for-media-stream=deny";
 /// How long a script may run in the page.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(30);
 /// How long ending a browser may take.
@@ -57,7 +58,7 @@ pub struct Browser {
 
 impl Browser {
     /// Starts chromedriver on a free port and a browser with an empty profile.
-    pub(crate) async fn start(stage: &Stage, name: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn start(stage: &Stage, name: &str, permitted: bool) -> anyhow::Result<Self> {
         let log = format!("{name}.chromedriver");
         let process = stage.process(&log, Command::new("chromedriver").arg("--port=0"));
         let process =
@@ -70,7 +71,10 @@ impl Browser {
             .await?;
         let profile = tempfile::Builder::new().prefix("browser").tempdir()?;
         let mut wishes = DesiredCapabilities::chrome();
-        for flag in FLAGS {
+        for flag in FLAGS
+            .into_iter()
+            .chain([if permitted { PERMITTED } else { REFUSED }])
+        {
             wishes.add_arg(flag)?;
         }
         wishes.add_arg(&format!("--user-data-dir={}", profile.path().display()))?;

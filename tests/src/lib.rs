@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod browser;
+pub mod check;
 pub mod coturn;
 pub mod page;
 pub mod picture;

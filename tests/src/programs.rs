@@ -129,6 +129,16 @@ impl Stage {
             .await
     }
 
+    /// Starts `signaling` that sends clients to relays elsewhere, with credentials made from `secret`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn external(&self, secret: &str, urls: &[String]) -> anyhow::Result<Signaling> {
+        let mut options = vec!["--turn-mode=external", "--auth-secret", secret];
+        options.extend(urls.iter().flat_map(|url| ["--turn-url", url]));
+        self.signaling_without_relay(&options).await
+    }
+
     /// Starts `signaling` with nothing said about a relay: `options` must.
     ///
     /// # Errors

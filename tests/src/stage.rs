@@ -84,7 +84,19 @@ impl Stage {
     /// # Errors
     /// When chromium or chromedriver is missing or does not start.
     pub async fn browser(&self, name: &str) -> anyhow::Result<Arc<Browser>> {
-        let browser = Arc::new(Browser::start(self, name).await?);
+        self.start_browser(name, true).await
+    }
+
+    /// Starts a browser that refuses camera and microphone.
+    ///
+    /// # Errors
+    /// When chromium or chromedriver is missing or does not start.
+    pub async fn browser_without_permissions(&self, name: &str) -> anyhow::Result<Arc<Browser>> {
+        self.start_browser(name, false).await
+    }
+
+    async fn start_browser(&self, name: &str, permitted: bool) -> anyhow::Result<Arc<Browser>> {
+        let browser = Arc::new(Browser::start(self, name, permitted).await?);
         self.browsers().push(Arc::clone(&browser));
         Ok(browser)
     }

@@ -28,6 +28,7 @@ const app = document.getElementById('app') ?? document.body;
 /** Builds the present screen anew, in the present language. */ let rebuild = showLanding;
 /** @type {Call | null} */ let call = null;
 /** @type {Devices | null} */ let devices = null;
+/** Ends the check, if one is shown. */ let closeCheck = () => {};
 let updateScheduled = false;
 
 function availableStorage() {
@@ -95,6 +96,11 @@ function go(path) {
 
 function route() {
   leaveCall();
+  closeCheck();
+  if (location.pathname === '/check') {
+    void showCheck();
+    return;
+  }
   const room = roomFromPath(location.pathname);
   if (room === null) showLanding();
   else if (typeof RTCPeerConnection === 'undefined') showEnd('unsupported', room);
@@ -110,6 +116,18 @@ function showLanding() {
       onLanguage: changeLanguage,
     }),
   );
+}
+
+async function showCheck() {
+  const { openCheck } = await import('./check-page.js');
+  if (location.pathname !== '/check') return;
+  const opened = openCheck({ socketUrl: signalingUrl(), onChange: scheduleUpdate });
+  closeCheck = () => {
+    opened.close();
+    closeCheck = () => {};
+  };
+  rebuild = () => show(opened.view(changeLanguage), t('check.title'));
+  rebuild();
 }
 
 /**
@@ -254,9 +272,9 @@ addEventListener('pagehide', () => call?.leave());
 navigator.mediaDevices?.addEventListener('devicechange', scheduleUpdate);
 // Links of ours change the screen without loading the page again.
 document.addEventListener('click', (event) => {
-  const link = event.target instanceof Element ? event.target.closest('a[href="/"]') : null;
-  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const link = event.target instanceof Element ? event.target.closest('a[href="/"], a[href="/check"]') : null;
+  if (!link || link.getAttribute('target') || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  go('/');
+  go(link.getAttribute('href') ?? '/');
 });
 route();

@@ -32,7 +32,7 @@ async fn page(server: &Server, path: &str) -> String {
 #[tokio::test]
 async fn the_page_comes_with_strict_headers() {
     let server = start(&[]).await;
-    for path in ["/", "/room/stand-up", "/src/main.js", "/nothing"] {
+    for path in ["/", "/room/stand-up", "/check", "/src/main.js", "/nothing"] {
         let answer = page(&server, path).await;
         let policy = header(&answer, "content-security-policy").unwrap();
         assert!(

@@ -1,3 +1,5 @@
+import { enCheck } from './en-check.js';
+
 // Every text of the page in English: the list of keys that the other languages follow.
 export const en = {
   'app.title': 'Callbox',
@@ -117,4 +119,6 @@ export const en = {
   'error.other_more': 'It gave this reason: {code}. Enter again; if it happens once more, tell whoever runs this server.',
   'error.unsupported': 'This browser cannot make calls',
   'error.unsupported_more': 'It lacks WebRTC, or WebRTC is switched off. A current Firefox, Chrome, Edge or Safari works.',
+
+  ...enCheck,
 };

@@ -1,3 +1,5 @@
+import { koCheck } from './ko-check.js';
+
 /** @type {Record<keyof typeof import('./en.js').en, string>} */
 export const ko = {
   'app.title': 'Callbox',
@@ -117,4 +119,6 @@ export const ko = {
   'error.other_more': '서버가 알린 까닭: {code}. 다시 들어가 보고, 또 일어나면 서버 운영자에게 알려 주세요.',
   'error.unsupported': '이 브라우저로는 통화할 수 없습니다',
   'error.unsupported_more': 'WebRTC가 없거나 꺼져 있습니다. 최신 Firefox, Chrome, Edge, Safari에서는 됩니다.',
+
+  ...koCheck,
 };

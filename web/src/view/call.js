@@ -5,7 +5,7 @@ import { createChat } from './chat.js';
 import { el, setAttributes, setText } from './dom.js';
 import { icon, mark } from './icons.js';
 import { createNotices } from './notices.js';
-import { confirmCopy, copy, deviceName, explainProblem, inviteField, languageSwitch } from './parts.js';
+import { checkLink, confirmCopy, copy, deviceName, explainProblem, inviteField, languageSwitch } from './parts.js';
 import { liveMeter, showToggle } from './preview.js';
 import { createStage } from './stage.js';
 
@@ -47,7 +47,9 @@ export function callView({ call, devices, selfName, room, link, onLeave, onLangu
   };
   const chat = createChat({ call, onClose: () => setChatOpen(false) });
   const controls = createControls({ devices, onLeave, onChat: () => setChatOpen(!chatOpen) });
-  const banner = el('p', { class: 'banner', role: 'status', 'data-testid': 'signaling-banner' });
+  const bannerWords = el('span', {});
+  const why = checkLink();
+  const banner = el('p', { class: 'banner', role: 'status', 'data-testid': 'signaling-banner' }, bannerWords, why);
   const alone = el(
     'section',
     { class: 'alone', 'data-testid': 'alone' },
@@ -81,7 +83,9 @@ export function callView({ call, devices, selfName, room, link, onLeave, onLangu
   const problems = problemWatch(devices, (text) => notices.show(text, 'problem'));
   const update = () => {
     const text = bannerText(call);
-    setText(banner, text);
+    setText(bannerWords, text);
+    // Once inside, the server was fine; it is away, and so is that page.
+    why.hidden = call.entered;
     banner.hidden = text === '';
     entering.hidden = call.entered || text !== '';
     alone.hidden = !call.entered || call.participants.length > 0;

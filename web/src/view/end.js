@@ -3,7 +3,7 @@
 import { t } from '../texts/texts.js';
 import { el } from './dom.js';
 import { icon } from './icons.js';
-import { messageView } from './parts.js';
+import { checkLink, messageView } from './parts.js';
 
 /** @import { TextKey } from '../texts/texts.js' */
 /** @import { IconName } from './icons.js' */
@@ -43,6 +43,7 @@ export function endView({ reason, onAgain, onHome, onLanguage }) {
     text: t(text, { code: reason }),
     symbol,
     actions: reason === 'unsupported' ? [home] : [again, home],
+    more: Object.hasOwn(ENDS, reason) && reason !== 'unsupported' ? null : checkLink(),
     onLanguage,
     alert: reason !== 'left',
   });

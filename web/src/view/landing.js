@@ -83,6 +83,7 @@ export function landingView({ onCreate, onJoin, onLanguage }) {
         fact('server', t('landing.yours'), t('landing.yours_more')),
       ),
     ),
+    el('footer', { class: 'landing-foot' }, el('a', { class: 'link', href: '/check', 'data-testid': 'check' }, t('check.link'))),
   );
   return { element };
 }

@@ -41,6 +41,20 @@ export function wordmark() {
   return el('a', { class: 'wordmark', href: '/', 'data-testid': 'home' }, mark(), el('span', {}, t('app.title')));
 }
 
+/**
+ * @param {string} id
+ * @param {string} label
+ * @param {() => void} onclick
+ */
+export function smallButton(id, label, onclick) {
+  return el('button', { type: 'button', class: 'button small', 'data-testid': id, onclick }, label);
+}
+
+/** To the page that finds out what is wrong; beside what goes on here, which may be a call. */
+export function checkLink() {
+  return el('a', { class: 'link', href: '/check', target: '_blank', rel: 'noopener' }, t('check.link'));
+}
+
 /** @param {(language: Language) => void} onLanguage */
 export function languageSwitch(onLanguage) {
   const select = el('select', {
@@ -99,11 +113,11 @@ export async function copy(text, input) {
 
 /**
  * A page that says one thing and offers what to do next.
- * @param {{title: string, text: string, symbol: import('./icons.js').IconName, actions: HTMLElement[],
+ * @param {{title: string, text: string, symbol: import('./icons.js').IconName, actions: HTMLElement[], more: HTMLElement | null,
  *   onLanguage: (language: Language) => void, alert: boolean}} content
  * @returns {View}
  */
-export function messageView({ title, text, symbol, actions, onLanguage, alert }) {
+export function messageView({ title, text, symbol, actions, more, onLanguage, alert }) {
   return {
     element: el(
       'div',
@@ -116,6 +130,7 @@ export function messageView({ title, text, symbol, actions, onLanguage, alert })
         el('h1', { tabindex: -1, 'data-testid': alert ? 'error-title' : 'end-title' }, title),
         el('p', { class: 'lead' }, text),
         el('div', { class: 'actions' }, ...actions),
+        more,
       ),
     ),
   };

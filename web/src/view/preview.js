@@ -5,7 +5,7 @@ import { levelMeter } from '../call/level.js';
 import { t } from '../texts/texts.js';
 import { attach, el, setAttributes, setText } from './dom.js';
 import { icon } from './icons.js';
-import { explainProblem, languageSwitch, wordmark } from './parts.js';
+import { checkLink, explainProblem, languageSwitch, wordmark } from './parts.js';
 
 /** @import { Devices } from '../call/devices.js' */
 /** @import { View } from './parts.js' */
@@ -253,7 +253,7 @@ function showProblems(box, devices) {
   const rows = [];
   if (camera) rows.push(problemRow(explainProblem('camera', camera), () => void devices.openCamera()));
   if (microphone) rows.push(problemRow(explainProblem('microphone', microphone), () => void devices.openMicrophone()));
-  if (rows.length > 0) rows.push(el('p', { class: 'problem-note' }, t('problem.join_anyway')));
+  if (rows.length > 0) rows.push(el('p', { class: 'problem-note' }, t('problem.join_anyway'), ' ', checkLink()));
   box.replaceChildren(...rows);
 }
 

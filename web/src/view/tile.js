@@ -3,6 +3,7 @@
 import { t } from '../texts/texts.js';
 import { attach, el, setAttributes, setText } from './dom.js';
 import { icon } from './icons.js';
+import { checkLink } from './parts.js';
 
 /** @import { LinkState } from '../call/link.js' */
 
@@ -42,7 +43,9 @@ export function createTile({ id, kind, onSoundBlocked }) {
   });
   video.muted = own;
   const avatar = el('div', { class: `avatar hue-${hueOf(id)}`, 'aria-hidden': 'true' });
-  const status = el('p', { class: 'tile-status', 'data-testid': 'tile-status' });
+  const statusWords = el('span', {});
+  const why = checkLink();
+  const status = el('p', { class: 'tile-status', 'data-testid': 'tile-status' }, statusWords, why);
   const mutedMark = el('span', { class: 'tile-muted', role: 'img', 'aria-label': t('call.muted') }, icon('microphoneOff'));
   const name = el('span', { class: 'tile-name-text', dir: 'auto' });
   const wayText = el('span', {});
@@ -72,7 +75,8 @@ export function createTile({ id, kind, onSoundBlocked }) {
       setAttributes(video, { 'aria-label': content.name });
       setText(avatar, initials(content.shortFor ?? content.name));
       setText(name, content.name);
-      setText(status, text);
+      setText(statusWords, text);
+      why.hidden = content.state !== 'failed';
       status.hidden = text === '';
       mutedMark.hidden = !content.muted;
       way.hidden = content.way === null;

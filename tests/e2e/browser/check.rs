@@ -1,0 +1,163 @@
+//! The page that tells whether calls will work, where they do and where each thing is in the way.
+
+use std::net::UdpSocket;
+
+use tests::check::Findings;
+use tests::stage;
+
+/// An address where nobody answers: datagrams get lost, and no connection is taken.
+fn silent() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").expect("a free port")
+}
+
+#[test]
+fn all_is_well_with_the_bundled_relay() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let relay = service.turn_address().await?;
+        let browser = stage.browser("ann").await?;
+        let findings = browser.check(&service.check("en")).await?;
+        findings.verdict("good", "Calls will work from here");
+        for check in ["page", "socket", "clock", "credentials", "loopback"] {
+            findings.is(check, "ok", "");
+        }
+        findings.is(&format!("ice:stun:{relay}"), "ok", "Answers");
+        findings.is(&format!("ice:turn:{relay}?transport=udp"), "ok", "Answers");
+        findings.is("loopback", "ok", "Mbit/s");
+        // With one server nothing can be compared, and nothing was asked of the devices.
+        findings.is("nat", "not_applicable", "two STUN servers");
+        findings.is("camera", "pending", "");
+        browser.screenshot("check-good").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn devices_are_tried_when_asked() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser("ann").await?;
+        browser.check(&service.check("ko")).await?;
+        for check in ["camera", "microphone"] {
+            browser
+                .click(&format!("[data-testid=check-{check}]"))
+                .await?;
+            browser.finding(check, "ok").await?;
+        }
+        browser.click("[data-testid=check-speaker]").await?;
+        browser.click("[data-testid=check-not-heard]").await?;
+        browser.finding("speaker", "failed").await?;
+        browser.screenshot("check-devices").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn two_servers_tell_how_the_network_translates() {
+    stage::run(async |stage| {
+        let secret = ["--auth-secret", "north"];
+        let (one, other) = tokio::try_join!(stage.relay(&secret), stage.relay(&secret))?;
+        let urls = [&one, &other].map(|relay| format!("stun:{}", relay.udp));
+        let options = ["--turn-mode=external", "--turn-url", &urls[0]];
+        let options = [&options[..], &["--turn-url", &urls[1]]].concat();
+        let service = stage.signaling_without_relay(&options).await?;
+        let browser = stage.browser("ann").await?;
+        let findings = browser.check(&service.check("en")).await?;
+        // Nothing translates on one host.
+        findings.is("nat", "ok", "");
+        findings.verdict("limited", "This server has no relay");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_wrong_secret_is_explained() {
+    stage::run(async |stage| {
+        let relay = stage.relay(&["--auth-secret", "north"]).await?;
+        let urls = [
+            format!("turn:{}?transport=udp", relay.udp),
+            format!("turn:{}?transport=tcp", relay.tcp),
+        ];
+        let service = stage.external("south", &urls).await?;
+        let browser = stage.browser("ann").await?;
+        let findings = browser.check(&service.check("en")).await?;
+        for url in urls {
+            findings.is(
+                &format!("ice:{url}"),
+                "failed",
+                "does not take the password",
+            );
+        }
+        findings.verdict("limited", "the same --auth-secret");
+        browser.screenshot("check-secret").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_dead_relay_is_explained() {
+    stage::run(async |stage| {
+        let dead = silent();
+        let port = dead.local_addr()?.port();
+        let urls = ["udp", "tcp"].map(|over| format!("turn:127.0.0.1:{port}?transport={over}"));
+        let service = stage.external("north", &urls).await?;
+        let browser = stage.browser("ann").await?;
+        let findings = browser.check(&service.check("ko")).await?;
+        findings.is(
+            &format!("ice:{}", urls[0]),
+            "failed",
+            "UDP로 응답이 없습니다",
+        );
+        findings.is(
+            &format!("ice:{}", urls[1]),
+            "failed",
+            "TCP로 연결되지 않습니다",
+        );
+        findings.is("loopback", "not_applicable", "");
+        findings.verdict("limited", "쓸 수 있는 중계 서버가 없습니다");
+        browser.screenshot("check-dead").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn blocked_datagrams_are_explained() {
+    stage::run(async |stage| {
+        let relay = stage.relay(&["--auth-secret", "north"]).await?;
+        let blocked = silent().local_addr()?;
+        let urls = [
+            format!("turn:{blocked}?transport=udp"),
+            format!("turn:{}?transport=tcp", relay.tcp),
+        ];
+        let service = stage.external("north", &urls).await?;
+        let browser = stage.browser("ann").await?;
+        let findings = browser.check(&service.check("en")).await?;
+        findings.is(&format!("ice:{}", urls[0]), "failed", "No answer over UDP");
+        findings.is(&format!("ice:{}", urls[1]), "ok", "Answers");
+        findings.is("loopback", "ok", "Mbit/s");
+        findings.verdict("limited", "the call goes through it over TCP");
+        browser.screenshot("check-udp").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_camera_without_permission_is_explained() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser_without_permissions("ann").await?;
+        browser.check(&service.check("en")).await?;
+        for check in ["camera", "microphone"] {
+            browser
+                .click(&format!("[data-testid=check-{check}]"))
+                .await?;
+            browser.finding(check, "failed").await?;
+        }
+        let findings: Findings = browser.findings().await?;
+        findings.is("camera", "failed", "The camera is blocked");
+        findings.is("microphone", "failed", "The microphone is blocked");
+        findings.verdict("limited", "one of your devices is not");
+        browser.screenshot("check-denied").await?;
+        Ok(())
+    });
+}
