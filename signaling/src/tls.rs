@@ -8,21 +8,11 @@ use anyhow::Context as _;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Reads a chain and its key.
 pub(crate) fn from_files(cert: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
-    let chain = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| anyhow::anyhow!("--tls-cert {}: {error}", cert.display()))?;
-    anyhow::ensure!(
-        !chain.is_empty(),
-        "--tls-cert {}: expected PEM certificates, found none",
-        cert.display()
-    );
-    let key_der = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| anyhow::anyhow!("--tls-key {}: {error}", key.display()))?;
+    let (chain, key_der) = stun_turn::tls::read_pair(cert, key)?;
     acceptor(chain, key_der).with_context(|| {
         let (cert, key) = (cert.display(), key.display());
         format!("--tls-cert {cert} and --tls-key {key} can't be used together")

@@ -4,19 +4,21 @@ mod values;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use ipnet::IpNet;
 use stun_turn_proto::quotas::QuotaLimits;
 
+use crate::streams::StreamLimits;
 pub use values::{External, Listen, PortRange, Protocol, Realm, User};
 
 /// The options of the relay; `signaling` offers the same under the prefix `--turn-`.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Address to listen on, udp:ADDR:PORT or tcp:ADDR:PORT, IPv6 in brackets; repeatable
-    /// [default: udp and tcp on port 3478 of all addresses]
+    /// Address to listen on, udp:ADDR:PORT, tcp:ADDR:PORT or tls:ADDR:PORT, IPv6 in brackets; repeatable;
+    /// with certificates each tcp and tls one takes both [default: udp and tcp on port 3478 of all addresses]
     #[arg(long, value_name = "PROTO:ADDR:PORT")]
     pub listen: Vec<Listen>,
     /// Realm of the long-term credentials [default: callbox]
@@ -58,6 +60,17 @@ pub struct Options {
     /// Server that all clients are sent to instead, by 300 Try Alternate; repeatable
     #[arg(long, value_name = "ADDR:PORT")]
     pub alternate_server: Vec<SocketAddr>,
+    /// Chain of certificates in PEM; repeatable, chosen by the name that the client asks for, else the
+    /// first
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Vec<PathBuf>,
+    /// Private key in PEM; one for each certificate, in the same order
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Vec<PathBuf>,
+    /// Load balancers that write a PROXY header (version 1 or 2) in front of each tcp or tls connection;
+    /// repeatable
+    #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr)]
+    pub trusted_proxy: Vec<IpNet>,
     /// Threads that carry data [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
@@ -98,6 +111,14 @@ pub struct Config {
     pub max_bps: Option<u64>,
     /// Where all clients are sent instead.
     pub alternate_servers: Vec<SocketAddr>,
+    /// Files with chains of certificates for TLS.
+    pub tls_certs: Vec<PathBuf>,
+    /// Files with their keys, in the same order.
+    pub tls_keys: Vec<PathBuf>,
+    /// Whose streams start with a PROXY header.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a client's connection may take for what.
+    pub stream_limits: StreamLimits,
     /// Transport addresses of this host that must never be relayed to, besides the listeners.
     pub protected: Vec<SocketAddr>,
     /// Data-plane threads.
@@ -130,6 +151,10 @@ impl From<Options> for Config {
             },
             max_bps: options.max_bps,
             alternate_servers: options.alternate_server,
+            tls_certs: options.tls_cert,
+            tls_keys: options.tls_key,
+            trusted_proxies: options.trusted_proxy,
+            stream_limits: StreamLimits::default(),
             protected: Vec::new(),
             workers: options.workers.map_or(cores, usize::from),
         }

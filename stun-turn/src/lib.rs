@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! config ─► server ─► worker (one a core) ─┬─ udp      batches of datagrams
-//!                        │                 └─ stream   TCP clients
+//!                        │                 └─ connections, stream   TCP and TLS clients
 //!                        └─ Relay (stun-turn-proto)
 //! ```
 #![deny(unsafe_code)]
@@ -14,6 +14,8 @@ pub mod config;
 pub mod file_limit;
 pub mod logging;
 pub mod settings;
+pub mod streams;
+pub mod tls;
 
 mod server;
 mod sockets;
@@ -24,5 +26,5 @@ mod sockets;
 mod udp;
 mod worker;
 
-pub use server::{Server, StartError};
+pub use server::{Server, StartError, certificates};
 pub use stun_turn_proto as proto;

@@ -15,12 +15,15 @@ use stun_turn_proto::{Settings, Shared};
 
 use crate::config::{Config, External, Listen, Protocol, User};
 use crate::sockets::{self, Listener};
+use crate::streams::{StreamTotals, Streams};
+use crate::tls::{CertificateError, Certificates, Tls};
 use crate::worker::{Parked, Stop, Worker};
 
 /// A running relay.
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<(Protocol, SocketAddr)>,
+    streams: Arc<Streams>,
     workers: Vec<(Arc<Stop>, JoinHandle<()>)>,
 }
 
@@ -49,6 +52,12 @@ pub enum StartError {
     /// A listener that another one covers.
     #[error("--listen {0}: given twice, or covered by another one on all addresses")]
     Twice(Listen),
+    /// Certificates that can't be used.
+    #[error(transparent)]
+    Certificates(#[from] CertificateError),
+    /// A listener for TLS without anything to offer.
+    #[error("--listen {0}: TLS needs a certificate: expected --tls-cert FILE and --tls-key FILE")]
+    NoCertificate(Listen),
     /// Threads, event queues or randomness.
     #[error("starting the workers: {0}")]
     Worker(#[from] io::Error),
@@ -58,7 +67,11 @@ impl StartError {
     /// Whether an option's value is at fault, not the state of the system.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::External(_) | Self::Twice(_))
+        match self {
+            Self::External(_) | Self::Twice(_) | Self::NoCertificate(_) => true,
+            Self::Certificates(error) => error.is_usage(),
+            Self::Listen { .. } | Self::RelayAddress { .. } | Self::Worker(_) => false,
+        }
     }
 }
 
@@ -80,6 +93,12 @@ impl Server {
     /// See [`StartError`]; nothing is left running then.
     pub fn start(config: Config) -> Result<Self, StartError> {
         refuse_twice(&config.listen)?;
+        let streams = Arc::new(Streams {
+            tls: Tls::new(certificates(&config)?).map_err(io::Error::other)?,
+            limits: config.stream_limits.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            totals: StreamTotals::default(),
+        });
         let mut listeners = Vec::new();
         let mut of_worker: Vec<Vec<(SocketAddr, Listener)>> = Vec::new();
         of_worker.resize_with(config.workers, Vec::new);
@@ -100,8 +119,9 @@ impl Server {
         let workers: Vec<Worker> = of_worker
             .into_iter()
             .map(|sockets| {
-                let settings = Arc::clone(&settings);
-                Worker::new(settings, Arc::clone(&parked), sockets, (start, seed()?))
+                let (settings, parked) = (Arc::clone(&settings), Arc::clone(&parked));
+                let streams = Arc::clone(&streams);
+                Worker::new(settings, parked, streams, sockets, (start, seed()?))
             })
             .collect::<io::Result<_>>()?;
         let spawn = |(index, worker): (usize, Worker)| {
@@ -117,13 +137,29 @@ impl Server {
             .enumerate()
             .map(spawn)
             .collect::<io::Result<_>>()?;
-        Ok(Self { listeners, workers })
+        Ok(Self {
+            listeners,
+            streams,
+            workers,
+        })
     }
 
     /// The listeners as they were bound, ports resolved.
     #[must_use]
     pub fn listeners(&self) -> &[(Protocol, SocketAddr)] {
         &self.listeners
+    }
+
+    /// Later TLS handshakes use these certificates; live connections go on as they are. What
+    /// [`certificates`] accepts for the configuration can be used here.
+    pub fn replace_certificates(&self, certificates: Certificates) {
+        self.streams.tls.replace(certificates);
+    }
+
+    /// What has happened to streams so far.
+    #[must_use]
+    pub fn stream_totals(&self) -> &StreamTotals {
+        &self.streams.totals
     }
 
     /// Ends the workers and returns when all sockets are closed.
@@ -136,6 +172,20 @@ impl Server {
                 tracing::error!("a worker had ended by a panic before");
             }
         }
+    }
+}
+
+/// Loads the certificates that a configuration names, for the start and for
+/// [`Server::replace_certificates`].
+///
+/// # Errors
+/// [`StartError::Certificates`], [`StartError::NoCertificate`].
+pub fn certificates(config: &Config) -> Result<Certificates, StartError> {
+    let certificates = Certificates::load(&config.tls_certs, &config.tls_keys)?;
+    let needs_one = |listen: &&Listen| listen.protocol == Protocol::Tls;
+    match config.listen.iter().find(needs_one) {
+        Some(listen) if certificates.is_empty() => Err(StartError::NoCertificate(*listen)),
+        _ => Ok(certificates),
     }
 }
 
@@ -264,7 +314,7 @@ fn refuse_twice(listeners: &[Listen]) -> Result<(), StartError> {
         let covers = |other: &&Listen| {
             let (a, b) = (listen.address, other.address);
             let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
-            other.protocol == listen.protocol
+            other.protocol.is_stream() == listen.protocol.is_stream()
                 && a.port() == b.port()
                 && a.port() != 0
                 && a.is_ipv4() == b.is_ipv4()

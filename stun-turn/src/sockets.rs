@@ -47,7 +47,7 @@ fn open(listen: Listen, address: SocketAddr, is_shared: bool) -> io::Result<List
             udp::report_destination(socket.as_fd(), address.is_ipv6())?;
             Ok(Listener::Udp(socket.into()))
         }
-        Protocol::Tcp => {
+        Protocol::Tcp | Protocol::Tls => {
             let socket = Socket::new(domain, Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
             prepare(&socket, address, is_shared)?;

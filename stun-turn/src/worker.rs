@@ -4,12 +4,12 @@
 //! A turn of the loop: wait for readiness or the next deadline, read the clock once, give every
 //! ready socket a bounded amount of work, expire what is due, close what has no use any more.
 
+mod connections;
 mod effects;
 mod ready;
 mod stream;
 mod token;
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
@@ -19,17 +19,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::{TcpListener, UdpSocket};
 use mio::{Events, Interest, Poll, Waker};
-use slab::Slab;
 use stun_turn_proto::relay::{FromPeer, PeerDatagram, ReplyBuffer};
 use stun_turn_proto::{FiveTuple, Now, Relay, RelayId, Settings, Transport, limits};
 
 use crate::sockets::Listener;
+use crate::streams::Streams;
 use crate::udp::{self, BATCH, RecvBatch};
 pub(crate) use effects::Parked;
 
+use connections::Connections;
 use effects::Outbox;
 use ready::Ready;
-use stream::Stream;
 use token::Source;
 
 /// Batches that one socket may take before the others have their turn.
@@ -73,8 +73,7 @@ pub(crate) struct Worker {
     tcp: Vec<Bound<TcpListener>>,
     /// By [`RelayId::index`].
     relayed: Vec<Option<UdpSocket>>,
-    streams: Slab<Stream>,
-    stream_of: HashMap<FiveTuple, usize>,
+    connections: Connections,
     batch: RecvBatch,
     outbox: Outbox,
     reply: Box<ReplyBuffer>,
@@ -96,6 +95,7 @@ impl Worker {
     pub(crate) fn new(
         settings: Arc<Settings>,
         parked: Arc<Parked>,
+        streams: Arc<Streams>,
         listeners: Vec<(SocketAddr, Listener)>,
         (start, seed): (Instant, [u8; 32]),
     ) -> io::Result<Self> {
@@ -133,8 +133,7 @@ impl Worker {
             udp,
             tcp,
             relayed: Vec::new(),
-            streams: Slab::new(),
-            stream_of: HashMap::new(),
+            connections: Connections::new(streams),
             batch: RecvBatch::new(),
             outbox: Outbox::default(),
             reply: Box::new([0; limits::MAX_REPLY_BYTES]),
@@ -172,6 +171,7 @@ impl Worker {
                 self.ready.push(source);
             }
             self.resume_accepts(now);
+            self.connections.start_round();
             for _ in 0..self.ready.len() {
                 let Some(source) = self.ready.pop() else {
                     break;
@@ -182,6 +182,7 @@ impl Worker {
             }
             self.relay.handle_timeout(now);
             self.close_relayed();
+            self.close_late_streams(now);
         }
         self.relay.shut_down(self.now());
         self.close_relayed();
@@ -201,7 +202,11 @@ impl Worker {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        let deadlines = [self.relay.poll_timeout(), self.accepts_resume_at];
+        let deadlines = [
+            self.relay.poll_timeout(),
+            self.accepts_resume_at,
+            self.connections.next_deadline(),
+        ];
         let first = deadlines.into_iter().flatten().min()?;
         // One millisecond more, because the kernel rounds down and would spin until then.
         Some(first.saturating_sub(self.start.elapsed()) + Duration::from_millis(1))
@@ -305,14 +310,8 @@ impl Worker {
                 tracing::trace!(?reason, from = %received.from, "peer's datagram dropped");
             }
             FromPeer::ToClient { client, message } if client.transport.is_stream() => {
-                if let Some(stream) = self
-                    .stream_of
-                    .get(&client)
-                    .and_then(|key| self.streams.get_mut(*key))
-                {
-                    let (_, buffer) = self.batch.get(slot);
-                    stream.send_media(&buffer[message]);
-                }
+                let (_, buffer) = self.batch.get(slot);
+                self.connections.send_media(&client, &buffer[message]);
             }
             FromPeer::ToClient { client, message } => {
                 if let Some(listener) = self.listener_of(client.server) {
@@ -348,10 +347,7 @@ impl Worker {
     /// Sends what lies in the reply buffer to a client who has not just sent anything.
     fn tell_client(&mut self, client: &FiveTuple, length: usize) {
         if client.transport.is_stream() {
-            let key = self.stream_of.get(client);
-            if let Some(stream) = key.and_then(|key| self.streams.get_mut(*key)) {
-                stream.send_media(&self.reply[..length]);
-            }
+            self.connections.send_media(client, &self.reply[..length]);
         } else if let Some(listener) = self.listener_of(client.server) {
             let (_, buffer) = self.batch.get(0);
             buffer[..length].copy_from_slice(&self.reply[..length]);

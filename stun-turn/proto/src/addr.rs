@@ -9,16 +9,18 @@ pub enum Transport {
     Udp,
     /// A stream, framed by [`crate::framing`].
     Tcp,
+    /// The same stream inside of TLS.
+    Tls,
 }
 
 impl Transport {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+    pub const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Tls];
 
     /// Whether messages arrive as a stream, so that ChannelData must be padded.
     #[must_use]
     pub const fn is_stream(self) -> bool {
-        matches!(self, Self::Tcp)
+        matches!(self, Self::Tcp | Self::Tls)
     }
 }
 

@@ -32,6 +32,7 @@ pub mod limits;
 pub mod message;
 pub mod policy;
 pub mod ports;
+pub mod proxy_header;
 pub mod quotas;
 pub mod relay;
 pub mod reservations;

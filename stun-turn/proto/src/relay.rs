@@ -383,6 +383,12 @@ impl Relay {
         self.table.allocations()
     }
 
+    /// Whether the client holds an allocation.
+    #[must_use]
+    pub fn has_allocation(&self, client: &FiveTuple) -> bool {
+        self.table.find(client).is_some()
+    }
+
     /// A peer's address as this host must send to it: our public address is ours locally.
     fn to_local(&self, peer: SocketAddr) -> SocketAddr {
         let ours = self.settings.relay_addresses.iter();

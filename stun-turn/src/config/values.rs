@@ -13,8 +13,18 @@ use stun_turn_proto::limits::MAX_REALM_BYTES;
 pub enum Protocol {
     /// Datagrams.
     Udp,
-    /// Plain streams.
+    /// Streams; with certificates TLS is taken too.
     Tcp,
+    /// Streams that need certificates.
+    Tls,
+}
+
+impl Protocol {
+    /// Whether TCP carries it.
+    #[must_use]
+    pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
 }
 
 impl fmt::Display for Protocol {
@@ -22,6 +32,7 @@ impl fmt::Display for Protocol {
         f.write_str(match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
         })
     }
 }
@@ -45,11 +56,13 @@ impl FromStr for Listen {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let expected = "expected udp:ADDR:PORT or tcp:ADDR:PORT, for example udp:0.0.0.0:3478 or tcp:[::]:3478";
+        let expected = "expected udp:ADDR:PORT, tcp:ADDR:PORT or tls:ADDR:PORT, for example udp:0.0.0.0:3478 or \
+                        tls:[::]:5349";
         let (protocol, address) = text.split_once(':').ok_or(expected)?;
         let protocol = match protocol {
             "udp" => Protocol::Udp,
             "tcp" => Protocol::Tcp,
+            "tls" => Protocol::Tls,
             _ => return Err(expected),
         };
         let address = address.parse().map_err(|_| expected)?;

@@ -1,295 +1,303 @@
-//! Clients over TCP: framing in, bounded buffering out.
+//! One client's connection: what it has to begin with, its messages in, bounded buffering out.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::SocketAddr;
+mod layer;
+mod outgoing;
+
+use std::io::{self, Read as _};
 use std::time::Duration;
 
-use mio::Interest;
 use mio::net::TcpStream;
-use socket2::{SockRef, TcpKeepalive};
 use stun_turn_proto::framing::{self, Frame};
-use stun_turn_proto::{FiveTuple, Now, Transport};
+use stun_turn_proto::proxy_header::{self, Header};
+use stun_turn_proto::{FiveTuple, Transport};
 
-use super::effects::{Resolved, send_unfragmented};
-use super::{ACCEPT_PAUSE, Bound, Source, Worker};
+use crate::streams::{StreamLimits, Streams, count};
+use layer::{Layer, Received};
+use outgoing::Outgoing;
 
-/// Bytes taken from a connection in one read; a whole ChannelData message fits.
-const READ_BYTES: usize = 66 * 1024;
-/// Reads that one connection may take before the others have their turn.
-const READS_A_TURN: usize = 4;
-/// Connections accepted before the others have their turn.
-const ACCEPTS_A_TURN: usize = 64;
-/// Media that waits for a slow client; beyond it whole messages are dropped.
-const MAX_QUEUED_MEDIA_BYTES: usize = 64 * 1024;
-/// Replies may wait behind media; a client that lets even these pile up is cut.
-const MAX_QUEUED_BYTES: usize = MAX_QUEUED_MEDIA_BYTES + 8 * 1024;
+/// First byte of a TLS handshake's record; no message of STUN or TURN starts with it.
+const TLS_HANDSHAKE: u8 = 22;
 
-/// What the kernel may hold back for a client before writing waits.
-const MAX_UNSENT_BYTES: u32 = 32 * 1024;
-/// How long a client may leave us without an acknowledgement, or without any sign of life.
-const SILENCE: Duration = Duration::from_secs(30);
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// What a trusted proxy writes in front of everything.
+    Header,
+    /// The byte that tells TLS from plain messages.
+    FirstByte,
+    /// The rest of a TLS handshake, begun at this time.
+    Handshake { since: Duration },
+    /// Messages.
+    Open,
+}
 
-/// One client's connection.
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    #[error("the client has hung up")]
+    Finished,
+    #[error("lost: {0}")]
+    Lost(io::Error),
+    #[error("another connection came from the same address")]
+    Replaced,
+    #[error("a trusted proxy did not start with a PROXY header")]
+    ProxyMalformed,
+    #[error("neither STUN nor ChannelData nor TLS")]
+    Garbage,
+    /// Broken, or the handshake found nothing in common.
+    #[error("TLS failed: {0}")]
+    Tls(rustls::Error),
+    #[error("too many TLS handshakes are under way")]
+    TlsRefused,
+    #[error("something did not come in time")]
+    TimedOut,
+    #[error("the client lets replies pile up")]
+    Overflowed,
+}
+
+/// A client's connection.
 pub(super) struct Stream {
     socket: TcpStream,
     client: FiveTuple,
+    phase: Phase,
+    layer: Layer,
     inbox: Vec<u8>,
-    outbox: Vec<u8>,
+    outgoing: Outgoing,
     /// Nothing was cut out of the stream yet.
     is_new: bool,
     /// The client sends no more; what waits for it is still written.
     has_ended: bool,
-    is_broken: bool,
+    end: Option<End>,
+    opened_at: Duration,
+    last_message_at: Duration,
+    /// When the message that is not whole yet began.
+    partial_since: Option<Duration>,
 }
 
 impl Stream {
-    /// Sends a peer's data, or drops all of it when the client is too slow: late media is worth
-    /// nothing, and half a message would break the framing.
-    pub(super) fn send_media(&mut self, message: &[u8]) {
-        if self.outbox.len() + message.len() <= MAX_QUEUED_MEDIA_BYTES {
-            self.send(message);
+    pub(super) fn new(
+        socket: TcpStream,
+        client: FiveTuple,
+        is_proxied: bool,
+        now: Duration,
+    ) -> Self {
+        Self {
+            socket,
+            client,
+            phase: if is_proxied {
+                Phase::Header
+            } else {
+                Phase::FirstByte
+            },
+            layer: Layer::Plain(Vec::new()),
+            inbox: Vec::new(),
+            outgoing: Outgoing::default(),
+            is_new: true,
+            has_ended: false,
+            end: None,
+            opened_at: now,
+            last_message_at: now,
+            partial_since: None,
         }
     }
 
-    fn send_reply(&mut self, message: &[u8]) {
-        if self.outbox.len() + message.len() <= MAX_QUEUED_BYTES {
+    /// Whom it is for; settled once it [`is_open`](Self::is_open).
+    pub(super) const fn client(&self) -> FiveTuple {
+        self.client
+    }
+
+    /// Whether messages may come and go.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    pub(super) const fn is_handshaking(&self) -> bool {
+        matches!(self.phase, Phase::Handshake { .. })
+    }
+
+    /// Sends a peer's data. When the client is too slow, older data are dropped, whole messages each.
+    pub(super) fn send_media(&mut self, message: &[u8], shared: &Streams) {
+        if self.can_send() {
             self.send(message);
         } else {
-            self.is_broken = true;
+            for _ in 0..self.outgoing.push_media(message) {
+                count(&shared.totals.media_dropped);
+            }
         }
     }
 
-    fn send(&mut self, message: &[u8]) {
-        let sent = if self.outbox.is_empty() {
-            self.write(message)
-        } else {
-            0
-        };
-        self.outbox.extend_from_slice(&message[sent..]);
+    pub(super) fn send_reply(&mut self, message: &[u8]) {
+        if self.can_send() {
+            self.send(message);
+        } else if !self.outgoing.push_reply(message) {
+            self.end.get_or_insert(End::Overflowed);
+        }
+    }
+
+    fn can_send(&self) -> bool {
+        self.outgoing.is_empty() && self.layer.is_clear()
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        if self.end.is_none()
+            && let Err(error) = self.layer.send(bytes, &mut self.socket)
+        {
+            self.end = Some(End::Lost(error));
+        }
     }
 
     /// Writes what the socket takes now.
-    fn write(&mut self, bytes: &[u8]) -> usize {
-        let mut sent = 0;
-        while sent < bytes.len() && !self.is_broken {
-            match self.socket.write(&bytes[sent..]) {
-                Ok(0) => self.is_broken = true,
-                Ok(count) => sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => self.is_broken = true,
+    pub(super) fn flush(&mut self) {
+        while self.end.is_none() {
+            if let Err(error) = self.layer.flush(&mut self.socket) {
+                self.end = Some(End::Lost(error));
+            } else if !self.layer.is_clear() || self.outgoing.is_empty() {
+                return;
+            } else {
+                let chunk = self.outgoing.next_chunk();
+                self.send(&chunk);
             }
         }
-        sent
     }
 
-    fn flush(&mut self) {
-        let waiting = std::mem::take(&mut self.outbox);
-        let sent = self.write(&waiting);
-        self.outbox.extend_from_slice(&waiting[sent..]);
-    }
-
-    const fn is_done(&self) -> bool {
-        self.is_broken || (self.has_ended && self.outbox.is_empty())
-    }
-
-    /// Reads once; true when there may be more.
-    fn fill(&mut self, scratch: &mut [u8]) -> bool {
+    /// Reads once; what was read, and whether there may be more.
+    pub(super) fn read<'s>(&mut self, scratch: &'s mut [u8]) -> (&'s [u8], bool) {
         match self.socket.read(scratch) {
             Ok(0) => self.has_ended = true,
-            Ok(count) => {
-                self.inbox.extend_from_slice(&scratch[..count]);
-                return true;
-            }
+            Ok(length) => return (&scratch[..length], true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
-            Err(_) => self.is_broken = true,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return (&[], true),
+            Err(error) => self.end = Some(End::Lost(error)),
         }
-        false
+        (&[], false)
     }
-}
 
-impl Worker {
-    /// Takes new connections; true when there may be more.
-    pub(super) fn accept(&mut self, now: Now, index: usize) -> bool {
-        if self.paused_accepts.contains(&index) {
-            return false;
+    /// Takes what was read. `handshakes` counts those under way.
+    pub(super) fn take(
+        &mut self,
+        now: Duration,
+        bytes: &[u8],
+        shared: &Streams,
+        handshakes: &mut usize,
+    ) {
+        if let Err(end) = self.advance(now, bytes, shared, handshakes) {
+            self.end.get_or_insert(end);
         }
-        for _ in 0..ACCEPTS_A_TURN {
-            let Bound { socket, .. } = &self.tcp[index];
-            match socket.accept() {
-                Ok((socket, client)) => {
-                    self.is_short_of_descriptors = false;
-                    if let Err(error) = self.welcome(now, socket, client) {
-                        tracing::debug!(%client, %error, "connection lost before it began");
+    }
+
+    fn advance(
+        &mut self,
+        now: Duration,
+        bytes: &[u8],
+        shared: &Streams,
+        handshakes: &mut usize,
+    ) -> Result<(), End> {
+        if self.phase == Phase::Header {
+            self.inbox.extend_from_slice(bytes);
+            let (source, consumed) = match proxy_header::parse(&self.inbox) {
+                Header::Partial => return Ok(()),
+                Header::Malformed => return Err(End::ProxyMalformed),
+                Header::Whole { source, consumed } => (source, consumed),
+            };
+            self.client.client = source.unwrap_or(self.client.client);
+            self.phase = Phase::FirstByte;
+            let rest = std::mem::take(&mut self.inbox).split_off(consumed);
+            return self.advance(now, &rest, shared, handshakes);
+        }
+        if self.phase == Phase::FirstByte {
+            match bytes.first() {
+                None => return Ok(()),
+                Some(&TLS_HANDSHAKE) if shared.tls.is_enabled() => {
+                    if *handshakes >= shared.limits.handshakes {
+                        return Err(End::TlsRefused);
                     }
+                    let tls = shared.tls.connection().map_err(End::Tls)?;
+                    self.layer = Layer::Tls(Box::new(tls));
+                    self.client.transport = Transport::Tls;
+                    self.phase = Phase::Handshake { since: now };
+                    *handshakes += 1;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) if is_out_of_descriptors(&error) => {
-                    if !self.is_short_of_descriptors {
-                        self.is_short_of_descriptors = true;
-                        tracing::warn!(%error, "no descriptor for a new connection; trying until there is one");
-                    }
-                    self.paused_accepts.push(index);
-                    self.accepts_resume_at
-                        .get_or_insert(now.monotonic + ACCEPT_PAUSE);
-                    return false;
-                }
-                // The client has gone before it was accepted.
-                Err(_) => {}
+                Some(_) => self.phase = Phase::Open,
             }
         }
-        true
-    }
-
-    fn welcome(&mut self, now: Now, mut socket: TcpStream, client: SocketAddr) -> io::Result<()> {
-        tune(&SockRef::from(&socket))?;
-        let server = socket.local_addr()?;
-        let client = FiveTuple {
-            transport: Transport::Tcp,
-            client,
-            server,
-        };
-        if let Some(old) = self.stream_of.get(&client) {
-            // The kernel gave the address away again, so the old connection has ended, even if its
-            // last event still waits.
-            self.close_stream(now, *old);
+        let received = self.layer.receive(bytes, &mut self.inbox);
+        self.has_ended |= received.map_err(End::Tls)? == Received::End;
+        if self.is_handshaking() && !self.layer.is_handshaking() {
+            self.phase = Phase::Open;
+            *handshakes -= 1;
+            count(&shared.totals.tls_handshakes);
         }
-        let entry = self.streams.vacant_entry();
-        let token = Source::Stream(entry.key()).token();
-        self.poll.registry().register(
-            &mut socket,
-            token,
-            Interest::READABLE | Interest::WRITABLE,
-        )?;
-        self.stream_of.insert(client, entry.key());
-        entry.insert(Stream {
-            socket,
-            client,
-            inbox: Vec::new(),
-            outbox: Vec::new(),
-            is_new: true,
-            has_ended: false,
-            is_broken: false,
-        });
         Ok(())
     }
 
-    /// Reads, answers and writes one connection; true when there may be more to read.
-    pub(super) fn read_stream(&mut self, now: Now, key: usize) -> bool {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.resize(READ_BYTES, 0);
-        let mut has_more = true;
-        for _ in 0..READS_A_TURN {
-            let Some(stream) = self.streams.get_mut(key) else {
-                break;
-            };
-            stream.flush();
-            has_more = stream.fill(&mut scratch);
-            self.take_frames(now, key);
-            if !has_more {
-                break;
-            }
+    /// Hands out what has come, to be cut with [`Stream::next_frame`] and given back.
+    pub(super) fn lend_inbox(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.inbox)
+    }
+
+    /// Notes the message at the start of `rest`; `None` when there is no whole one.
+    pub(super) fn next_frame(&mut self, now: Duration, rest: &[u8]) -> Option<(usize, usize)> {
+        if self.end.is_some() {
+            return None;
         }
-        self.scratch = scratch;
-        self.close_relayed();
-        match self.streams.get(key) {
-            Some(stream) if stream.is_done() => {
-                self.close_stream(now, key);
-                false
+        match framing::next(rest, self.is_new) {
+            Frame::Partial => None,
+            Frame::Garbage => {
+                self.end.get_or_insert(End::Garbage);
+                None
             }
-            Some(_) => has_more,
-            None => false,
+            Frame::Whole { message, consumed } => {
+                self.is_new = false;
+                self.last_message_at = now;
+                self.partial_since = None;
+                Some((message, consumed))
+            }
         }
     }
 
-    /// Handles every whole message that a connection has sent.
-    fn take_frames(&mut self, now: Now, key: usize) {
-        let Some(stream) = self.streams.get_mut(key) else {
-            return;
-        };
-        let inbox = std::mem::take(&mut stream.inbox);
-        let (client, mut is_new) = (stream.client, stream.is_new);
-        let mut start = 0;
-        let is_broken = loop {
-            match framing::next(&inbox[start..], is_new) {
-                Frame::Partial => break false,
-                Frame::Garbage => break true,
-                Frame::Whole { message, consumed } => {
-                    is_new = false;
-                    self.stream_message(now, key, &client, &inbox[start..start + message]);
-                    start += consumed;
-                }
-            }
-        };
-        let Some(stream) = self.streams.get_mut(key) else {
-            return;
-        };
-        stream.is_new = is_new;
-        stream.is_broken |= is_broken;
-        stream.inbox = if start == 0 {
+    /// Takes the inbox back, from `start` on.
+    pub(super) fn return_inbox(&mut self, now: Duration, inbox: Vec<u8>, start: usize) {
+        self.inbox = if start == 0 {
             inbox
         } else {
             inbox[start..].to_vec()
         };
-    }
-
-    fn stream_message(&mut self, now: Now, key: usize, client: &FiveTuple, message: &[u8]) {
-        let outcome = self
-            .relay
-            .handle_client(now, client, message, &mut self.reply);
-        match self.resolve(now, outcome, client) {
-            Resolved::Nothing => {}
-            Resolved::Reply(length) => {
-                if let Some(stream) = self.streams.get_mut(key) {
-                    stream.send_reply(&self.reply[..length]);
-                }
-            }
-            Resolved::ToPeer {
-                relay,
-                peer,
-                payload,
-                dont_fragment,
-            } => match self.relayed.get(relay.index()) {
-                Some(Some(socket)) if dont_fragment => {
-                    send_unfragmented(socket, &message[payload], peer);
-                }
-                Some(Some(socket)) => {
-                    if let Err(error) = socket.send_to(&message[payload], peer) {
-                        tracing::trace!(%error, %peer, "the system refused a datagram");
-                    }
-                }
-                Some(None) | None => {}
-            },
+        if !self.inbox.is_empty() {
+            self.partial_since.get_or_insert(now);
         }
     }
 
-    fn close_stream(&mut self, now: Now, key: usize) {
-        let Some(stream) = self.streams.try_remove(key) else {
-            return;
-        };
-        self.stream_of.remove(&stream.client);
-        self.relay.handle_client_gone(now, &stream.client);
-        self.close_relayed();
+    /// When it is to be closed unless something comes before.
+    pub(super) fn deadline(&self, limits: &StreamLimits) -> Duration {
+        let first_message = self.opened_at + limits.first_message;
+        match (self.phase, self.partial_since) {
+            (Phase::Header, _) => self.opened_at + limits.handshake,
+            (Phase::Handshake { since }, _) => first_message.min(since + limits.handshake),
+            (Phase::FirstByte, _) => first_message,
+            (Phase::Open, _) if self.is_new => first_message,
+            (Phase::Open, Some(since)) => since + limits.message,
+            (Phase::Open, None) => self.last_message_at + limits.idle,
+        }
     }
-}
 
-/// Media must not wait for more media, nor pile up in the kernel where nothing is ever dropped; and a
-/// client that vanished without a word must be noticed.
-fn tune(socket: &SockRef<'_>) -> io::Result<()> {
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES)?;
-    socket.set_tcp_user_timeout(Some(SILENCE))?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(SILENCE)
-        .with_interval(SILENCE / 3);
-    socket.set_tcp_keepalive(&keepalive.with_retries(3))
-}
+    /// A connection that serves an allocation may be silent: its idle time starts again.
+    pub(super) fn excuse(&mut self, now: Duration) {
+        if self.is_open() && !self.is_new && self.partial_since.is_none() {
+            self.last_message_at = now;
+        }
+    }
 
-/// EMFILE or ENFILE: of this process or of the whole system.
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
+    /// Why it must be closed now, if it must.
+    pub(super) fn take_end(&mut self) -> Option<End> {
+        let is_finished = self.has_ended
+            && (!self.is_open() || (self.outgoing.is_empty() && self.layer.is_clear()));
+        self.end
+            .take()
+            .or_else(|| is_finished.then_some(End::Finished))
+    }
+
+    /// The last words, as far as the socket takes them.
+    pub(super) fn say_goodbye(&mut self) {
+        self.layer.say_goodbye(&mut self.socket);
+    }
 }

@@ -1,9 +1,10 @@
 //! A running relay and a small client for it. Waiting is bounded by socket timeouts.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use rustls::{ClientConnection, StreamOwned};
 use stun_turn::Server;
 use stun_turn::config::{Config, Options, Protocol};
 use stun_turn::proto::attribute::{decode_xor_address, encode_xor_address, kind};
@@ -16,15 +17,19 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A relay on both transports of one loopback address that may relay to loopback.
 pub(crate) fn start(ip: &str, workers: u16) -> Server {
-    let listen = ["udp", "tcp"].map(|protocol| format!("{protocol}:{ip}:0").parse().unwrap());
-    let options = Options {
-        listen: listen.to_vec(),
+    Server::start(Config::from(options(&["udp", "tcp"], ip, workers))).unwrap()
+}
+
+/// Listeners on one loopback address of a relay that may relay to loopback.
+pub(crate) fn options(protocols: &[&str], ip: &str, workers: u16) -> Options {
+    let listen = |protocol: &&str| format!("{protocol}:{ip}:0").parse().unwrap();
+    Options {
+        listen: protocols.iter().map(listen).collect(),
         user: vec!["alice:wonder".parse().unwrap()],
         allow_peer: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
         workers: Some(workers),
         ..Options::default()
-    };
-    Server::start(Config::from(options)).unwrap()
+    }
 }
 
 pub(crate) fn address(server: &Server, wanted: Protocol) -> SocketAddr {
@@ -40,6 +45,7 @@ pub(crate) fn address(server: &Server, wanted: Protocol) -> SocketAddr {
 pub(crate) enum Link {
     Udp(UdpSocket),
     Tcp(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Link {
@@ -61,6 +67,7 @@ impl Link {
         match self {
             Self::Udp(socket) => assert_eq!(socket.send(message).unwrap(), message.len()),
             Self::Tcp(stream) => stream.write_all(message).unwrap(),
+            Self::Tls(stream) => stream.write_all(message).unwrap(),
         }
     }
 
@@ -73,21 +80,28 @@ impl Link {
                 buffer.truncate(length);
                 buffer
             }
-            Self::Tcp(stream) => {
-                let mut message = vec![0; 4];
-                stream.read_exact(&mut message).unwrap();
-                let length = usize::from(u16::from_be_bytes([message[2], message[3]]));
-                let rest = if message[0] < 4 {
-                    length + 16
-                } else {
-                    length.next_multiple_of(4)
-                };
-                message.resize(4 + rest, 0);
-                stream.read_exact(&mut message[4..]).unwrap();
-                message
-            }
+            Self::Tcp(stream) => read_message(stream),
+            Self::Tls(stream) => read_message(stream),
         }
     }
+
+    pub(crate) const fn is_stream(&self) -> bool {
+        !matches!(self, Self::Udp(_))
+    }
+}
+
+fn read_message(stream: &mut impl Read) -> Vec<u8> {
+    let mut message = vec![0; 4];
+    stream.read_exact(&mut message).unwrap();
+    let length = usize::from(u16::from_be_bytes([message[2], message[3]]));
+    let rest = if message[0] < 4 {
+        length + 16
+    } else {
+        length.next_multiple_of(4)
+    };
+    message.resize(4 + rest, 0);
+    stream.read_exact(&mut message[4..]).unwrap();
+    message
 }
 
 /// A client with an allocation.

@@ -62,7 +62,7 @@ fn channel_data_round_trips(ip: &str, family: u8, link: fn(&stun_turn::Server) -
         let mut message = vec![0x40, 0x01];
         message.extend((payload.len() as u16).to_be_bytes());
         message.extend(payload);
-        if matches!(client.link, Link::Tcp(_)) {
+        if client.link.is_stream() {
             message.resize(message.len().next_multiple_of(4), 0);
         }
         client.link.send(&message);

@@ -180,7 +180,7 @@ fn mac(
 ) -> [u8; MAC_LEN] {
     let transport = match client.transport {
         Transport::Udp => 17_u8,
-        Transport::Tcp => 6,
+        Transport::Tcp | Transport::Tls => 6,
     };
     let mac = hmac_sha256(
         key,

@@ -1,0 +1,358 @@
+//! All connections of a worker: accepting them, giving each its turn, closing what is late.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::Interest;
+use mio::net::TcpStream;
+use slab::Slab;
+use socket2::{SockRef, TcpKeepalive};
+use stun_turn_proto::{FiveTuple, Now, Transport};
+
+use super::effects::{Resolved, send_unfragmented};
+use super::stream::{End, Stream};
+use super::{ACCEPT_PAUSE, Bound, Source, Worker};
+use crate::streams::{Streams, count};
+
+/// Bytes taken from a connection in one read; a whole ChannelData message fits.
+const READ_BYTES: usize = 66 * 1024;
+/// Reads that one connection may take before the others have their turn.
+const READS_A_TURN: usize = 4;
+/// Connections accepted before the others have their turn.
+const ACCEPTS_A_TURN: usize = 64;
+/// Connections that may take a step towards their first message in one turn of the loop: with TLS
+/// it costs as much as relaying hundreds of packets, which must not wait for all of them.
+const STEPS_A_ROUND: usize = 4;
+
+/// What the kernel may hold back for a client before writing waits, in bytes.
+const MAX_UNSENT_BYTES: u32 = 32 * 1024;
+/// How long a client may leave us without an acknowledgement, or without any sign of life.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// A worker's connections with every index over them.
+pub(super) struct Connections {
+    pub(super) shared: Arc<Streams>,
+    table: Slab<Entry>,
+    /// Those that messages may come from and go to.
+    by_client: HashMap<FiveTuple, usize>,
+    /// When to look after each; sorted, never scanned.
+    deadlines: BTreeSet<(Duration, usize)>,
+    handshakes: usize,
+    steps_left: usize,
+}
+
+struct Entry {
+    stream: Stream,
+    /// Its place in the deadlines: its own deadline may have moved behind it since.
+    looked_after_at: Duration,
+}
+
+impl Connections {
+    pub(super) fn new(shared: Arc<Streams>) -> Self {
+        Self {
+            shared,
+            table: Slab::new(),
+            by_client: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            handshakes: 0,
+            steps_left: 0,
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn start_round(&mut self) {
+        self.steps_left = STEPS_A_ROUND;
+    }
+
+    /// Sends a peer's data to a client, if it is still there.
+    pub(super) fn send_media(&mut self, client: &FiveTuple, message: &[u8]) {
+        let Some(key) = self.by_client.get(client) else {
+            return;
+        };
+        if let Some(Entry { stream, .. }) = self.table.get_mut(*key) {
+            stream.send_media(message, &self.shared);
+        }
+    }
+
+    fn get(&mut self, key: usize) -> Option<&mut Stream> {
+        self.table.get_mut(key).map(|entry| &mut entry.stream)
+    }
+
+    fn insert(&mut self, stream: Stream) {
+        let at = stream.deadline(&self.shared.limits);
+        let key = self.table.insert(Entry {
+            stream,
+            looked_after_at: at,
+        });
+        self.deadlines.insert((at, key));
+    }
+
+    /// Moves a connection's place in the deadlines when it must be looked after sooner, or always
+    /// (`is_due`).
+    fn reschedule(&mut self, key: usize, is_due: bool) {
+        let Some(entry) = self.table.get_mut(key) else {
+            return;
+        };
+        let at = entry.stream.deadline(&self.shared.limits);
+        if is_due || at < entry.looked_after_at {
+            self.deadlines.remove(&(entry.looked_after_at, key));
+            entry.looked_after_at = at;
+            self.deadlines.insert((at, key));
+        }
+    }
+
+    /// Takes it out of the table and every index; also the client that it was for, if any.
+    fn remove(&mut self, key: usize) -> Option<(Stream, Option<FiveTuple>)> {
+        let Entry {
+            stream,
+            looked_after_at,
+        } = self.table.try_remove(key)?;
+        self.deadlines.remove(&(looked_after_at, key));
+        if stream.is_handshaking() {
+            self.handshakes -= 1;
+        }
+        let client = stream.client();
+        let is_known = self.by_client.get(&client) == Some(&key);
+        if is_known {
+            self.by_client.remove(&client);
+        }
+        Some((stream, is_known.then_some(client)))
+    }
+}
+
+impl Worker {
+    /// Takes new connections; true when there may be more.
+    pub(super) fn accept(&mut self, now: Now, index: usize) -> bool {
+        if self.paused_accepts.contains(&index) {
+            return false;
+        }
+        for _ in 0..ACCEPTS_A_TURN {
+            let Bound { socket, .. } = &self.tcp[index];
+            match socket.accept() {
+                Ok((socket, client)) => {
+                    self.is_short_of_descriptors = false;
+                    if let Err(error) = self.welcome(now, socket, client) {
+                        tracing::debug!(%client, %error, "connection lost before it began");
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if is_out_of_descriptors(&error) => {
+                    if !self.is_short_of_descriptors {
+                        self.is_short_of_descriptors = true;
+                        tracing::warn!(%error, "no descriptor for a new connection; trying until there is one");
+                    }
+                    self.paused_accepts.push(index);
+                    self.accepts_resume_at
+                        .get_or_insert(now.monotonic + ACCEPT_PAUSE);
+                    return false;
+                }
+                // The client has gone before it was accepted.
+                Err(_) => {}
+            }
+        }
+        true
+    }
+
+    fn welcome(&mut self, now: Now, mut socket: TcpStream, client: SocketAddr) -> io::Result<()> {
+        tune(&SockRef::from(&socket))?;
+        let server = socket.local_addr()?;
+        let five_tuple = FiveTuple {
+            transport: Transport::Tcp,
+            client,
+            server,
+        };
+        let token = Source::Stream(self.connections.table.vacant_key()).token();
+        self.poll.registry().register(
+            &mut socket,
+            token,
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
+        let is_proxied = self.connections.shared.is_trusted_proxy(client.ip());
+        let stream = Stream::new(socket, five_tuple, is_proxied, now.monotonic);
+        self.connections.insert(stream);
+        count(&self.connections.shared.totals.accepted);
+        Ok(())
+    }
+
+    /// Reads, answers and writes one connection; true when there may be more to read.
+    pub(super) fn read_stream(&mut self, now: Now, key: usize) -> bool {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.resize(READ_BYTES, 0);
+        let mut has_more = true;
+        for _ in 0..READS_A_TURN {
+            has_more = self.read_once(now, key, &mut scratch);
+            if !has_more {
+                break;
+            }
+        }
+        self.scratch = scratch;
+        self.close_relayed();
+        self.connections.reschedule(key, false);
+        has_more
+    }
+
+    /// True when there may be more to read.
+    fn read_once(&mut self, now: Now, key: usize, scratch: &mut [u8]) -> bool {
+        let connections = &mut self.connections;
+        let Some(Entry { stream, .. }) = connections.table.get_mut(key) else {
+            return false;
+        };
+        stream.flush();
+        let was_open = stream.is_open();
+        if !was_open && connections.steps_left == 0 {
+            return true;
+        }
+        let (bytes, has_more) = stream.read(scratch);
+        if !bytes.is_empty() {
+            let (shared, handshakes) = (&connections.shared, &mut connections.handshakes);
+            stream.take(now.monotonic, bytes, shared, handshakes);
+            stream.flush();
+            if !was_open {
+                connections.steps_left -= 1;
+            }
+            if stream.is_open() {
+                if !was_open {
+                    self.enroll(now, key);
+                }
+                self.take_frames(now, key);
+            }
+        }
+        let end = self.connections.get(key).and_then(Stream::take_end);
+        if let Some(end) = end {
+            self.close_stream(now, key, &end);
+            return false;
+        }
+        has_more
+    }
+
+    /// From now on messages go to this connection.
+    fn enroll(&mut self, now: Now, key: usize) {
+        let Some(client) = self.connections.get(key).map(|stream| stream.client()) else {
+            return;
+        };
+        if let Some(old) = self.connections.by_client.get(&client).copied() {
+            // The address was given away again, so the old connection has ended, even if its last
+            // event still waits.
+            self.close_stream(now, old, &End::Replaced);
+        }
+        self.connections.by_client.insert(client, key);
+    }
+
+    /// Handles every whole message that a connection has sent.
+    fn take_frames(&mut self, now: Now, key: usize) {
+        let Some(stream) = self.connections.get(key) else {
+            return;
+        };
+        let (client, inbox) = (stream.client(), stream.lend_inbox());
+        let mut start = 0;
+        while let Some(stream) = self.connections.get(key)
+            && let Some((message, consumed)) = stream.next_frame(now.monotonic, &inbox[start..])
+        {
+            self.stream_message(now, key, &client, &inbox[start..start + message]);
+            start += consumed;
+        }
+        if let Some(stream) = self.connections.get(key) {
+            stream.return_inbox(now.monotonic, inbox, start);
+        }
+    }
+
+    fn stream_message(&mut self, now: Now, key: usize, client: &FiveTuple, message: &[u8]) {
+        let outcome = self
+            .relay
+            .handle_client(now, client, message, &mut self.reply);
+        match self.resolve(now, outcome, client) {
+            Resolved::Nothing => {}
+            Resolved::Reply(length) => {
+                if let Some(stream) = self.connections.get(key) {
+                    stream.send_reply(&self.reply[..length]);
+                }
+            }
+            Resolved::ToPeer {
+                relay,
+                peer,
+                payload,
+                dont_fragment,
+            } => match self.relayed.get(relay.index()) {
+                Some(Some(socket)) if dont_fragment => {
+                    send_unfragmented(socket, &message[payload], peer);
+                }
+                Some(Some(socket)) => {
+                    if let Err(error) = socket.send_to(&message[payload], peer) {
+                        tracing::trace!(%error, %peer, "the system refused a datagram");
+                    }
+                }
+                Some(None) | None => {}
+            },
+        }
+    }
+
+    /// Closes the connections on which something did not come in time.
+    pub(super) fn close_late_streams(&mut self, now: Now) {
+        while let Some(&(at, key)) = self.connections.deadlines.first()
+            && at <= now.monotonic
+        {
+            let Some(stream) = self.connections.table.get_mut(key) else {
+                self.connections.deadlines.pop_first();
+                continue;
+            };
+            let stream = &mut stream.stream;
+            if self.relay.has_allocation(&stream.client()) {
+                stream.excuse(now.monotonic);
+            }
+            if stream.deadline(&self.connections.shared.limits) <= now.monotonic {
+                self.close_stream(now, key, &End::TimedOut);
+            } else {
+                self.connections.reschedule(key, true);
+            }
+        }
+    }
+
+    fn close_stream(&mut self, now: Now, key: usize, end: &End) {
+        let Some((mut stream, client)) = self.connections.remove(key) else {
+            return;
+        };
+        stream.say_goodbye();
+        let totals = &self.connections.shared.totals;
+        count(&totals.closed);
+        match end {
+            End::Finished | End::Lost(_) | End::Replaced => {}
+            End::ProxyMalformed => count(&totals.proxy_malformed),
+            End::Garbage => count(&totals.garbage),
+            End::Tls(_) => count(&totals.tls_failures),
+            End::TlsRefused => count(&totals.tls_refused),
+            End::TimedOut => count(&totals.timed_out),
+            End::Overflowed => count(&totals.overflowed),
+        }
+        tracing::debug!(client = %stream.client().client, reason = %end, "connection closed");
+        if let Some(client) = client {
+            self.relay.handle_client_gone(now, &client);
+            self.close_relayed();
+        }
+    }
+}
+
+/// Media must not wait for more media, nor pile up in the kernel where nothing is ever dropped; and a
+/// client that vanished without a word must be noticed.
+fn tune(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES)?;
+    socket.set_tcp_user_timeout(Some(SILENCE))?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(SILENCE)
+        .with_interval(SILENCE / 3);
+    socket.set_tcp_keepalive(&keepalive.with_retries(3))
+}
+
+/// EMFILE or ENFILE: of this process or of the whole system.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}

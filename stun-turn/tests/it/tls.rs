@@ -1,0 +1,164 @@
+//! TLS: versions, names, ALPN, both kinds of client on one port, new certificates under live
+//! connections, and what breaks it.
+
+use std::net::UdpSocket;
+
+use rustls::ProtocolVersion;
+use rustls::version::{TLS12, TLS13};
+use stun_turn::config::{Config, Protocol};
+use stun_turn::{Server, StartError};
+
+use crate::certificates::{Pair, connect, handshake, link, offering, speaking, trusting};
+use crate::client::{Client, Link, PATIENCE, address, binding, mapped, options};
+
+/// A relay with a TLS and a TCP listener that offers these certificates.
+fn start(pairs: &[&Pair]) -> Server {
+    let options = offering(pairs, options(&["udp", "tcp", "tls"], "127.0.0.1", 1));
+    Server::start(Config::from(options)).unwrap()
+}
+
+/// Messages of a few sizes to a peer and back.
+fn relay_both_ways(mut client: Client) {
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    let relayed = client.allocate(1);
+    client.bind(0x4001, peer.local_addr().unwrap());
+    let mut buffer = vec![0; 65_536];
+    for size in [0, 1, 4, 1_200, 20_000, 60_000] {
+        let mut message = vec![0x40, 0x01];
+        message.extend(u16::try_from(size).unwrap().to_be_bytes());
+        message.resize(4 + size, 7);
+        message.resize(4 + size.next_multiple_of(4), 0);
+        client.link.send(&message);
+        let (length, from) = peer.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..length], from), (&message[4..4 + size], relayed));
+        peer.send_to(&buffer[..length], relayed).unwrap();
+        assert_eq!(client.link.receive(), message);
+    }
+}
+
+#[test]
+fn both_versions_carry_an_allocation() {
+    let pair = Pair::new(&["turn.example"]);
+    let server = start(&[&pair]);
+    for (version, expected) in [
+        (&TLS12, ProtocolVersion::TLSv1_2),
+        (&TLS13, ProtocolVersion::TLSv1_3),
+    ] {
+        let socket = connect(address(&server, Protocol::Tls));
+        let tls = handshake(&speaking(&[version], &[&pair]), "turn.example", socket).unwrap();
+        assert_eq!(tls.conn.protocol_version(), Some(expected));
+        relay_both_ways(Client::new(Link::Tls(Box::new(tls))));
+    }
+    server.shutdown();
+}
+
+#[test]
+fn plain_clients_and_tls_clients_share_each_port() {
+    let pair = Pair::new(&["turn.example"]);
+    let server = start(&[&pair]);
+    let config = trusting(&[&pair]);
+    for protocol in [Protocol::Tcp, Protocol::Tls] {
+        let to = address(&server, protocol);
+        relay_both_ways(Client::new(link(&config, "turn.example", to)));
+        relay_both_ways(Client::new(Link::Tcp(connect(to))));
+    }
+    server.shutdown();
+}
+
+#[test]
+fn a_client_gets_the_certificate_of_the_name_it_asks_for() {
+    let first = Pair::new(&["first.example"]);
+    let wild = Pair::new(&["*.wild.example"]);
+    let server = start(&[&first, &wild]);
+    let to = address(&server, Protocol::Tls);
+    let config = trusting(&[&first, &wild]);
+    for (name, pair) in [("first.example", &first), ("a.wild.example", &wild)] {
+        let tls = handshake(&config, name, connect(to)).unwrap();
+        assert_eq!(tls.conn.peer_certificates().unwrap()[0], pair.der);
+    }
+    // No name is sent for an address; the client then finds the first one not to its liking.
+    let error = handshake(&config, "127.0.0.1", connect(to)).unwrap_err();
+    assert!(error.to_string().contains("first.example"), "{error}");
+    server.shutdown();
+}
+
+#[test]
+fn alpn_is_stun_turn_or_nothing() {
+    let pair = Pair::new(&["turn.example"]);
+    let server = start(&[&pair]);
+    let with = |protocols: &[&str]| {
+        let mut config = trusting(&[&pair]);
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().into())
+            .collect();
+        let socket = connect(address(&server, Protocol::Tls));
+        let tls = handshake(&config, "turn.example", socket)?;
+        Ok(tls.conn.alpn_protocol().map(<[u8]>::to_vec))
+    };
+    let of =
+        |protocols: &[&str]| with(protocols).map_err(|error: std::io::Error| error.to_string());
+    assert_eq!(of(&[]), Ok(None));
+    assert_eq!(of(&["h2", "stun.turn"]), Ok(Some(b"stun.turn".to_vec())));
+    let discovery = "stun.nat-discovery";
+    assert_eq!(of(&[discovery]), Ok(Some(discovery.into())));
+    let error = of(&["h2", "http/1.1"]).unwrap_err();
+    assert!(error.contains("NoApplicationProtocol"), "{error}");
+    server.shutdown();
+}
+
+#[test]
+fn new_certificates_are_for_new_connections() {
+    let (old, new) = (Pair::new(&["turn.example"]), Pair::new(&["turn.example"]));
+    let server = start(&[&old]);
+    let to = address(&server, Protocol::Tls);
+    let mut before = link(&trusting(&[&old]), "turn.example", to);
+    before.send(&binding(1));
+    mapped(&before.receive());
+
+    let options = offering(&[&new], options(&["tls"], "127.0.0.1", 1));
+    server.replace_certificates(stun_turn::certificates(&Config::from(options)).unwrap());
+    let mut after = link(&trusting(&[&new]), "turn.example", to);
+    for link in [&mut before, &mut after] {
+        link.send(&binding(2));
+        mapped(&link.receive());
+    }
+    let refused = handshake(&trusting(&[&old]), "turn.example", connect(to));
+    assert!(refused.is_err(), "the old one is offered no more");
+    server.shutdown();
+}
+
+#[test]
+fn certificates_that_cannot_serve_are_refused_with_their_option() {
+    let (one, two) = (Pair::new(&["one.example"]), Pair::new(&["two.example"]));
+    let refusal = |certs: &[&Pair], keys: &[&Pair], break_files: fn(&Pair)| {
+        certs.iter().for_each(|pair| break_files(pair));
+        let mut options = options(&["tls"], "127.0.0.1", 1);
+        options.tls_cert = certs.iter().map(|pair| pair.certificate()).collect();
+        options.tls_key = keys.iter().map(|pair| pair.key()).collect();
+        let error: StartError = Server::start(Config::from(options)).unwrap_err();
+        (error.is_usage(), error.to_string())
+    };
+    let as_is: fn(&Pair) = |_| {};
+    let (is_usage, text) = refusal(&[], &[], as_is);
+    assert!(
+        is_usage && text.contains("--listen tls:127.0.0.1:0"),
+        "{text}"
+    );
+    let (is_usage, text) = refusal(&[&one, &two], &[&one], as_is);
+    assert!(is_usage && text.contains("2 times"), "{text}");
+    let (is_usage, text) = refusal(&[&one], &[&two], as_is);
+    assert!(
+        is_usage && text.contains("--tls-key") && text.contains("--tls-cert"),
+        "{text}"
+    );
+    let (is_usage, text) = refusal(&[&one], &[&one], |pair| {
+        std::fs::write(pair.certificate(), "none").unwrap();
+    });
+    assert!(is_usage && text.contains("--tls-cert"), "{text}");
+    let (is_usage, text) = refusal(&[&one], &[&one], |pair| {
+        std::fs::remove_file(pair.certificate()).unwrap();
+    });
+    assert!(!is_usage && text.contains("--tls-cert"), "{text}");
+}
