@@ -317,7 +317,6 @@ impl Worker {
         let Some((mut stream, client)) = self.connections.remove(key) else {
             return;
         };
-        stream.say_goodbye();
         let totals = &self.connections.shared.totals;
         count(&totals.closed);
         match end {
@@ -330,6 +329,7 @@ impl Worker {
             End::Overflowed => count(&totals.overflowed),
         }
         tracing::debug!(client = %stream.client().client, reason = %end, "connection closed");
+        stream.say_goodbye();
         if let Some(client) = client {
             self.relay.handle_client_gone(now, &client);
             self.close_relayed();

@@ -1,9 +1,12 @@
 //! The driver from outside: real sockets on ports that the system chose.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod broken_tls;
 mod certificates;
 mod client;
+mod deadlines;
 mod program;
+mod proxy;
 mod stream;
 mod tls;
 mod udp;
