@@ -2,6 +2,7 @@
 //! lacks: `browser` needs chromium and chromedriver, `coturn` needs `turnutils_*`; the others need nothing.
 
 mod browser;
+mod conformance;
 mod coturn;
 mod headless;
 mod robustness;

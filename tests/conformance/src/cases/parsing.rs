@@ -1,0 +1,446 @@
+//! Group P: what is STUN, and what is dropped.
+
+use std::net::SocketAddr;
+
+use crate::case::{Case, Outcome, fail};
+use crate::client::{
+    SILENCE, expect_error, expect_error_of, expect_success, permission_request, refresh_request,
+};
+use crate::codec::{Builder, Class, Integrity, Message, attribute, message_type, method};
+use crate::context::Context;
+use crate::link::Frame;
+
+const CHECKS: [&str; 2] = [
+    "RFC 8489 §6.3",
+    "\"the message length is sensible … If any errors are detected, the message is silently discarded\"",
+];
+
+const WALK: [&str; 2] = [
+    "RFC 8489 §14",
+    "what lies behind the message's end is somebody else's memory",
+];
+
+#[rustfmt::skip]
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::rfc("P-50", ["RFC 8489 §6.3.1.1", "the response to a Binding request carries XOR-MAPPED-ADDRESS: the source address and port"],
+            "Binding tells the client its own address", binding).over_every(),
+        Case::rfc("P-01", CHECKS, "Datagrams shorter than a header get no answer", short_datagrams),
+        Case::rfc("P-02", ["RFC 8489 §5", "\"the last 2 bits of this field are always zero\""],
+            "A length that is no multiple of four gets no answer", odd_lengths),
+        Case::rfc("P-03", CHECKS, "A length beyond the datagram gets no answer", length_beyond_the_datagram),
+        Case::hardening("P-04", ["RFC 8489 §6.3", "one datagram is one message; a second one behind it was never framed"],
+            "A second message behind the first in one datagram is never answered", second_message_in_one_datagram),
+        Case::rfc("P-05", ["RFC 8656 §12", "first bytes other than those of STUN and channels are \"Reserved; MUST be dropped\""],
+            "RTP, DTLS, QUIC and reserved first bytes get no answer", other_protocols),
+        Case::rfc("P-06", ["RFC 8656 §5", "TURN does not use the backwards-compatibility mechanisms of STUN"],
+            "An Allocate request with another cookie gets no answer", allocate_without_cookie),
+        Case::hardening("P-51", ["RFC 8489 §6.3", "a classic STUN server (RFC 3489) answers strangers with more bytes than it gets"],
+            "A Binding request with another cookie gets no answer", binding_without_cookie),
+        Case::hardening("P-07", WALK, "An attribute length of 0xFFFF never makes a success", attribute_beyond_the_message),
+        Case::hardening("P-08", WALK, "A last attribute that ends behind the message never makes a success", last_attribute_cut),
+        Case::rfc("P-09", ["RFC 8656 §10.2", "if any of the XOR-PEER-ADDRESS attributes are invalid, a 400 error is returned"],
+            "XOR-PEER-ADDRESS of a wrong length or an unknown family: 400", malformed_peer_addresses),
+        Case::rfc("P-11", ["RFC 8489 §6.3.1", "\"420 (Unknown Attribute) and includes an UNKNOWN-ATTRIBUTES attribute in the response that lists the unknown comprehension-required attributes\""],
+            "An unknown comprehension-required attribute: 420 that names it", unknown_required),
+        Case::rfc("P-52", ["RFC 8489 §6.3", "\"Once the authentication checks are done, the STUN agent checks for unknown attributes\""],
+            "An unsigned Allocate with an unknown attribute: 401, not 420", authentication_comes_first),
+        Case::rfc("P-12", ["RFC 8489 §6.3", "\"Unknown comprehension-optional attributes MUST be ignored\""],
+            "An unknown comprehension-optional attribute is ignored", unknown_optional),
+        Case::hardening("P-13", ["amplification", "the reply to 300 unknown attributes must not be a reflector's dream"],
+            "300 unknown attributes: 420 no longer than the request", many_unknown),
+        Case::rfc("P-14", ["RFC 8489 §6.3.2", "an indication with unknown comprehension-required attributes is discarded"],
+            "A Send indication with an unknown required attribute is not relayed", unknown_in_an_indication),
+        Case::rfc("P-15", ["RFC 8489 §6.3.2", "no response is generated for an indication"],
+            "Indications of every method are never answered", indications),
+        Case::rfc("P-16", ["RFC 8489 §6.3.3", "a response without its transaction is silently discarded"],
+            "Responses of every method are never answered", responses),
+        Case::rfc("P-17", ["RFC 8489 §6.3", "\"the method value is a supported method … If any errors are detected, the message is silently discarded\""],
+            "Requests of unknown methods get no answer", unknown_methods),
+        Case::rfc("P-53", ["RFC 8489 §6.3", "\"the message class is allowed for the particular method … If any errors are detected, the message is silently discarded\""],
+            "Send and Data as requests get no answer", class_of_the_method),
+        Case::hardening("P-19", ["RFC 8489 §14, coturn#2016", "\"only the first occurrence needs to be processed\": whoever filters in front of the server has judged the first"],
+            "The first of two LIFETIMEs counts", first_of_duplicates),
+        Case::hardening("P-20", ["RFC 8489 §6.3", "a wrong FINGERPRINT tells that this is not STUN"],
+            "A wrong FINGERPRINT gets no answer", wrong_fingerprint),
+        Case::hardening("P-54", ["RFC 8489 §14.7", "FINGERPRINT \"MUST be the last attribute\": what follows it is not covered by anything"],
+            "FINGERPRINT that is not last gets no answer, or is not believed", fingerprint_not_last),
+        Case::hardening("P-21", ["RFC 8656 §5", "FINGERPRINT is 8 bytes that a client that uses none has no need of"],
+            "FINGERPRINT is in the reply exactly when it is in the request", fingerprint_mirrored),
+        Case::hardening("P-30", ["GHSA-4g7c-p5wg-j4hp", "text of strangers is data: no format string, no terminal escape, no end of a C string"],
+            "Strange user names, realms and nonces: an error, and the server lives", strange_texts),
+        Case::hardening("P-32", ["firezone c52d88f421", "one undecodable datagram must not spoil the next one"],
+            "A good request right behind a broken one is answered, 200 times", broken_before_good),
+    ]
+}
+
+/// Sends datagrams, one behind the other, and expects no answer; then the server must still work.
+fn dropped(cx: &Context<'_>, datagrams: impl IntoIterator<Item = Vec<u8>>) -> Outcome {
+    let mut client = cx.stranger()?;
+    for bytes in datagrams {
+        client.link.send(&bytes)?;
+    }
+    client.expect_silence()?;
+    cx.alive()
+}
+
+/// Error 400 or nothing: the RFC leaves it open where a message is broken inside.
+fn refused_or_dropped(cx: &Context<'_>, message: Builder) -> Outcome {
+    if let Some(response) = cx.stranger()?.ask_or_silence(message)? {
+        expect_error(&response, 400)?;
+    }
+    cx.alive()
+}
+
+fn binding(cx: &Context<'_>) -> Outcome {
+    let mut client = cx.stranger()?;
+    let response = client.ask(Builder::request(method::BINDING))?;
+    if !response.is(method::BINDING, Class::Success) {
+        return fail("a Binding success response", response);
+    }
+    let own = client.link.address()?;
+    let told = response.addresses(attribute::XOR_MAPPED_ADDRESS);
+    if told.first() == Some(&own) {
+        return Ok(());
+    }
+    fail(
+        format_args!("XOR-MAPPED-ADDRESS {own}"),
+        format_args!("{told:?}"),
+    )
+}
+
+fn short_datagrams(cx: &Context<'_>) -> Outcome {
+    let whole = Builder::request(method::BINDING).bytes();
+    let lengths = [0, 1, 2, 3, 4, 8, 19];
+    dropped(cx, lengths.map(|length| whole[..length].to_vec()))
+}
+
+fn odd_lengths(cx: &Context<'_>) -> Outcome {
+    let datagrams = [1, 2, 3].map(|length| {
+        let mut message = Builder::request(method::BINDING);
+        message.set_length(length);
+        let mut bytes = message.bytes();
+        bytes.resize(20 + length, 0);
+        bytes
+    });
+    dropped(cx, datagrams)
+}
+
+fn length_beyond_the_datagram(cx: &Context<'_>) -> Outcome {
+    let datagrams = [4, 65_000].map(|length| {
+        let mut message = Builder::request(method::BINDING);
+        message.set_length(length);
+        message.bytes()
+    });
+    dropped(cx, datagrams)
+}
+
+fn second_message_in_one_datagram(cx: &Context<'_>) -> Outcome {
+    let mut client = cx.stranger()?;
+    let first = Builder::request(method::BINDING);
+    let second = Builder::request(method::BINDING);
+    let transaction = first.transaction();
+    client
+        .link
+        .send(&[first.bytes(), second.bytes()].concat())?;
+    match client.receive(SILENCE)? {
+        Some(Frame::Stun(message)) if message.transaction() == transaction => {}
+        Some(other) => return fail("nothing, or the answer to the first", other),
+        None => {}
+    }
+    client.expect_silence()?;
+    cx.alive()
+}
+
+fn other_protocols(cx: &Context<'_>) -> Outcome {
+    // All that makes a Binding request, but the first byte.
+    let datagrams = (0x50..=0xFF).map(|first| {
+        let mut bytes = Builder::request(method::BINDING).bytes();
+        bytes[0] = first;
+        bytes
+    });
+    dropped(cx, datagrams)
+}
+
+fn with_other_cookie(message: Builder) -> Vec<u8> {
+    let mut bytes = message.bytes();
+    bytes[7] ^= 1;
+    bytes
+}
+
+fn allocate_without_cookie(cx: &Context<'_>) -> Outcome {
+    dropped(cx, [with_other_cookie(Builder::allocate())])
+}
+
+fn binding_without_cookie(cx: &Context<'_>) -> Outcome {
+    let binding = Builder::request(method::BINDING);
+    dropped(cx, [with_other_cookie(binding)])
+}
+
+fn attribute_beyond_the_message(cx: &Context<'_>) -> Outcome {
+    let mut bytes = Builder::request(method::BINDING)
+        .attribute(attribute::SOFTWARE, b"test")
+        .bytes();
+    bytes[22..24].copy_from_slice(&[0xFF, 0xFF]);
+    broken_inside(cx, &bytes)
+}
+
+fn last_attribute_cut(cx: &Context<'_>) -> Outcome {
+    let mut bytes = Builder::request(method::BINDING)
+        .attribute(attribute::SOFTWARE, b"eight by")
+        .bytes();
+    bytes[22..24].copy_from_slice(&[0, 9]);
+    broken_inside(cx, &bytes)
+}
+
+fn broken_inside(cx: &Context<'_>, bytes: &[u8]) -> Outcome {
+    let mut client = cx.stranger()?;
+    client.link.send(bytes)?;
+    match client.receive(SILENCE)? {
+        Some(Frame::Stun(response)) if response.error() == Some(400) => {}
+        Some(other) => return fail("error 400 or nothing", other),
+        None => {}
+    }
+    cx.alive()
+}
+
+fn malformed_peer_addresses(cx: &Context<'_>) -> Outcome {
+    let mut client = cx.client()?;
+    client.allocate()?;
+    let ipv4 = [0, 1, 0x21, 0x12, 0x20, 0x13, 0xA5, 0x43];
+    let mut no_family = ipv4;
+    no_family[1] = 0;
+    let mut third_family = ipv4;
+    third_family[1] = 3;
+    let mut short_ipv6 = ipv4;
+    short_ipv6[1] = 2;
+    let long_ipv4 = [&ipv4[..], &[0; 12]].concat();
+    let values: [&[u8]; 6] = [
+        &no_family,
+        &third_family,
+        &short_ipv6,
+        &long_ipv4,
+        &ipv4[..4],
+        &[],
+    ];
+    for value in values {
+        let request = Builder::request(method::CREATE_PERMISSION);
+        let response = client.call(&request.attribute(attribute::XOR_PEER_ADDRESS, value))?;
+        // A family that nobody knows may also count as the wrong one.
+        let codes: &[u16] = if value == third_family {
+            &[400, 443]
+        } else {
+            &[400]
+        };
+        expect_error_of(&response, codes)?;
+    }
+    client.permit(cx.options.peer_ip)
+}
+
+fn unknown_attributes(response: &Message) -> Vec<u16> {
+    let value = response
+        .get(attribute::UNKNOWN_ATTRIBUTES)
+        .unwrap_or_default();
+    let pairs = value.chunks_exact(2);
+    pairs
+        .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+        .collect()
+}
+
+fn names_unknown(response: &Message) -> Outcome {
+    expect_error(response, 420)?;
+    let named = unknown_attributes(response);
+    if named == [attribute::UNKNOWN_REQUIRED] {
+        return Ok(());
+    }
+    fail(
+        "UNKNOWN-ATTRIBUTES with 7fff",
+        format_args!("{named:04x?} in {response}"),
+    )
+}
+
+fn unknown_required(cx: &Context<'_>) -> Outcome {
+    let with_unknown = |message: Builder| message.attribute(attribute::UNKNOWN_REQUIRED, b"?");
+    let mut client = cx.client()?;
+    let binding = Builder::request(method::BINDING);
+    names_unknown(&client.ask(with_unknown(binding))?)?;
+    names_unknown(&client.call(&with_unknown(Builder::allocate()))?)?;
+    client.allocate()?;
+    names_unknown(&client.call(&with_unknown(refresh_request(600)))?)?;
+    let peer = SocketAddr::new(cx.options.peer_ip, 9);
+    names_unknown(&client.call(&with_unknown(permission_request(peer)))?)
+}
+
+fn authentication_comes_first(cx: &Context<'_>) -> Outcome {
+    let request = Builder::allocate().attribute(attribute::UNKNOWN_REQUIRED, b"?");
+    expect_error(&cx.stranger()?.ask(request)?, 401)
+}
+
+fn unknown_optional(cx: &Context<'_>) -> Outcome {
+    let with_unknown = |message: Builder| message.attribute(attribute::UNKNOWN_OPTIONAL, b"?");
+    let mut client = cx.client()?;
+    let response = client.ask(with_unknown(Builder::request(method::BINDING)))?;
+    expect_success(&response)?;
+    client
+        .allocate_with(&with_unknown(Builder::allocate()))
+        .map(drop)
+}
+
+fn many_unknown(cx: &Context<'_>) -> Outcome {
+    let mut request = Builder::request(method::BINDING);
+    for kind in 0x7000..0x7000 + 300 {
+        request = request.attribute(kind, &[]);
+    }
+    let length = request.clone().bytes().len();
+    let Some(response) = cx.stranger()?.ask_or_silence(request)? else {
+        return cx.alive();
+    };
+    expect_error(&response, 420)?;
+    let (named, got) = (unknown_attributes(&response).len(), response.bytes().len());
+    cx.note(format!(
+        "{named} of 300 are named, {got} bytes for {length}"
+    ));
+    if got > length {
+        return fail(
+            "no more bytes than were sent",
+            format_args!("{got} for {length}"),
+        );
+    }
+    cx.alive()
+}
+
+fn unknown_in_an_indication(cx: &Context<'_>) -> Outcome {
+    let (mut client, peer) = (cx.client()?, cx.peer()?);
+    let relayed = client.allocate()?.relayed;
+    client.permit(peer.address.ip())?;
+    let indication = Builder::indication(method::SEND)
+        .peer(peer.address)
+        .attribute(attribute::DATA, b"unknown")
+        .attribute(attribute::UNKNOWN_REQUIRED, b"?");
+    client.link.send(&indication.bytes())?;
+    peer.expect_silence()?;
+    client.expect_silence()?;
+    client.send_to(peer.address, b"known")?;
+    peer.expect(relayed, b"known")
+}
+
+const METHODS: [u16; 5] = [
+    method::BINDING,
+    method::ALLOCATE,
+    method::REFRESH,
+    method::CREATE_PERMISSION,
+    method::CHANNEL_BIND,
+];
+
+fn indications(cx: &Context<'_>) -> Outcome {
+    let others = [method::SEND, method::DATA, 0x0FF];
+    let all = METHODS.into_iter().chain(others);
+    dropped(cx, all.map(|method| Builder::indication(method).bytes()))
+}
+
+fn responses(cx: &Context<'_>) -> Outcome {
+    let all = METHODS.into_iter().flat_map(|method| {
+        let error = Builder::new(method, Class::Error);
+        let error = error.attribute(attribute::ERROR_CODE, &[0, 0, 4, 1]);
+        [Builder::new(method, Class::Success).bytes(), error.bytes()]
+    });
+    dropped(cx, all)
+}
+
+fn unknown_methods(cx: &Context<'_>) -> Outcome {
+    let methods = [0x000, 0x002, 0x0FF, 0xFFF];
+    dropped(cx, methods.map(|method| Builder::request(method).bytes()))
+}
+
+fn class_of_the_method(cx: &Context<'_>) -> Outcome {
+    let methods = [method::SEND, method::DATA];
+    dropped(cx, methods.map(|method| Builder::request(method).bytes()))
+}
+
+fn first_of_duplicates(cx: &Context<'_>) -> Outcome {
+    let mut client = cx.client()?;
+    client.allocate()?;
+    let request = refresh_request(1200).number(attribute::LIFETIME, 2400);
+    let response = client.succeed(&request)?;
+    match response.number(attribute::LIFETIME) {
+        Some(1200) => Ok(()),
+        other => fail("LIFETIME 1200", format_args!("{other:?}")),
+    }
+}
+
+fn wrong_fingerprint(cx: &Context<'_>) -> Outcome {
+    let mut bytes = Builder::request(method::BINDING).fingerprint().bytes();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    dropped(cx, [bytes])
+}
+
+fn fingerprint_not_last(cx: &Context<'_>) -> Outcome {
+    let request = Builder::request(method::BINDING)
+        .fingerprint()
+        .attribute(attribute::SOFTWARE, b"behind");
+    refused_or_dropped(cx, request)
+}
+
+fn fingerprint_mirrored(cx: &Context<'_>) -> Outcome {
+    let mut client = cx.stranger()?;
+    for request in [Builder::request(method::BINDING), Builder::allocate()] {
+        let without = client.ask(request.clone())?;
+        if let Some(fingerprint) = without.fingerprint() {
+            return fail("no FINGERPRINT", format_args!("one, right: {fingerprint}"));
+        }
+        let with = client.ask(request.fingerprint())?;
+        if with.fingerprint() != Some(true) {
+            return fail("a right FINGERPRINT at the end", with);
+        }
+    }
+    Ok(())
+}
+
+fn strange_texts(cx: &Context<'_>) -> Outcome {
+    let mut client = cx.stranger()?;
+    let challenge = client.challenge()?;
+    let long_name = vec![b'u'; 512];
+    let names: [&[u8]; 6] = [
+        &long_name,
+        b"nul\0inside",
+        b"\xFF\xFE not UTF-8 \xC3",
+        b"%n%n%s%s%x",
+        b"\x1B[2Jcleared\x07",
+        b"two\r\nlines",
+    ];
+    let mut requests: Vec<_> = names
+        .iter()
+        .map(|name| [name, &challenge.realm[..], &challenge.nonce[..]])
+        .collect();
+    let long_text = vec![b'x'; 764];
+    requests.push([b"user", &long_text, &challenge.nonce]);
+    requests.push([b"user", &challenge.realm, &long_text]);
+    for [name, realm, nonce] in requests {
+        let request = Builder::allocate()
+            .attribute(attribute::USERNAME, name)
+            .attribute(attribute::REALM, realm)
+            .attribute(attribute::NONCE, nonce)
+            .integrity(Integrity::Sha1, b"whatever");
+        if let Some(response) = client.ask_or_silence(request)?
+            && response.class() != Class::Error
+        {
+            return fail("an error or nothing", response);
+        }
+    }
+    cx.alive()
+}
+
+fn broken_before_good(cx: &Context<'_>) -> Outcome {
+    let mut client = cx.stranger()?;
+    for round in 0..200_u16 {
+        let mut broken = Builder::request(method::BINDING).bytes();
+        let kind = message_type(round, Class::Request).to_be_bytes();
+        broken[..2].copy_from_slice(&kind);
+        broken.truncate(usize::from(round % 20));
+        client.link.send(&broken)?;
+        let good = client.ask(Builder::request(method::BINDING))?;
+        expect_success(&good)?;
+    }
+    Ok(())
+}
