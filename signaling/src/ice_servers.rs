@@ -22,6 +22,7 @@ pub(crate) enum Relay {
     Here {
         udp_port: Option<u16>,
         tcp_port: Option<u16>,
+        tls_port: Option<u16>,
         secret: String,
     },
     Elsewhere {
@@ -36,14 +37,19 @@ impl Relay {
     pub(crate) fn urls(&self, host: &str) -> (Vec<String>, Vec<String>) {
         match self {
             Self::Here {
-                udp_port, tcp_port, ..
+                udp_port,
+                tcp_port,
+                tls_port,
+                ..
             } => {
                 let udp = udp_port.iter();
                 let stun = udp.clone().map(|port| format!("stun:{host}:{port}"));
                 let udp = udp.map(|port| format!("turn:{host}:{port}?transport=udp"));
                 let tcp = tcp_port.iter();
                 let tcp = tcp.map(|port| format!("turn:{host}:{port}?transport=tcp"));
-                (stun.collect(), udp.chain(tcp).collect())
+                let tls = tls_port.iter();
+                let tls = tls.map(|port| format!("turns:{host}:{port}?transport=tcp"));
+                (stun.collect(), udp.chain(tcp).chain(tls).collect())
             }
             Self::Elsewhere { urls, .. } => {
                 let (turn, stun): (Vec<&IceUrl>, _) =
@@ -111,6 +117,7 @@ mod tests {
         let relay = Relay::Here {
             udp_port: Some(3478),
             tcp_port: Some(3479),
+            tls_port: Some(5349),
             secret: "north".into(),
         };
         let servers = relay.ice_servers("call.example", &PeerId::new("p"), 1_000);
@@ -119,7 +126,8 @@ mod tests {
             servers[1].urls,
             [
                 "turn:call.example:3478?transport=udp",
-                "turn:call.example:3479?transport=tcp"
+                "turn:call.example:3479?transport=tcp",
+                "turns:call.example:5349?transport=tcp"
             ]
         );
         assert_eq!(servers[1].username.as_deref(), Some("1000:p"));

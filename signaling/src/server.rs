@@ -246,7 +246,8 @@ fn start_relay(
     relay.auth_secrets.insert(0, secret.clone());
     relay.protected.extend(own);
     let server = stun_turn::Server::start(relay).map_err(|error| {
-        let error = error.to_string().replacen("--", "--turn-", 1);
+        let error = format!(" {error}").replace(" --", " --turn-");
+        let error = error.trim_start();
         anyhow::anyhow!(
             "{error}\nThe bundled relay can't start: choose another port with --turn-listen \
              udp:ADDR:PORT --turn-listen tcp:ADDR:PORT, or do without it: --turn-mode none"
@@ -260,6 +261,7 @@ fn start_relay(
     let told = Relay::Here {
         udp_port: port(Protocol::Udp),
         tcp_port: port(Protocol::Tcp),
+        tls_port: port(Protocol::Tls),
         secret,
     };
     Ok((Some(server), told))

@@ -54,6 +54,11 @@ fn main() -> ExitCode {
     );
     let settings = settings.unwrap_or_else(|error| error.exit());
     let cli = Cli::from_arg_matches(&settings.matches).unwrap_or_else(|error| error.exit());
+    if cli.sources.check_config
+        && let Err(error) = stun_turn::certificates(&cli.options.clone().into())
+    {
+        return refuse(&error.into());
+    }
     if settings.answer(&cli.sources, &SECRETS) {
         return ExitCode::SUCCESS;
     }
@@ -69,12 +74,14 @@ fn main() -> ExitCode {
     logging::init(&cli.log);
     match run(cli.options.into()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            let is_usage = error.downcast_ref().is_some_and(StartError::is_usage);
-            ExitCode::from(if is_usage { 2 } else { 1 })
-        }
+        Err(error) => refuse(&error),
     }
+}
+
+fn refuse(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    let is_usage = error.downcast_ref().is_some_and(StartError::is_usage);
+    ExitCode::from(if is_usage { 2 } else { 1 })
 }
 
 fn print_credential(secret: &str, ttl_s: u64, id: &str) {

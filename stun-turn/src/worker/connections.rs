@@ -23,9 +23,9 @@ const READ_BYTES: usize = 66 * 1024;
 const READS_A_TURN: usize = 4;
 /// Connections accepted before the others have their turn.
 const ACCEPTS_A_TURN: usize = 64;
-/// Connections that may take a step towards their first message in one turn of the loop: with TLS
-/// it costs as much as relaying hundreds of packets, which must not wait for all of them.
-const STEPS_A_ROUND: usize = 4;
+/// TLS handshakes that may take a step in one turn of the loop: a signature costs as much as relaying
+/// hundreds of packets, and these must not wait for all of them.
+const STEPS_A_ROUND: usize = 2;
 
 /// What the kernel may hold back for a client before writing waits, in bytes.
 const MAX_UNSENT_BYTES: u32 = 32 * 1024;
@@ -213,7 +213,7 @@ impl Worker {
             let (shared, handshakes) = (&connections.shared, &mut connections.handshakes);
             stream.take(now.monotonic, bytes, shared, handshakes);
             stream.flush();
-            if !was_open {
+            if !was_open && stream.client().transport == Transport::Tls {
                 connections.steps_left -= 1;
             }
             if stream.is_open() {

@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::UdpSocket;
 use std::process::{Child, Command, Output, Stdio};
 
+use crate::certificates::Pair;
+
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stun-turn"));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -32,6 +34,7 @@ fn signal(child: &Child, name: &str) {
 fn a_bad_value_is_refused_with_option_value_and_expectation() {
     for (option, value, expected) in [
         ("--listen", "udp:nowhere", "udp:ADDR:PORT"),
+        ("--trusted-proxy", "load-balancer", "network"),
         ("--user", "alice", "NAME:PASSWORD"),
         ("--relay-ports", "9-1", "MIN-MAX"),
         ("--allow-peer", "10.0.0.1/8", "host bits"),
@@ -81,6 +84,37 @@ fn contradicting_options_are_refused() {
         stderr.contains("--auth-secret"),
         "an empty secret opens the relay to everybody: {stderr}"
     );
+}
+
+#[test]
+fn tls_needs_certificates_that_can_be_read_and_used() {
+    let (one, two) = (Pair::new(&["one.example"]), Pair::new(&["two.example"]));
+    let text = |path: std::path::PathBuf| path.to_str().unwrap().to_owned();
+    let (cert, key, other_key) = (text(one.certificate()), text(one.key()), text(two.key()));
+    let tls = ["--listen", "tls:127.0.0.1:0"];
+    for (options, expected_code, expected) in [
+        (&[][..], 2, "--listen tls:127.0.0.1:0"),
+        (&["--tls-cert", &cert], 2, "--tls-key"),
+        (
+            &["--tls-cert", &cert, "--tls-key", &other_key],
+            2,
+            "--tls-key",
+        ),
+        (&["--tls-cert", &key, "--tls-key", &key], 2, "--tls-cert"),
+        (
+            &["--tls-cert", &cert, "--tls-key", "/no/such/key"],
+            1,
+            "/no/such/key",
+        ),
+    ] {
+        for mode in [&[][..], &["--check-config"]] {
+            let (code, _, stderr) = run(&[&tls, options, mode].concat());
+            assert_eq!(code, Some(expected_code), "{stderr}");
+            assert!(stderr.contains(expected), "{stderr}");
+        }
+    }
+    let good = ["--tls-cert", &cert, "--tls-key", &key, "--check-config"];
+    assert_eq!(run(&[&tls[..], &good].concat()).0, Some(0));
 }
 
 #[test]
