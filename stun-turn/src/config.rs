@@ -2,7 +2,7 @@
 
 mod values;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -18,7 +18,8 @@ pub use values::{External, Listen, PortRange, Protocol, Realm, User};
 #[group(skip)]
 pub struct Options {
     /// Address to listen on, udp:ADDR:PORT, tcp:ADDR:PORT or tls:ADDR:PORT, IPv6 in brackets; repeatable;
-    /// with certificates each tcp and tls one takes both [default: udp and tcp on port 3478 of all addresses]
+    /// with certificates each tcp and tls one takes both [default: udp and tcp on port 3478 of all addresses,
+    /// with certificates also tls on 5349]
     #[arg(long, value_name = "PROTO:ADDR:PORT")]
     pub listen: Vec<Listen>,
     /// Realm of the long-term credentials [default: callbox]
@@ -130,7 +131,7 @@ impl From<Options> for Config {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             listen: if options.listen.is_empty() {
-                default_listeners()
+                default_listeners(!options.tls_cert.is_empty())
             } else {
                 options.listen
             },
@@ -166,15 +167,37 @@ fn quota(asked: Option<u32>, default: u32) -> Option<u32> {
     Some(asked.unwrap_or(default)).filter(|limit| *limit > 0)
 }
 
-/// All addresses, IPv6 where the host has it.
-fn default_listeners() -> Vec<Listen> {
-    let mut addresses = vec!["0.0.0.0:3478"];
+/// All addresses, IPv6 where the host has it, on the registered ports.
+fn default_listeners(with_tls: bool) -> Vec<Listen> {
+    let mut ips = vec![IpAddr::from(Ipv4Addr::UNSPECIFIED)];
     if std::net::UdpSocket::bind("[::1]:0").is_ok() {
-        addresses.push("[::]:3478");
+        ips.push(Ipv6Addr::UNSPECIFIED.into());
     }
-    let both = |address: &str| {
-        let address = address.parse().expect("a literal");
-        [Protocol::Udp, Protocol::Tcp].map(|protocol| Listen { protocol, address })
+    let mut kinds = vec![(Protocol::Udp, 3478), (Protocol::Tcp, 3478)];
+    if with_tls {
+        kinds.push((Protocol::Tls, 5349));
+    }
+    let of_kinds = |ip: IpAddr| {
+        kinds.iter().map(move |(protocol, port)| Listen {
+            protocol: *protocol,
+            address: SocketAddr::new(ip, *port),
+        })
     };
-    addresses.into_iter().flat_map(both).collect()
+    ips.into_iter().flat_map(of_kinds).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_brings_a_listener_for_it() {
+        let texts = |with_tls| -> Vec<String> {
+            let listeners = default_listeners(with_tls);
+            listeners.iter().map(Listen::to_string).collect()
+        };
+        assert_eq!(texts(false)[..2], ["udp:0.0.0.0:3478", "tcp:0.0.0.0:3478"]);
+        assert!(!texts(false).contains(&"tls:0.0.0.0:5349".to_owned()));
+        assert_eq!(texts(true)[2], "tls:0.0.0.0:5349");
+    }
 }

@@ -22,7 +22,7 @@ pub struct StreamLimits {
     /// From one message to the next on a connection without an allocation. As long as an allocation
     /// lives without a refresh: a client that let it go has had the time to ask for another one.
     pub idle: Duration,
-    /// TLS handshakes that one worker has under way at once; a connection beyond them is closed.
+    /// TLS handshakes that one worker has under way at once; one more ends the oldest.
     pub handshakes: usize,
 }
 
@@ -49,8 +49,8 @@ pub struct StreamTotals {
     pub tls_handshakes: AtomicU64,
     /// TLS handshakes and connections that broke TLS.
     pub tls_failures: AtomicU64,
-    /// Connections closed because too many TLS handshakes were under way.
-    pub tls_refused: AtomicU64,
+    /// TLS handshakes cut short because too many younger ones were under way.
+    pub tls_evicted: AtomicU64,
     /// Connections closed because something did not come in time.
     pub timed_out: AtomicU64,
     /// Connections closed because they spoke neither STUN nor TLS.

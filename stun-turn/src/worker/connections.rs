@@ -40,7 +40,8 @@ pub(super) struct Connections {
     by_client: HashMap<FiveTuple, usize>,
     /// When to look after each; sorted, never scanned.
     deadlines: BTreeSet<(Duration, usize)>,
-    handshakes: usize,
+    /// TLS handshakes under way, the oldest first.
+    handshakes: BTreeSet<(Duration, usize)>,
     steps_left: usize,
 }
 
@@ -57,7 +58,7 @@ impl Connections {
             table: Slab::new(),
             by_client: HashMap::new(),
             deadlines: BTreeSet::new(),
-            handshakes: 0,
+            handshakes: BTreeSet::new(),
             steps_left: 0,
         }
     }
@@ -107,6 +108,27 @@ impl Connections {
         }
     }
 
+    /// Notes that a connection's handshake has begun or ended. When more are under way than may be, the
+    /// oldest must end: an honest one takes a moment, so that whoever starts many and finishes none
+    /// crowds out itself. (Refusing the newest would let few stalled ones keep everybody out.)
+    fn note_handshake(
+        &mut self,
+        key: usize,
+        before: Option<Duration>,
+        after: Option<Duration>,
+    ) -> Option<usize> {
+        if before == after {
+            return None;
+        }
+        if let Some(since) = before {
+            self.handshakes.remove(&(since, key));
+        }
+        self.handshakes.insert((after?, key));
+        let is_crowded = self.handshakes.len() > self.shared.limits.handshakes;
+        let (_, oldest) = *self.handshakes.first().filter(|_| is_crowded)?;
+        Some(oldest)
+    }
+
     /// Takes it out of the table and every index; also the client that it was for, if any.
     fn remove(&mut self, key: usize) -> Option<(Stream, Option<FiveTuple>)> {
         let Entry {
@@ -114,8 +136,8 @@ impl Connections {
             looked_after_at,
         } = self.table.try_remove(key)?;
         self.deadlines.remove(&(looked_after_at, key));
-        if stream.is_handshaking() {
-            self.handshakes -= 1;
+        if let Some(since) = stream.handshake_since() {
+            self.handshakes.remove(&(since, key));
         }
         let client = stream.client();
         let is_known = self.by_client.get(&client) == Some(&key);
@@ -210,13 +232,17 @@ impl Worker {
         }
         let (bytes, has_more) = stream.read(scratch);
         if !bytes.is_empty() {
-            let (shared, handshakes) = (&connections.shared, &mut connections.handshakes);
-            stream.take(now.monotonic, bytes, shared, handshakes);
+            let handshake = stream.handshake_since();
+            stream.take(now.monotonic, bytes, &connections.shared);
             stream.flush();
+            let (is_open, handshake_now) = (stream.is_open(), stream.handshake_since());
             if !was_open && stream.client().transport == Transport::Tls {
                 connections.steps_left -= 1;
             }
-            if stream.is_open() {
+            if let Some(oldest) = connections.note_handshake(key, handshake, handshake_now) {
+                self.close_stream(now, oldest, &End::TlsEvicted);
+            }
+            if is_open {
                 if !was_open {
                     self.enroll(now, key);
                 }
@@ -324,7 +350,7 @@ impl Worker {
             End::ProxyMalformed => count(&totals.proxy_malformed),
             End::Garbage => count(&totals.garbage),
             End::Tls(_) => count(&totals.tls_failures),
-            End::TlsRefused => count(&totals.tls_refused),
+            End::TlsEvicted => count(&totals.tls_evicted),
             End::TimedOut => count(&totals.timed_out),
             End::Overflowed => count(&totals.overflowed),
         }

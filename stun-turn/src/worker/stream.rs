@@ -47,8 +47,8 @@ pub(super) enum End {
     /// Broken, or the handshake found nothing in common.
     #[error("TLS failed: {0}")]
     Tls(rustls::Error),
-    #[error("too many TLS handshakes are under way")]
-    TlsRefused,
+    #[error("more TLS handshakes have begun than are kept waiting")]
+    TlsEvicted,
     #[error("something did not come in time")]
     TimedOut,
     #[error("the client lets replies pile up")]
@@ -111,8 +111,12 @@ impl Stream {
         matches!(self.phase, Phase::Open)
     }
 
-    pub(super) const fn is_handshaking(&self) -> bool {
-        matches!(self.phase, Phase::Handshake { .. })
+    /// Since when a TLS handshake is under way, if one is.
+    pub(super) const fn handshake_since(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Handshake { since } => Some(since),
+            Phase::Header | Phase::FirstByte | Phase::Open => None,
+        }
     }
 
     /// Sends a peer's data. When the client is too slow, older data are dropped, whole messages each.
@@ -172,26 +176,14 @@ impl Stream {
         (&[], false)
     }
 
-    /// Takes what was read. `handshakes` counts those under way.
-    pub(super) fn take(
-        &mut self,
-        now: Duration,
-        bytes: &[u8],
-        shared: &Streams,
-        handshakes: &mut usize,
-    ) {
-        if let Err(end) = self.advance(now, bytes, shared, handshakes) {
+    /// Takes what was read.
+    pub(super) fn take(&mut self, now: Duration, bytes: &[u8], shared: &Streams) {
+        if let Err(end) = self.advance(now, bytes, shared) {
             self.end.get_or_insert(end);
         }
     }
 
-    fn advance(
-        &mut self,
-        now: Duration,
-        bytes: &[u8],
-        shared: &Streams,
-        handshakes: &mut usize,
-    ) -> Result<(), End> {
+    fn advance(&mut self, now: Duration, bytes: &[u8], shared: &Streams) -> Result<(), End> {
         if self.phase == Phase::Header {
             self.inbox.extend_from_slice(bytes);
             let (source, consumed) = match proxy_header::parse(&self.inbox) {
@@ -202,29 +194,24 @@ impl Stream {
             self.client.client = source.unwrap_or(self.client.client);
             self.phase = Phase::FirstByte;
             let rest = std::mem::take(&mut self.inbox).split_off(consumed);
-            return self.advance(now, &rest, shared, handshakes);
+            return self.advance(now, &rest, shared);
         }
         if self.phase == Phase::FirstByte {
             match bytes.first() {
                 None => return Ok(()),
                 Some(&TLS_HANDSHAKE) if shared.tls.is_enabled() => {
-                    if *handshakes >= shared.limits.handshakes {
-                        return Err(End::TlsRefused);
-                    }
                     let tls = shared.tls.connection().map_err(End::Tls)?;
                     self.layer = Layer::Tls(Box::new(tls));
                     self.client.transport = Transport::Tls;
                     self.phase = Phase::Handshake { since: now };
-                    *handshakes += 1;
                 }
                 Some(_) => self.phase = Phase::Open,
             }
         }
         let received = self.layer.receive(bytes, &mut self.inbox);
         self.has_ended |= received.map_err(End::Tls)? == Received::End;
-        if self.is_handshaking() && !self.layer.is_handshaking() {
+        if self.handshake_since().is_some() && !self.layer.is_handshaking() {
             self.phase = Phase::Open;
-            *handshakes -= 1;
             count(&shared.totals.tls_handshakes);
         }
         Ok(())

@@ -200,7 +200,7 @@ fn three_thousand_silent_connections_are_closed_and_give_their_descriptors_back(
 }
 
 #[test]
-fn handshakes_beyond_the_bound_are_hung_up_on_and_plain_clients_are_not() {
+fn handshakes_that_stall_make_way_for_others() {
     let pair = Pair::new(&["turn.example"]);
     let limits = StreamLimits {
         handshakes: 2,
@@ -215,21 +215,19 @@ fn handshakes_beyond_the_bound_are_hung_up_on_and_plain_clients_are_not() {
         stream.read_exact(&mut [0; 1]).unwrap();
         stream
     };
-    let stalled = [stall(), stall()];
-    let refused = handshake(&trusting(&[&pair]), "turn.example", dial(&server));
-    assert!(refused.is_err());
-    wait_for(&totals.tls_refused, 1);
-    let mut plain = Link::Tcp(dial(&server));
-    plain.send(&binding(1));
-    mapped(&plain.receive());
-    drop(stalled);
-    wait_for(&totals.closed, 3);
+    let [oldest, other] = [stall(), stall()];
     let to = address(&server, Protocol::Tls);
-    // Those that are done don't count: more than two may live.
-    let mut links = [1, 2, 3].map(|_| link(&trusting(&[&pair]), "turn.example", to));
+    let first = link(&trusting(&[&pair]), "turn.example", to);
+    wait_for_end(oldest);
+    wait_for(&totals.tls_evicted, 1);
+    // Those that are done don't count: one stalls, and more than one other may live.
+    let second = link(&trusting(&[&pair]), "turn.example", to);
+    let mut links = [first, second, Link::Tcp(dial(&server))];
     for link in &mut links {
         link.send(&binding(1));
         mapped(&link.receive());
     }
+    assert_eq!(totals.tls_evicted.load(Ordering::Relaxed), 1);
+    drop(other);
     server.shutdown();
 }
