@@ -30,7 +30,7 @@ use users::Users;
 pub use password_algorithm::{PasswordAlgorithm, long_term_key};
 
 /// Who may use the relay.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Authenticator {
     realm: Box<str>,
     users: Users,
@@ -41,6 +41,7 @@ pub struct Authenticator {
 }
 
 /// Secrets of the TURN REST convention.
+#[derive(Clone)]
 struct Secrets(Vec<Box<[u8]>>);
 
 impl std::fmt::Debug for Secrets {

@@ -40,7 +40,7 @@ pub use table::RelayId;
 pub type ReplyBuffer = [u8; limits::MAX_REPLY_BYTES];
 
 /// What the operator decides; can be replaced while the server runs ([`Relay::reconfigure`]).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Who may allocate.
     pub authenticator: Authenticator,

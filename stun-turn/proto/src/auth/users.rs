@@ -8,6 +8,7 @@ use super::PasswordAlgorithm;
 use crate::integrity::Key;
 
 /// Names and keys; passwords are not kept.
+#[derive(Clone)]
 pub(super) struct Users {
     keys: HashMap<Box<[u8]>, (Key, Key)>,
     names: HashMap<[u8; 32], Box<[u8]>>,

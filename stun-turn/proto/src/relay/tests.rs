@@ -3,7 +3,10 @@
 mod allocate;
 mod authentication;
 mod data;
+mod dual;
+mod icmp;
 mod model;
+mod operator;
 
 use super::*;
 use crate::addr::Transport;
@@ -130,6 +133,14 @@ impl World {
             bind: |_| Ok(()),
             transactions: 0,
         }
+    }
+
+    /// Replaces the settings as a reload does.
+    fn reconfigure(&mut self, change: impl FnOnce(&mut Settings)) {
+        let mut new = Settings::clone(&self.settings);
+        change(&mut new);
+        self.settings = Arc::new(new);
+        self.relay.reconfigure(Arc::clone(&self.settings));
     }
 
     /// A client whose nonce is fresh.

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn stranger() -> FiveTuple {
+pub(super) fn stranger() -> FiveTuple {
     World::new().client("198.51.100.7:4000", "alice").five_tuple
 }
 
