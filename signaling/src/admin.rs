@@ -1,21 +1,19 @@
 //! What operators ask: metrics, health, rooms.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Response, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 use signaling_proto::hub::Snapshot;
-use subtle::ConstantTimeEq as _;
+use stun_turn::admin::{Guard, authorize};
 use tokio::sync::watch;
 
-use crate::config::HttpUrl;
 use crate::hub_task::HubHandle;
 use crate::page::plain;
 
@@ -23,7 +21,7 @@ use crate::page::plain;
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) hub: HubHandle,
-    pub(crate) token: Option<Arc<str>>,
+    pub(crate) guard: Guard,
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
@@ -32,45 +30,9 @@ pub(crate) fn router(admin: Admin) -> Router {
         .route("/metrics", get(metrics))
         .route("/readyz", get(readyz))
         .route("/rooms", get(rooms))
-        .layer(from_fn_with_state(admin.clone(), authorize))
+        .layer(from_fn_with_state(admin.guard.clone(), authorize))
         .route("/healthz", get(healthz))
         .with_state(admin)
-}
-
-async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> Response<Body> {
-    let headers = request.headers();
-    let refusal = match &admin.token {
-        Some(token) if !has_token(headers, token) => {
-            "This needs the bearer token of --admin-token.\n"
-        }
-        None if !is_local_name(headers) => {
-            "Without --admin-token, ask by address or as localhost.\n"
-        }
-        _ => return next.run(request).await,
-    };
-    let mut response = plain(StatusCode::UNAUTHORIZED, refusal);
-    let bearer = HeaderValue::from_static("Bearer");
-    response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
-    response
-}
-
-fn has_token(headers: &HeaderMap, token: &str) -> bool {
-    let given = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    given.is_some_and(|given| given.ct_eq(token.as_bytes()).into())
-}
-
-/// Whether the request names this host as somebody on it would. A page in the operator's browser could
-/// reach a loopback address under a name of its own (DNS rebinding).
-fn is_local_name(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
-        return true;
-    };
-    HttpUrl::of_authority("http", host).is_some_and(|url| {
-        let name = url.host().trim_matches(['[', ']']);
-        name == "localhost" || name.parse::<std::net::IpAddr>().is_ok()
-    })
 }
 
 async fn healthz() -> Response<Body> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use signaling_proto::hub::Hub;
+use stun_turn::admin::Guard;
 use stun_turn::config::Protocol;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
@@ -108,7 +109,7 @@ impl Server {
         tokio::spawn(listener::serve(page_listener, service, MAX_REQUESTS));
         let router = admin::router(Admin {
             hub: hub.clone(),
-            token: config.admin_token.map(Arc::from),
+            guard: Guard::new(config.admin_token.map(Arc::from)),
             stopping: stopping.clone(),
         });
         let service = Service {

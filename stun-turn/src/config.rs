@@ -83,7 +83,7 @@ const DEFAULT_USER_QUOTA: u32 = 10;
 const DEFAULT_SOURCE_QUOTA: u32 = 50;
 
 /// Names of options whose values are secret.
-pub const SECRETS: [&str; 2] = ["user", "auth-secret"];
+pub const SECRETS: [&str; 3] = ["user", "auth-secret", "admin-token"];
 
 /// What the server runs with.
 #[derive(Debug, Clone)]

@@ -7,9 +7,11 @@
 //! config ─► server ─► worker (one a core) ─┬─ udp      batches of datagrams
 //!                        │                 └─ connections, stream   TCP and TLS clients
 //!                        └─ Relay (stun-turn-proto)
+//! admin ─► control ─► worker's mailbox
 //! ```
 #![deny(unsafe_code)]
 
+pub mod admin;
 pub mod config;
 pub mod file_limit;
 pub mod logging;
@@ -17,8 +19,11 @@ pub mod settings;
 pub mod streams;
 pub mod tls;
 
+mod control;
+mod metrics;
 mod server;
 mod sockets;
+mod tally;
 #[expect(
     unsafe_code,
     reason = "recvmmsg, sendmmsg and packet info have no safe interface"
@@ -26,5 +31,6 @@ mod sockets;
 mod udp;
 mod worker;
 
+pub use control::{Handle, SessionInfo};
 pub use server::{Server, StartError, certificates};
 pub use stun_turn_proto as proto;

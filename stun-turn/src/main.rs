@@ -1,17 +1,16 @@
 //! The `stun-turn` program: options in, a running relay out.
 
-use std::io::Write as _;
+mod serve;
+
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use stun_turn::config::{Config, Options, SECRETS};
+use stun_turn::config::{Options, SECRETS};
 use stun_turn::proto::auth::credential::{self, Credential};
-use stun_turn::settings::{Settings, Sources};
-use stun_turn::{Server, StartError, file_limit, logging};
+use stun_turn::settings::{self, Settings, Sources};
+use stun_turn::{StartError, admin, logging};
 
 /// STUN and TURN server: tells clients their public address and relays for those who can't reach
 /// each other. Relays to public addresses only, unless told otherwise.
@@ -20,6 +19,16 @@ use stun_turn::{Server, StartError, file_limit, logging};
 struct Cli {
     #[command(flatten)]
     options: Options,
+    #[command(flatten)]
+    admin: admin::Options,
+    /// How long allocations that live may go on after SIGTERM
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 30,
+        help_heading = "Admin"
+    )]
+    drain_deadline: u64,
     #[command(flatten)]
     log: logging::Options,
     #[command(flatten)]
@@ -45,17 +54,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let environment = |name: &str| std::env::var(name).ok();
-    let settings = Settings::load(
-        Cli::command(),
-        "STUN_TURN",
-        std::env::args_os(),
-        environment,
-    );
-    let settings = settings.unwrap_or_else(|error| error.exit());
+    let settings = load().unwrap_or_else(|error| error.exit());
     let cli = Cli::from_arg_matches(&settings.matches).unwrap_or_else(|error| error.exit());
     if cli.sources.check_config
-        && let Err(error) = stun_turn::certificates(&cli.options.clone().into())
+        && let Err(error) = check(&cli)
     {
         return refuse(&error.into());
     }
@@ -72,16 +74,34 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     logging::init(&cli.log);
-    match run(cli.options.into()) {
+    match serve::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error),
     }
 }
 
+/// What the options' values alone do not tell.
+fn check(cli: &Cli) -> Result<(), StartError> {
+    cli.admin.guard().map_err(StartError::Usage)?;
+    stun_turn::certificates(&cli.options.clone().into())?;
+    Ok(())
+}
+
 fn refuse(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error}");
+    eprintln!("error: {error:#}");
     let is_usage = error.downcast_ref().is_some_and(StartError::is_usage);
     ExitCode::from(if is_usage { 2 } else { 1 })
+}
+
+/// Reads the options, at the start and again at each SIGHUP.
+fn load() -> Result<Settings, settings::Error> {
+    let environment = |name: &str| std::env::var(name).ok();
+    Settings::load(
+        Cli::command(),
+        "STUN_TURN",
+        std::env::args_os(),
+        environment,
+    )
 }
 
 fn print_credential(secret: &str, ttl_s: u64, id: &str) {
@@ -92,25 +112,4 @@ fn print_credential(secret: &str, ttl_s: u64, id: &str) {
     let Credential { username, password } = credential::mint(secret.as_bytes(), id, expires_at);
     println!("username: {username}");
     println!("password: {password}");
-}
-
-/// Serves until the first signal.
-fn run(config: Config) -> anyhow::Result<()> {
-    // Before anything listens, so that no signal meets the default handler.
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    if config.users.is_empty() && config.auth_secrets.is_empty() {
-        tracing::warn!(
-            "neither --user nor --auth-secret is set: STUN works, but nobody can allocate"
-        );
-    }
-    file_limit::raise();
-    let server = Server::start(config)?;
-    let mut stdout = std::io::stdout();
-    for (protocol, address) in server.listeners() {
-        // Nobody may be reading: that is no reason to stop.
-        let _ = writeln!(stdout, "listening on {protocol}:{address}");
-    }
-    signals.forever().next();
-    server.shutdown();
-    Ok(())
 }

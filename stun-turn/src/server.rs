@@ -6,25 +6,25 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use stun_turn_proto::auth::Authenticator;
 use stun_turn_proto::auth::nonce::NonceKeys;
 use stun_turn_proto::policy::PeerPolicy;
 use stun_turn_proto::ports::Ports;
 use stun_turn_proto::relay::RelayAddress;
 use stun_turn_proto::{Settings, Shared};
 
-use crate::config::{Config, External, Listen, Protocol, User};
+use crate::config::{Config, External, Listen, Protocol};
+use crate::control::{self, Command, Handle};
 use crate::sockets::{self, Listener};
 use crate::streams::{StreamTotals, Streams};
 use crate::tls::{CertificateError, Certificates, Tls};
-use crate::worker::{Parked, Stop, Worker};
+use crate::worker::{Parked, Worker};
 
 /// A running relay.
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<(Protocol, SocketAddr)>,
-    streams: Arc<Streams>,
-    workers: Vec<(Arc<Stop>, JoinHandle<()>)>,
+    handle: Handle,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// Why a relay could not start; names the option.
@@ -58,6 +58,9 @@ pub enum StartError {
     /// A listener for TLS without anything to offer.
     #[error("--listen {0}: TLS needs a certificate: expected --tls-cert FILE and --tls-key FILE")]
     NoCertificate(Listen),
+    /// Options that do not go together.
+    #[error("{0}")]
+    Usage(String),
     /// Threads, event queues or randomness.
     #[error("starting the workers: {0}")]
     Worker(#[from] io::Error),
@@ -68,7 +71,7 @@ impl StartError {
     #[must_use]
     pub const fn is_usage(&self) -> bool {
         match self {
-            Self::External(_) | Self::Twice(_) | Self::NoCertificate(_) => true,
+            Self::External(_) | Self::Twice(_) | Self::NoCertificate(_) | Self::Usage(_) => true,
             Self::Certificates(error) => error.is_usage(),
             Self::Listen { .. } | Self::RelayAddress { .. } | Self::Worker(_) => false,
         }
@@ -113,35 +116,41 @@ impl Server {
                 sockets.push((address, socket));
             }
         }
-        let settings = Arc::new(settings(config, &listeners)?);
+        let nonce_keys = NonceKeys::new(&seed()?);
+        let settings = Arc::new(settings(&config, &listeners, nonce_keys.clone())?);
         let parked = Arc::new(Parked::default());
         let start = Instant::now();
         let workers: Vec<Worker> = of_worker
             .into_iter()
-            .map(|sockets| {
+            .enumerate()
+            .map(|(index, sockets)| {
                 let (settings, parked) = (Arc::clone(&settings), Arc::clone(&parked));
-                let streams = Arc::clone(&streams);
-                Worker::new(settings, parked, streams, sockets, (start, seed()?))
+                let own = (index, start, seed()?);
+                Worker::new(settings, parked, Arc::clone(&streams), sockets, own)
             })
             .collect::<io::Result<_>>()?;
-        let spawn = |(index, worker): (usize, Worker)| {
-            let stop = worker.stop();
-            let name = format!("relay-{index}");
-            let thread = std::thread::Builder::new()
-                .name(name)
-                .spawn(move || worker.run())?;
-            Ok((stop, thread))
-        };
-        let workers = workers
-            .into_iter()
-            .enumerate()
-            .map(spawn)
-            .collect::<io::Result<_>>()?;
-        Ok(Self {
+        let colleagues = workers.iter().map(Worker::colleague).collect();
+        let mut server = Self {
             listeners,
-            streams,
-            workers,
-        })
+            handle: Handle::new(colleagues, streams, (settings, nonce_keys, config)),
+            threads: Vec::new(),
+        };
+        for (index, worker) in workers.into_iter().enumerate() {
+            match spawn(index, worker) {
+                Ok(thread) => server.threads.push(thread),
+                Err(error) => {
+                    server.shutdown();
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(server)
+    }
+
+    /// Directs the relay while it runs.
+    #[must_use]
+    pub const fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// The listeners as they were bound, ports resolved.
@@ -150,33 +159,20 @@ impl Server {
         &self.listeners
     }
 
-    /// Later TLS handshakes use these certificates; live connections go on as they are. What
-    /// [`certificates`] accepts for the configuration can be used here.
-    pub fn replace_certificates(&self, certificates: Certificates) {
-        self.streams.tls.replace(certificates);
-    }
-
-    /// What has happened to streams so far.
-    #[must_use]
-    pub fn stream_totals(&self) -> &StreamTotals {
-        &self.streams.totals
-    }
-
     /// Ends the workers and returns when all sockets are closed.
     pub fn shutdown(self) {
-        for (stop, _) in &self.workers {
-            stop.stop();
+        for worker in self.handle.workers() {
+            worker.mailbox.send(Command::Stop);
         }
-        for (_, thread) in self.workers {
-            if thread.join().is_err() {
-                tracing::error!("a worker had ended by a panic before");
-            }
+        for thread in self.threads {
+            // A worker that panics has ended the process before.
+            let _ = thread.join();
         }
     }
 }
 
 /// Loads the certificates that a configuration names, for the start and for
-/// [`Server::replace_certificates`].
+/// [`Handle::reload`].
 ///
 /// # Errors
 /// [`StartError::Certificates`], [`StartError::NoCertificate`].
@@ -189,16 +185,42 @@ pub fn certificates(config: &Config) -> Result<Certificates, StartError> {
     }
 }
 
-fn seed() -> io::Result<[u8; 32]> {
+/// Runs a worker on a thread of its own.
+fn spawn(index: usize, worker: Worker) -> io::Result<JoinHandle<()>> {
+    let run = move || {
+        let guard = EndProcess;
+        worker.run();
+        std::mem::forget(guard);
+    };
+    let name = format!("relay-{index}");
+    std::thread::Builder::new().name(name).spawn(run)
+}
+
+/// A relay that has lost a worker would silently serve some clients and lose others. It is better
+/// that the process ends and is started again: dropped when a worker panics.
+struct EndProcess;
+
+impl Drop for EndProcess {
+    fn drop(&mut self) {
+        tracing::error!("a worker has failed, this is a bug; the process ends");
+        std::process::exit(1);
+    }
+}
+
+pub(crate) fn seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     Ok(seed)
 }
 
 /// What the workers share.
-fn settings(config: Config, listeners: &[(Protocol, SocketAddr)]) -> Result<Settings, StartError> {
+fn settings(
+    config: &Config,
+    listeners: &[(Protocol, SocketAddr)],
+    nonce_keys: NonceKeys,
+) -> Result<Settings, StartError> {
     let listening: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
-    let relay_addresses = relay_addresses(&config, &listening)?;
+    let relay_addresses = relay_addresses(config, &listening)?;
     let mut own: Vec<IpAddr> = listening
         .iter()
         .flat_map(|address| behind(address.ip()))
@@ -210,22 +232,25 @@ fn settings(config: Config, listeners: &[(Protocol, SocketAddr)]) -> Result<Sett
     );
     own.sort_unstable();
     own.dedup();
-    let closed = listening.into_iter().chain(config.protected).collect();
+    let closed = listening
+        .into_iter()
+        .chain(config.protected.clone())
+        .collect();
     let ports = Ports::new(
         relay_addresses.iter().map(|address| address.local),
-        config.relay_ports,
+        config.relay_ports.clone(),
     );
-    let users = config
-        .users
-        .into_iter()
-        .map(|User { name, password }| (name, password));
-    let nonce_keys = NonceKeys::new(&seed()?);
     Ok(Settings {
-        authenticator: Authenticator::new(&config.realm, users, config.auth_secrets, nonce_keys),
-        policy: PeerPolicy::new(config.allow_peer, config.deny_peer, own, closed),
+        authenticator: control::authenticator(config, nonce_keys),
+        policy: PeerPolicy::new(
+            config.allow_peer.clone(),
+            config.deny_peer.clone(),
+            own,
+            closed,
+        ),
         quotas: config.quotas,
         max_bps: config.max_bps,
-        alternate_servers: config.alternate_servers,
+        alternate_servers: config.alternate_servers.clone(),
         relay_addresses,
         shared: Arc::new(Shared::new(ports)),
     })

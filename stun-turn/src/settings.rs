@@ -53,10 +53,19 @@ impl Error {
     pub fn exit(&self) -> ! {
         match self {
             Self::Usage(error) => error.exit(),
-            Self::File(path, error) => {
-                eprintln!("error: --config {}: {error}", path.display());
+            Self::File(..) => {
+                eprintln!("error: {self}");
                 std::process::exit(1)
             }
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Usage(error) => error.fmt(f),
+            Self::File(path, error) => write!(f, "--config {}: {error}", path.display()),
         }
     }
 }

@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use stun_turn_proto::limits::{HEADROOM, TAILROOM};
 
+use crate::tally::SocketErrors;
 pub(crate) use address::report_destination;
 use address::{destination, read_address, write_address, write_source};
 pub(crate) use errors::{forbid_fragments, receive_error, report_errors};
@@ -154,7 +155,12 @@ pub(crate) struct Sent {
 
 /// Sends parts of received datagrams over one socket, in order. What the system refuses is dropped:
 /// media is worth nothing later, and requests are repeated by whoever misses the answer.
-pub(crate) fn send(socket: BorrowedFd<'_>, batch: &RecvBatch, transmits: &[Transmit]) -> Sent {
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    batch: &RecvBatch,
+    transmits: &[Transmit],
+    errors: &SocketErrors,
+) -> Sent {
     let mut total = Sent::default();
     for chunk in transmits.chunks(BATCH) {
         let mut rest = chunk;
@@ -172,12 +178,14 @@ pub(crate) fn send(socket: BorrowedFd<'_>, batch: &RecvBatch, transmits: &[Trans
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    errors.count(&error);
                     total.dropped += rest.len();
                     rest = &[];
                 }
                 // A socket that reports ICMP errors tells those of earlier datagrams here, once.
                 Err(_) if !is_retry => is_retry = true,
-                Err(_) => {
+                Err(error) => {
+                    errors.count(&error);
                     total.dropped += 1;
                     rest = &rest[1..];
                     is_retry = false;
@@ -271,7 +279,7 @@ mod tests {
             });
         }
         assert_eq!(
-            send(server.as_fd(), &batch, &transmits),
+            send(server.as_fd(), &batch, &transmits, &SocketErrors::default()),
             Sent {
                 sent: 3,
                 dropped: 0
@@ -313,7 +321,7 @@ mod tests {
         let good = other.local_addr().unwrap();
         let transmits = [to(good), to("127.0.0.1:0".parse().unwrap()), to(good)];
         assert_eq!(
-            send(socket.as_fd(), &batch, &transmits),
+            send(socket.as_fd(), &batch, &transmits, &SocketErrors::default()),
             Sent {
                 sent: 2,
                 dropped: 1

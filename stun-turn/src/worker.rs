@@ -14,7 +14,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::{TcpListener, UdpSocket};
@@ -22,8 +22,10 @@ use mio::{Events, Interest, Poll, Waker};
 use stun_turn_proto::relay::{FromPeer, PeerDatagram, ReplyBuffer};
 use stun_turn_proto::{FiveTuple, Now, Relay, RelayId, Settings, Transport, limits};
 
+use crate::control::{Colleague, Command, Mailbox, SessionInfo};
 use crate::sockets::Listener;
 use crate::streams::Streams;
+use crate::tally::Tally;
 use crate::udp::{self, BATCH, RecvBatch};
 pub(crate) use effects::Parked;
 
@@ -39,22 +41,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
 
-/// Ends a worker from another thread.
-#[derive(Debug)]
-pub(crate) struct Stop {
-    waker: Waker,
-    flag: AtomicBool,
-}
-
-impl Stop {
-    /// The worker ends at the end of its turn.
-    pub(crate) fn stop(&self) {
-        self.flag.store(true, Ordering::Release);
-        // If waking fails, the flag is seen at the next packet or deadline.
-        let _ = self.waker.wake();
-    }
-}
-
 /// A listening socket with the address it stands for.
 struct Bound<S> {
     socket: S,
@@ -64,7 +50,11 @@ struct Bound<S> {
 /// One worker, run by one thread.
 pub(crate) struct Worker {
     poll: Poll,
-    stop: Arc<Stop>,
+    /// Which one of all.
+    index: usize,
+    mailbox: Arc<Mailbox>,
+    commands: Receiver<Command>,
+    tally: Arc<Tally>,
     start: Instant,
     settings: Arc<Settings>,
     parked: Arc<Parked>,
@@ -82,7 +72,6 @@ pub(crate) struct Worker {
     /// Listeners that rest because the system has no descriptors left, and until when.
     paused_accepts: Vec<usize>,
     accepts_resume_at: Option<Duration>,
-    is_short_of_descriptors: bool,
     /// For reading streams.
     scratch: Vec<u8>,
 }
@@ -97,10 +86,11 @@ impl Worker {
         parked: Arc<Parked>,
         streams: Arc<Streams>,
         listeners: Vec<(SocketAddr, Listener)>,
-        (start, seed): (Instant, [u8; 32]),
+        (index, start, seed): (usize, Instant, [u8; 32]),
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), Source::Stop.token())?;
+        let waker = Waker::new(poll.registry(), Source::Mailbox.token())?;
+        let (sender, commands) = mpsc::channel();
         let (mut udp, mut tcp) = (Vec::new(), Vec::new());
         for (address, listener) in listeners {
             match listener {
@@ -122,10 +112,13 @@ impl Worker {
         }
         Ok(Self {
             poll,
-            stop: Arc::new(Stop {
+            index,
+            mailbox: Arc::new(Mailbox {
+                commands: sender,
                 waker,
-                flag: AtomicBool::new(false),
             }),
+            commands,
+            tally: Arc::default(),
             start,
             relay: Relay::new(Arc::clone(&settings), seed),
             settings,
@@ -140,27 +133,34 @@ impl Worker {
             ready: Ready::default(),
             paused_accepts: Vec::new(),
             accepts_resume_at: None,
-            is_short_of_descriptors: false,
             scratch: Vec::new(),
         })
     }
 
-    /// The handle that ends this worker.
-    pub(crate) fn stop(&self) -> Arc<Stop> {
-        Arc::clone(&self.stop)
+    /// What other threads know of this worker.
+    pub(crate) fn colleague(&self) -> Colleague {
+        Colleague {
+            mailbox: Arc::clone(&self.mailbox),
+            totals: self.relay.totals(),
+            tally: Arc::clone(&self.tally),
+        }
     }
 
     /// Runs until it is stopped.
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
-        while !self.stop.flag.load(Ordering::Acquire) {
+        loop {
             let timeout = self.timeout();
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                    tracing::error!(%error, "waiting for sockets failed; this worker ends");
-                    return;
+                    // Never for a reason that will pass: a bad descriptor or argument is our bug.
+                    panic!("waiting for sockets failed: {error}");
                 }
                 Ok(()) | Err(_) => {}
+            }
+            // First: what came in later must already meet what was commanded before.
+            if !self.obey() {
+                break;
             }
             let now = self.now();
             for event in &events {
@@ -186,6 +186,32 @@ impl Worker {
         }
         self.relay.shut_down(self.now());
         self.close_relayed();
+    }
+
+    /// Does what other threads ask for; false when it is to end.
+    fn obey(&mut self) -> bool {
+        let now = self.now();
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Reconfigure(settings) => {
+                    self.settings = Arc::clone(&settings);
+                    self.relay.reconfigure(settings);
+                }
+                Command::Drain => self.relay.drain(),
+                Command::Sessions(answer) => {
+                    let sessions = self.relay.sessions(now);
+                    let sessions = sessions.map(|it| SessionInfo::new(self.index, &it));
+                    // Whoever asked may have given up.
+                    let _ = answer.send(sessions.collect());
+                }
+                Command::End(id, answer) => {
+                    let _ = answer.send(self.relay.end_session(now, id));
+                    self.close_relayed();
+                }
+                Command::Stop => return false,
+            }
+        }
+        true
     }
 
     fn resume_accepts(&mut self, now: Now) {
@@ -225,7 +251,8 @@ impl Worker {
     /// Gives one socket its turn; true when it may have more.
     fn work(&mut self, now: Now, source: Source) -> bool {
         match source {
-            Source::Stop => false,
+            // Commands are looked at in every turn.
+            Source::Mailbox => false,
             Source::Udp(index) => self.read_clients(now, index),
             Source::Relayed(index) => self.read_peers(now, index),
             Source::Tcp(index) => self.accept(now, index),
@@ -239,7 +266,7 @@ impl Worker {
         for _ in 0..BATCHES_A_TURN {
             let Bound { socket, address } = &self.udp[index];
             let (address, received) = (*address, self.batch.receive(socket.as_fd()));
-            let Some(received) = receive_count(received) else {
+            let Some(received) = self.receive_count(received) else {
                 return false;
             };
             count = received;
@@ -282,7 +309,8 @@ impl Worker {
             let Some(Some(socket)) = self.relayed.get(index) else {
                 return false;
             };
-            let Some(received) = receive_count(self.batch.receive(socket.as_fd())) else {
+            let received = self.batch.receive(socket.as_fd());
+            let Some(received) = self.receive_count(received) else {
                 return false;
             };
             count = received;
@@ -378,29 +406,29 @@ impl Worker {
     }
 
     fn flush(&mut self) {
-        let (udp, relayed) = (&self.udp, &self.relayed);
+        let (udp, relayed, errors) = (&self.udp, &self.relayed, &self.tally.socket_errors);
         self.outbox.flush(|out, transmits| match out {
             effects::Out::Client(listener) => {
-                udp::send(udp[listener].socket.as_fd(), &self.batch, transmits)
+                udp::send(udp[listener].socket.as_fd(), &self.batch, transmits, errors)
             }
             effects::Out::Peer(index) => match relayed.get(index) {
-                Some(Some(socket)) => udp::send(socket.as_fd(), &self.batch, transmits),
+                Some(Some(socket)) => udp::send(socket.as_fd(), &self.batch, transmits, errors),
                 Some(None) | None => udp::Sent::default(),
             },
         });
     }
-}
 
-/// How many datagrams came; `None` when the socket has nothing (more).
-fn receive_count(received: io::Result<usize>) -> Option<usize> {
-    match received {
-        Ok(count) => Some(count),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-        // An error of an earlier datagram, reported late: the caller asks again within its turn's
-        // bounds.
-        Err(error) => {
-            tracing::trace!(%error, "receiving failed");
-            Some(0)
+    /// How many datagrams came; `None` when the socket has nothing (more).
+    fn receive_count(&self, received: io::Result<usize>) -> Option<usize> {
+        match received {
+            Ok(count) => Some(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            // An error of an earlier datagram, reported late: the caller asks again within its
+            // turn's bounds.
+            Err(error) => {
+                self.tally.socket_errors.count(&error);
+                Some(0)
+            }
         }
     }
 }

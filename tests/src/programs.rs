@@ -160,6 +160,7 @@ impl Stage {
     pub async fn relay(&self, options: &[&str]) -> anyhow::Result<Relay> {
         let mut command = Command::new(program("stun-turn")?);
         command.args(["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"]);
+        command.args(["--admin", "127.0.0.1:0"]);
         let process = self.process("stun-turn", command.args(options))?;
         let listener = |label: &'static str| {
             move |line: &str| line.strip_prefix(label).and_then(|text| text.parse().ok())

@@ -17,6 +17,16 @@ impl Transport {
     /// All of them, in the order of their discriminants.
     pub const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Tls];
 
+    /// The name in records and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
     /// Whether messages arrive as a stream, so that ChannelData must be padded.
     #[must_use]
     pub const fn is_stream(self) -> bool {

@@ -61,6 +61,26 @@ impl Method {
         Self::ChannelBind,
     ];
 
+    /// The name in records and metrics: the RFC's.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Binding => "Binding",
+            Self::Allocate => "Allocate",
+            Self::Refresh => "Refresh",
+            Self::Send => "Send",
+            Self::Data => "Data",
+            Self::CreatePermission => "CreatePermission",
+            Self::ChannelBind => "ChannelBind",
+        }
+    }
+
+    /// Whether it is one of requests; Send and Data are indications only.
+    #[must_use]
+    pub const fn is_request(self) -> bool {
+        !matches!(self, Self::Send | Self::Data)
+    }
+
     const fn from_bits(bits: u16) -> Option<Self> {
         Some(match bits {
             0x001 => Self::Binding,

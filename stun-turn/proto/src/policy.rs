@@ -77,6 +77,16 @@ impl PeerPolicy {
         }
     }
 
+    /// The same server with other exceptions of the operator's.
+    #[must_use]
+    pub fn with_rules(&self, allow: Vec<IpNet>, deny: Vec<IpNet>) -> Self {
+        Self {
+            allow,
+            deny,
+            ..self.clone()
+        }
+    }
+
     /// Whether an address is one of ours, so that each packet's port must be looked at.
     #[must_use]
     pub fn is_own(&self, ip: IpAddr) -> bool {

@@ -183,6 +183,23 @@ impl DropReason {
         Self::OverBudget,
         Self::OverLimit,
     ];
+
+    /// The name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::NotForServers => "not_for_servers",
+            Self::NoAllocation => "no_allocation",
+            Self::NoChannel => "no_channel",
+            Self::NoPermission => "no_permission",
+            Self::Forbidden => "forbidden",
+            Self::BadAttribute => "bad_attribute",
+            Self::TooLarge => "too_large",
+            Self::OverBudget => "over_budget",
+            Self::OverLimit => "over_limit",
+        }
+    }
 }
 
 /// Why a relayed socket could not be bound.

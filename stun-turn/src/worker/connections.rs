@@ -158,15 +158,15 @@ impl Worker {
             let Bound { socket, .. } = &self.tcp[index];
             match socket.accept() {
                 Ok((socket, client)) => {
-                    self.is_short_of_descriptors = false;
+                    self.tally.note_descriptors(false);
                     if let Err(error) = self.welcome(now, socket, client) {
                         tracing::debug!(%client, %error, "connection lost before it began");
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) if is_out_of_descriptors(&error) => {
-                    if !self.is_short_of_descriptors {
-                        self.is_short_of_descriptors = true;
+                    self.tally.socket_errors.count(&error);
+                    if self.tally.note_descriptors(true) {
                         tracing::warn!(%error, "no descriptor for a new connection; trying until there is one");
                     }
                     self.paused_accepts.push(index);
@@ -310,7 +310,7 @@ impl Worker {
                 }
                 Some(Some(socket)) => {
                     if let Err(error) = socket.send_to(&message[payload], peer) {
-                        tracing::trace!(%error, %peer, "the system refused a datagram");
+                        self.tally.socket_errors.count(&error);
                     }
                 }
                 Some(None) | None => {}

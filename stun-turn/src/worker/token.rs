@@ -5,8 +5,8 @@ use mio::Token;
 /// The sockets of a worker, by their places in its tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Source {
-    /// Another thread ends the worker.
-    Stop,
+    /// Another thread has sent a command.
+    Mailbox,
     /// A UDP listener.
     Udp(usize),
     /// A TCP listener.
@@ -23,7 +23,7 @@ const KINDS: usize = 5;
 impl Source {
     pub(super) const fn token(self) -> Token {
         let (kind, place) = match self {
-            Self::Stop => (0, 0),
+            Self::Mailbox => (0, 0),
             Self::Udp(place) => (1, place),
             Self::Tcp(place) => (2, place),
             Self::Relayed(place) => (3, place),
@@ -35,7 +35,7 @@ impl Source {
     pub(super) const fn of(token: Token) -> Self {
         let place = token.0 / KINDS;
         match token.0 % KINDS {
-            0 => Self::Stop,
+            0 => Self::Mailbox,
             1 => Self::Udp(place),
             2 => Self::Tcp(place),
             3 => Self::Relayed(place),
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn tokens_tell_kind_and_place() {
         let sources = [
-            Source::Stop,
+            Source::Mailbox,
             Source::Udp(0),
             Source::Tcp(3),
             Source::Relayed(70_000),

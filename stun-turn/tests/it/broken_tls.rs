@@ -58,7 +58,11 @@ fn garbage_instead_of_a_record() {
         wait_for_end(socket);
     }
     assert_eq!(
-        server.stream_totals().tls_failures.load(Ordering::Relaxed),
+        server
+            .handle()
+            .stream_totals()
+            .tls_failures
+            .load(Ordering::Relaxed),
         2
     );
     assert_serves(&server, &pair);
@@ -72,7 +76,14 @@ fn garbage_inside_of_records() {
     let mut tls = handshake(&trusting(&[&pair]), "turn.example", dial(&server)).unwrap();
     tls.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     wait_for_end(tls);
-    assert_eq!(server.stream_totals().garbage.load(Ordering::Relaxed), 1);
+    assert_eq!(
+        server
+            .handle()
+            .stream_totals()
+            .garbage
+            .load(Ordering::Relaxed),
+        1
+    );
     assert_serves(&server, &pair);
     server.shutdown();
 }
@@ -90,7 +101,7 @@ fn a_goodbye_in_the_middle_of_a_handshake() {
     let mut socket = dial(&server);
     socket.write_all(&hello).unwrap();
     wait_for_end(socket);
-    let totals = server.stream_totals();
+    let totals = server.handle().stream_totals();
     assert_eq!(
         totals.timed_out.load(Ordering::Relaxed),
         0,
@@ -164,7 +175,11 @@ fn a_few_empty_records_are_nothing_and_a_hundred_thousand_end_the_connection() {
     let _ = records.socket.write_all(&empty);
     wait_for_end(records.socket);
     assert_eq!(
-        server.stream_totals().tls_failures.load(Ordering::Relaxed),
+        server
+            .handle()
+            .stream_totals()
+            .tls_failures
+            .load(Ordering::Relaxed),
         1
     );
     assert_serves(&server, &pair);

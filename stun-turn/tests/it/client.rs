@@ -50,7 +50,10 @@ pub(crate) enum Link {
 
 impl Link {
     pub(crate) fn udp(server: &Server) -> Self {
-        let to = address(server, Protocol::Udp);
+        Self::udp_to(address(server, Protocol::Udp))
+    }
+
+    pub(crate) fn udp_to(to: SocketAddr) -> Self {
         let socket = UdpSocket::bind(SocketAddr::new(to.ip(), 0)).unwrap();
         socket.connect(to).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -167,21 +170,34 @@ impl Client {
     }
 
     pub(crate) fn request(&mut self, method: Method, parts: &[(u16, &[u8])]) -> Vec<u8> {
-        self.transactions += 1;
-        self.link
-            .send(&write(method, self.transactions, parts, Some(&self.nonce)));
-        let reply = self.link.receive();
+        let reply = self.ask(method, parts);
         let message = Message::parse(&reply).unwrap();
-        assert_eq!(
-            message.transaction(),
-            TransactionId([self.transactions; 12])
-        );
         assert_eq!(
             message.class(),
             Class::Success,
             "{:?}",
             message.first(kind::ERROR_CODE)
         );
+        reply
+    }
+
+    /// The error code of a reply, 0 for success.
+    pub(crate) fn code(&mut self, method: Method, parts: &[(u16, &[u8])]) -> u16 {
+        let reply = self.ask(method, parts);
+        let message = Message::parse(&reply).unwrap();
+        match message.first(kind::ERROR_CODE) {
+            Some([_, _, class, number]) => u16::from(*class) * 100 + u16::from(*number),
+            _ => 0,
+        }
+    }
+
+    fn ask(&mut self, method: Method, parts: &[(u16, &[u8])]) -> Vec<u8> {
+        self.transactions += 1;
+        self.link
+            .send(&write(method, self.transactions, parts, Some(&self.nonce)));
+        let reply = self.link.receive();
+        let id = Message::parse(&reply).unwrap().transaction();
+        assert_eq!(id, TransactionId([self.transactions; 12]));
         reply
     }
 
@@ -199,16 +215,21 @@ impl Client {
     }
 
     pub(crate) fn bind(&mut self, number: u16, peer: SocketAddr) {
+        assert_eq!(self.bind_code(number, peer), 0);
+    }
+
+    /// The error code of a ChannelBind, 0 for success.
+    pub(crate) fn bind_code(&mut self, number: u16, peer: SocketAddr) -> u16 {
         let [high, low] = number.to_be_bytes();
         let id = TransactionId([self.transactions + 1; 12]);
         let (value, length) = encode_xor_address(peer, id);
         let number = [high, low, 0, 0];
-        self.request(
+        self.code(
             Method::ChannelBind,
             &[
                 (kind::CHANNEL_NUMBER, &number),
                 (kind::XOR_PEER_ADDRESS, &value[..length]),
             ],
-        );
+        )
     }
 }

@@ -83,7 +83,7 @@ fn assert_timed_out(limits: StreamLimits, bytes: impl FnOnce(&Pair, &mut TcpStre
     bytes(&pair, &mut stream);
     wait_for_end(stream);
     assert!(start.elapsed() >= SHORT, "{:?}", start.elapsed());
-    wait_for(&server.stream_totals().timed_out, 1);
+    wait_for(&server.handle().stream_totals().timed_out, 1);
     server.shutdown();
 }
 
@@ -122,7 +122,7 @@ fn a_handshake_without_a_message() {
     let server = start(&pair, limits);
     let tls = handshake(&trusting(&[&pair]), "turn.example", dial(&server)).unwrap();
     wait_for_end(tls);
-    wait_for(&server.stream_totals().timed_out, 1);
+    wait_for(&server.handle().stream_totals().timed_out, 1);
     server.shutdown();
 }
 
@@ -162,7 +162,7 @@ fn only_an_allocation_excuses_idleness() {
         let mut other = dial(&server);
         other.write_all(&binding(1)).unwrap();
         wait_for_end(other);
-        wait_for(&server.stream_totals().timed_out, idle);
+        wait_for(&server.handle().stream_totals().timed_out, idle);
     }
     client.link.send(&binding(9));
     mapped(&client.link.receive());
@@ -185,7 +185,7 @@ fn three_thousand_silent_connections_are_closed_and_give_their_descriptors_back(
     let server = start(&pair, limits);
     let before = descriptors();
     let silent: Vec<TcpStream> = (0..COUNT).map(|_| dial(&server)).collect();
-    let totals = server.stream_totals();
+    let totals = server.handle().stream_totals();
     wait_for(&totals.accepted, COUNT as u64);
     // Somebody with something to say is heard.
     let mut client = Link::Tcp(dial(&server));
@@ -207,7 +207,7 @@ fn handshakes_that_stall_make_way_for_others() {
         ..PATIENT
     };
     let server = start(&pair, limits);
-    let totals = server.stream_totals();
+    let totals = server.handle().stream_totals();
     let stall = || {
         let mut stream = dial(&server);
         stream.write_all(&client_hello(&pair)).unwrap();

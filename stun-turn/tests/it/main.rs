@@ -5,6 +5,7 @@ mod broken_tls;
 mod certificates;
 mod client;
 mod deadlines;
+mod operating;
 mod program;
 mod proxy;
 mod stream;

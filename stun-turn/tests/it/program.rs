@@ -57,7 +57,8 @@ fn a_bad_value_is_refused_with_option_value_and_expectation() {
 fn a_port_in_use_is_named() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let listen = format!("udp:{}", taken.local_addr().unwrap());
-    let (code, _, stderr) = run(&["--listen", &listen]);
+    let admin = ["--admin", "127.0.0.1:0"];
+    let (code, _, stderr) = run(&[&admin[..], &["--listen", &listen]].concat());
     assert_eq!(code, Some(1));
     assert!(
         stderr.contains(&listen) && stderr.contains("in use"),
@@ -67,7 +68,9 @@ fn a_port_in_use_is_named() {
 
 #[test]
 fn contradicting_options_are_refused() {
-    let (code, _, stderr) = run(&["--listen", "udp:127.0.0.1:5", "--listen", "udp:0.0.0.0:5"]);
+    let admin = ["--admin", "127.0.0.1:0"];
+    let twice = ["--listen", "udp:127.0.0.1:5", "--listen", "udp:0.0.0.0:5"];
+    let (code, _, stderr) = run(&[&admin[..], &twice].concat());
     assert_eq!(code, Some(2));
     assert!(
         stderr.contains("udp:0.0.0.0:5") && stderr.contains("twice"),
@@ -75,9 +78,12 @@ fn contradicting_options_are_refused() {
     );
     let listen = ["--listen", "udp:127.0.0.1:0"];
     let (code, _, stderr) =
-        run(&[&listen[..], &["--external-address", "1.2.3.4=10.9.9.9"]].concat());
+        run(&[listen, admin, ["--external-address", "1.2.3.4=10.9.9.9"]].concat());
     assert_eq!(code, Some(2));
     assert!(stderr.contains("1.2.3.4=10.9.9.9"), "{stderr}");
+    let (code, _, stderr) = run(&[listen, ["--admin", "0.0.0.0:0"]].concat());
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("--admin-token"), "{stderr}");
     let (code, _, stderr) = run(&["--auth-secret="]);
     assert_eq!(code, Some(2));
     assert!(
@@ -139,6 +145,7 @@ fn it_says_where_it_listens_and_ends_cleanly_on_each_signal() {
     for name in ["INT", "TERM"] {
         let mut child = program()
             .args(["--listen", "udp:127.0.0.1:0", "--user", "a:b"])
+            .args(["--admin", "127.0.0.1:0"])
             .spawn()
             .unwrap();
         let mut line = String::new();

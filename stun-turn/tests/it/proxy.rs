@@ -157,7 +157,7 @@ fn a_trusted_proxy_must_send_a_good_header() {
         socket.write_all(bytes).unwrap();
         assert_closed(socket);
     }
-    let totals = server.stream_totals();
+    let totals = server.handle().stream_totals();
     assert_eq!(
         totals.proxy_malformed.load(Ordering::Relaxed),
         wrong.len() as u64
@@ -201,7 +201,14 @@ fn from_anybody_else_a_header_is_garbage() {
             .unwrap();
         assert_closed(socket);
     }
-    assert_eq!(server.stream_totals().garbage.load(Ordering::Relaxed), 2);
+    assert_eq!(
+        server
+            .handle()
+            .stream_totals()
+            .garbage
+            .load(Ordering::Relaxed),
+        2
+    );
     // And without one they are served as ever.
     let mut socket = dial(&server);
     let own = socket.local_addr().unwrap();

@@ -104,7 +104,11 @@ fn a_slow_reader_keeps_the_framing(server: &Server, link: Link) {
         (last, received) = (Some(number), received + 1);
     }
     assert!(0 < received && received < FLOOD, "{received} arrived");
-    let dropped = server.stream_totals().media_dropped.load(Ordering::Relaxed);
+    let dropped = server
+        .handle()
+        .stream_totals()
+        .media_dropped
+        .load(Ordering::Relaxed);
     assert!(dropped > 0, "the queue was full");
 }
 

@@ -118,7 +118,7 @@ fn new_certificates_are_for_new_connections() {
     mapped(&before.receive());
 
     let options = offering(&[&new], options(&["tls"], "127.0.0.1", 1));
-    server.replace_certificates(stun_turn::certificates(&Config::from(options)).unwrap());
+    let _ = server.handle().reload(Config::from(options)).unwrap();
     let mut after = link(&trusting(&[&new]), "turn.example", to);
     for link in [&mut before, &mut after] {
         link.send(&binding(2));

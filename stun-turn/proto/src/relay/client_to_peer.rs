@@ -45,7 +45,7 @@ impl Relay {
         } else {
             channel.peer
         };
-        self.to_peer(
+        self.forward(
             now,
             Datagram {
                 relay,
@@ -99,11 +99,11 @@ impl Relay {
             payload: start..start + data.value.len(),
             dont_fragment: message.first(kind::DONT_FRAGMENT).is_some(),
         };
-        self.to_peer(now, datagram)
+        self.forward(now, datagram)
     }
 
     /// Counts, and drops what is faster than the operator's limit.
-    fn to_peer(&mut self, now: Now, datagram: Datagram) -> Outcome {
+    fn forward(&mut self, now: Now, datagram: Datagram) -> Outcome {
         let Datagram {
             relay,
             peer,

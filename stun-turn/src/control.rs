@@ -1,0 +1,324 @@
+//! How other threads talk to the workers of a running relay: commands into their mailboxes, and
+//! totals read from where the workers count.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mio::Waker;
+use stun_turn_proto::auth::Authenticator;
+use stun_turn_proto::auth::nonce::NonceKeys;
+use stun_turn_proto::relay::{Session, SessionId, Traffic};
+use stun_turn_proto::totals::Totals;
+use stun_turn_proto::{FiveTuple, Settings};
+
+use crate::config::{Config, User};
+use crate::server::{self, StartError, seed};
+use crate::streams::{StreamTotals, Streams};
+use crate::tally::Tally;
+
+/// How long a worker may take to answer; they answer between two turns of their loop.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a worker is asked to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Work with these settings from now on.
+    Reconfigure(Arc<Settings>),
+    /// Take no new allocations.
+    Drain,
+    /// List the living allocations.
+    Sessions(Sender<Vec<SessionInfo>>),
+    /// End one, and say whether it was there.
+    End(SessionId, Sender<bool>),
+    /// End everything and return.
+    Stop,
+}
+
+/// One worker's mailbox.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    pub(crate) commands: Sender<Command>,
+    pub(crate) waker: Waker,
+}
+
+impl Mailbox {
+    pub(crate) fn send(&self, command: Command) {
+        // A worker that is gone needs no commands. If waking fails, the command is seen at the next
+        // packet or deadline.
+        let _ = self.commands.send(command);
+        let _ = self.waker.wake();
+    }
+}
+
+/// One worker, seen from outside.
+#[derive(Debug)]
+pub(crate) struct Colleague {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) tally: Arc<Tally>,
+}
+
+/// A living allocation.
+#[derive(Debug, Clone)]
+pub struct SessionInfo {
+    /// Names it for [`Handle::end_session`].
+    pub id: String,
+    /// The user who made it.
+    pub user: String,
+    /// Client and server address and the transport between them.
+    pub client: FiveTuple,
+    /// The relayed transport address that peers know.
+    pub relayed: std::net::SocketAddr,
+    /// How long it has lived.
+    pub age: Duration,
+    /// How long it will live without a Refresh.
+    pub expires_in: Duration,
+    /// Permissions and channels held.
+    pub permissions_and_channels: (usize, usize),
+    /// What it has relayed.
+    pub traffic: Traffic,
+}
+
+impl SessionInfo {
+    /// `worker` is part of the name: each counts for itself.
+    pub(crate) fn new(worker: usize, session: &Session<'_>) -> Self {
+        Self {
+            id: format!("{worker}-{}", session.id.0),
+            user: String::from_utf8_lossy(session.username).into_owned(),
+            client: session.client,
+            relayed: session.relayed,
+            age: session.age,
+            expires_in: session.expires_in,
+            permissions_and_channels: (session.permissions, session.channels),
+            traffic: session.traffic,
+        }
+    }
+}
+
+/// Directs a running relay; clones direct the same one.
+#[derive(Debug, Clone)]
+pub struct Handle(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    workers: Vec<Colleague>,
+    streams: Arc<Streams>,
+    in_force: Mutex<InForce>,
+    is_draining: AtomicBool,
+}
+
+/// What the next reload starts from.
+#[derive(Debug)]
+struct InForce {
+    settings: Arc<Settings>,
+    nonce_keys: NonceKeys,
+    config: Config,
+}
+
+impl Handle {
+    pub(crate) fn new(
+        workers: Vec<Colleague>,
+        streams: Arc<Streams>,
+        (settings, nonce_keys, config): (Arc<Settings>, NonceKeys, Config),
+    ) -> Self {
+        let in_force = InForce {
+            settings,
+            nonce_keys,
+            config,
+        };
+        Self(Arc::new(Inner {
+            workers,
+            streams,
+            in_force: Mutex::new(in_force),
+            is_draining: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn workers(&self) -> &[Colleague] {
+        &self.0.workers
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, InForce> {
+        // Each change is one assignment after everything that can fail.
+        self.0
+            .in_force
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_all(&self, command: impl Fn() -> Command) {
+        for worker in &self.0.workers {
+            worker.mailbox.send(command());
+        }
+    }
+
+    /// Takes no new allocations from now on; those that live go on.
+    pub fn drain(&self) {
+        self.0.is_draining.store(true, Ordering::Relaxed);
+        self.tell_all(|| Command::Drain);
+    }
+
+    /// Whether new clients are welcome: not while draining, nor while descriptors are short.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let is_short = |worker: &Colleague| worker.tally.short_of_descriptors.get() != 0;
+        !self.0.is_draining.load(Ordering::Relaxed) && !self.0.workers.iter().any(is_short)
+    }
+
+    /// How many allocations live.
+    #[must_use]
+    pub fn allocations(&self) -> u64 {
+        let gauges = self
+            .0
+            .workers
+            .iter()
+            .flat_map(|worker| &worker.totals.allocations);
+        gauges.map(stun_turn_proto::totals::Counter::get).sum()
+    }
+
+    /// All living allocations, the oldest of each worker first.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionInfo> {
+        let (answer, answers) = mpsc::channel();
+        self.tell_all(|| Command::Sessions(answer.clone()));
+        drop(answer);
+        let mut all = Vec::new();
+        while let Ok(sessions) = answers.recv_timeout(PATIENCE) {
+            all.extend(sessions);
+        }
+        all.sort_by_key(|session| std::cmp::Reverse(session.age));
+        all
+    }
+
+    /// Ends an allocation; false when there is none of this name.
+    #[must_use]
+    pub fn end_session(&self, id: &str) -> bool {
+        let parse = || {
+            let (worker, number) = id.split_once('-')?;
+            let worker: usize = worker.parse().ok()?;
+            Some((self.0.workers.get(worker)?, SessionId(number.parse().ok()?)))
+        };
+        let Some((worker, session)) = parse() else {
+            return false;
+        };
+        let (answer, answers) = mpsc::channel();
+        worker.mailbox.send(Command::End(session, answer));
+        answers.recv_timeout(PATIENCE).unwrap_or(false)
+    }
+
+    /// Puts users, secrets, policy, quotas, limits, alternate servers and certificates of `config`
+    /// in force; live connections keep the certificate they began with. Returns the names of options
+    /// that differ but can't be changed while the relay runs.
+    ///
+    /// # Errors
+    /// When certificates can't be used; nothing is changed then.
+    pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, StartError> {
+        let certificates = server::certificates(&config)?;
+        let mut in_force = self.in_force();
+        let old = &in_force.config;
+        let fixed = [
+            ("listen", old.listen != config.listen),
+            ("realm", old.realm != config.realm),
+            (
+                "relay-address",
+                old.relay_addresses != config.relay_addresses,
+            ),
+            (
+                "external-address",
+                old.external_addresses != config.external_addresses,
+            ),
+            ("relay-ports", old.relay_ports != config.relay_ports),
+            ("workers", old.workers != config.workers),
+            (
+                "trusted-proxy",
+                old.trusted_proxies != config.trusted_proxies,
+            ),
+        ];
+        let refused = fixed.iter().filter(|(_, differs)| *differs);
+        let refused = refused.map(|(name, _)| *name).collect();
+        let config = Config {
+            listen: old.listen.clone(),
+            realm: old.realm.clone(),
+            relay_addresses: old.relay_addresses.clone(),
+            external_addresses: old.external_addresses.clone(),
+            relay_ports: old.relay_ports.clone(),
+            workers: old.workers,
+            ..config
+        };
+        in_force.config = config;
+        self.apply(&mut in_force);
+        self.0.streams.tls.replace(certificates);
+        Ok(refused)
+    }
+
+    /// Draws a new key for nonces; those of the one before stay good. For a server that runs long.
+    ///
+    /// # Errors
+    /// When the system gives no randomness; the old key stays.
+    pub fn rotate_nonce_key(&self) -> io::Result<()> {
+        let mut in_force = self.in_force();
+        in_force.nonce_keys = in_force.nonce_keys.rotated(&seed()?);
+        self.apply(&mut in_force);
+        Ok(())
+    }
+
+    fn apply(&self, in_force: &mut InForce) {
+        let config = &in_force.config;
+        let settings = Settings {
+            authenticator: authenticator(config, in_force.nonce_keys.clone()),
+            policy: in_force
+                .settings
+                .policy
+                .with_rules(config.allow_peer.clone(), config.deny_peer.clone()),
+            quotas: config.quotas,
+            max_bps: config.max_bps,
+            alternate_servers: config.alternate_servers.clone(),
+            ..Settings::clone(&in_force.settings)
+        };
+        in_force.settings = Arc::new(settings);
+        self.tell_all(|| Command::Reconfigure(Arc::clone(&in_force.settings)));
+    }
+
+    /// Sums of the workers' totals.
+    pub(crate) fn sum(&self, of: impl Fn(&Totals) -> u64) -> u64 {
+        self.0.workers.iter().map(|worker| of(&worker.totals)).sum()
+    }
+
+    /// What has happened to streams so far.
+    #[must_use]
+    pub fn stream_totals(&self) -> &StreamTotals {
+        &self.0.streams.totals
+    }
+
+    /// The causes of errors that sockets reported, summed over workers.
+    pub(crate) fn socket_errors(&self) -> BTreeMap<&'static str, u64> {
+        let mut sums = BTreeMap::new();
+        for (name, count) in self
+            .0
+            .workers
+            .iter()
+            .flat_map(|it| it.tally.socket_errors.read())
+        {
+            *sums.entry(name).or_insert(0) += count;
+        }
+        sums
+    }
+}
+
+/// Who may use the relay.
+pub(crate) fn authenticator(config: &Config, nonce_keys: NonceKeys) -> Authenticator {
+    let users = config
+        .users
+        .iter()
+        .map(|User { name, password }| (name.clone(), password.clone()));
+    Authenticator::new(
+        &config.realm,
+        users,
+        config.auth_secrets.clone(),
+        nonce_keys,
+    )
+}

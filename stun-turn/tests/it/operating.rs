@@ -1,0 +1,330 @@
+//! What an operator does with a running program: asks it, drains it, changes its options.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use stun_turn::proto::attribute::kind;
+use stun_turn::proto::message::Method;
+
+use crate::client::{Client, Link, PATIENCE};
+
+const UDP: (u16, &[u8]) = (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
+const GONE: (u16, &[u8]) = (kind::LIFETIME, &[0; 4]);
+
+/// A running `stun-turn` with one UDP listener.
+struct Program {
+    child: Child,
+    listener: SocketAddr,
+    admin: SocketAddr,
+    log: BufReader<ChildStderr>,
+}
+
+impl Program {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_stun-turn"))
+            .args(["--listen", "udp:127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(["--log-format", "json"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut address = |prefix: &str| {
+            let line = lines.next().unwrap().unwrap();
+            line.strip_prefix(prefix).unwrap().parse().unwrap()
+        };
+        Self {
+            listener: address("listening on udp:"),
+            admin: address("admin on http://"),
+            log: BufReader::new(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(Link::udp_to(self.listener))
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill")
+            .args(["-s", name, &id])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Status and body of an answer of the admin address.
+    fn ask(&self, method: &str, path: &str, headers: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.admin).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        let head = if headers.contains("Host:") {
+            head
+        } else {
+            format!("{head}Host: {}\r\n", self.admin)
+        };
+        write!(stream, "{head}{headers}\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        self.ask("GET", path, "")
+    }
+
+    /// Reads the log until a line has all of these.
+    fn wait_for_log(&mut self, words: &[&str]) -> String {
+        let mut line = String::new();
+        while self.log.read_line(&mut line).unwrap() > 0 {
+            if words.iter().all(|word| line.contains(word)) {
+                return line;
+            }
+            line.clear();
+        }
+        panic!("the log ended without {words:?}");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until something is so.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        std::thread::yield_now();
+    }
+}
+
+fn has_line(text: &str, line: &str) -> bool {
+    text.lines().any(|found| found == line)
+}
+
+#[test]
+fn metrics_sessions_and_the_end_of_one() {
+    let mut program = Program::start(&["--user", "alice:wonder"]);
+    assert_eq!(program.get("/healthz").0, 200);
+    assert_eq!(program.get("/readyz").0, 200);
+    assert_eq!(program.get("/nothing").0, 404);
+    let mut client = program.client();
+    let relayed = client.allocate(1);
+    let (_, metrics) = program.get("/metrics");
+    for line in [
+        "stun_turn_allocations{transport=\"udp\"} 1",
+        "stun_turn_allocations_created_total 1",
+        "stun_turn_requests_total{method=\"Allocate\",code=\"0\"} 1",
+        "stun_turn_requests_total{method=\"Allocate\",code=\"401\"} 1",
+        "stun_turn_ready 1",
+    ] {
+        assert!(has_line(&metrics, line), "{line} in {metrics}");
+    }
+    let (status, sessions) = program.get("/sessions");
+    assert_eq!(status, 200);
+    assert!(
+        sessions.contains(&format!("\"relayed\":\"{relayed}\"")),
+        "{sessions}"
+    );
+    assert!(sessions.contains("\"user\":\"alice\""), "{sessions}");
+    let id = sessions
+        .split("\"id\":\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let path = format!("/sessions/{id}");
+    assert_eq!(program.ask("DELETE", &path, "").0, 204);
+    assert_eq!(program.ask("DELETE", &path, "").0, 404);
+    for wrong in [
+        "/sessions/x",
+        "/sessions/9-1",
+        "/sessions/0-",
+        "/sessions/%2e%2e",
+    ] {
+        assert_eq!(program.ask("DELETE", wrong, "").0, 404, "{wrong}");
+    }
+    assert_eq!(client.code(Method::Refresh, &[]), 437);
+    let record = program.wait_for_log(&["allocation closed"]);
+    assert!(record.contains("\"cause\":\"operator\""), "{record}");
+    assert!(
+        !record.contains("alice"),
+        "user names stay out of the log: {record}"
+    );
+    let (_, metrics) = program.get("/metrics");
+    assert!(has_line(
+        &metrics,
+        "stun_turn_allocations{transport=\"udp\"} 0"
+    ));
+    assert!(has_line(
+        &metrics,
+        "stun_turn_allocations_closed_total{cause=\"operator\"} 1"
+    ));
+}
+
+#[test]
+fn the_admin_address_is_for_whoever_has_the_token_or_is_here() {
+    let program = Program::start(&["--admin-token", "north"]);
+    assert_eq!(program.get("/healthz").0, 200);
+    for path in ["/metrics", "/readyz", "/sessions"] {
+        assert_eq!(program.get(path).0, 401);
+        assert_eq!(
+            program
+                .ask("GET", path, "Authorization: Bearer south\r\n")
+                .0,
+            401
+        );
+        assert_eq!(
+            program
+                .ask("GET", path, "Authorization: Bearer north\r\n")
+                .0,
+            200
+        );
+    }
+    let program = Program::start(&[]);
+    let rebound = program.ask("GET", "/sessions", "Host: evil.example\r\n");
+    assert_eq!(rebound.0, 401, "a page of another name");
+    assert_eq!(
+        program.ask("GET", "/sessions", "Host: localhost:1\r\n").0,
+        200
+    );
+}
+
+#[test]
+fn a_client_can_t_reach_the_admin_address_through_the_relay() {
+    let options = ["--user", "alice:wonder", "--allow-peer", "127.0.0.0/8"];
+    let program = Program::start(&options);
+    let mut client = program.client();
+    client.allocate(1);
+    assert_eq!(client.bind_code(0x4000, program.admin), 403);
+}
+
+#[test]
+fn sigterm_waits_for_the_allocations_that_live() {
+    let mut program = Program::start(&["--user", "alice:wonder"]);
+    let mut old = program.client();
+    old.allocate(1);
+    program.signal("TERM");
+    program.wait_for_log(&["draining"]);
+    eventually("readiness is taken back", || {
+        program.get("/readyz").0 == 503
+    });
+    let mut new = program.client();
+    assert_eq!(new.code(Method::Allocate, &[UDP]), 508);
+    assert_eq!(old.code(Method::Refresh, &[]), 0);
+    assert_eq!(old.code(Method::Refresh, &[GONE]), 0);
+    assert!(program.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_second_sigterm_or_the_deadline_ends_at_once() {
+    for deadline in ["3600", "0"] {
+        let mut program = Program::start(&["--user", "alice:wonder", "--drain-deadline", deadline]);
+        let mut client = program.client();
+        client.allocate(1);
+        program.signal("TERM");
+        program.wait_for_log(&["draining"]);
+        if deadline != "0" {
+            program.signal("TERM");
+        }
+        program.wait_for_log(&["allocation closed", "\"cause\":\"shutdown\""]);
+        assert!(program.child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn sighup_changes_users_policy_and_quotas_and_refuses_nonsense() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("relay.toml");
+    let write = |text: &str| std::fs::write(&path, text).unwrap();
+    write("user = [\"alice:wonder\"]\nallow-peer = [\"127.0.0.0/8\"]\nuser-quota = 1\n");
+    let mut program = Program::start(&["--config", as_text(&path)]);
+    let mut first = program.client();
+    first.allocate(1);
+    let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+    assert_eq!(first.bind_code(0x4000, peer), 0);
+    assert_eq!(program.client().code(Method::Allocate, &[UDP]), 486);
+
+    write("user = [\"alice:wonder\"]\nuser-quota = 2\n");
+    program.signal("HUP");
+    program.wait_for_log(&["reloaded"]);
+    assert_eq!(
+        first.bind_code(0x4000, peer),
+        403,
+        "the policy no longer allows it"
+    );
+    assert_eq!(
+        first.code(Method::Refresh, &[]),
+        0,
+        "but the allocation lives"
+    );
+    program.client().allocate(1);
+
+    write("user = [\"alice\"]\n");
+    program.signal("HUP");
+    let refusal = program.wait_for_log(&["not reloaded"]);
+    assert!(refusal.contains("--user"), "{refusal}");
+    assert_eq!(
+        program.client().code(Method::Allocate, &[UDP]),
+        486,
+        "as before"
+    );
+
+    write("user = [\"bob:builder\"]\nrealm = \"elsewhere\"\n");
+    program.signal("HUP");
+    let warning = program.wait_for_log(&["restart"]);
+    assert!(warning.contains("realm"), "{warning}");
+    program.wait_for_log(&["reloaded"]);
+    assert_eq!(program.client().code(Method::Allocate, &[UDP]), 401);
+    assert_eq!(
+        first.code(Method::Refresh, &[]),
+        0,
+        "calls outlive their users"
+    );
+}
+
+fn as_text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn sockets_that_have_no_answer_do_not_stop_the_others() {
+    let options = ["--user", "alice:wonder", "--allow-peer", "127.0.0.0/8"];
+    let program = Program::start(&options);
+    let mut client = program.client();
+    client.allocate(1);
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    assert_eq!(client.bind_code(0x4000, nobody), 0);
+    let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    assert_eq!(client.bind_code(0x4001, peer.local_addr().unwrap()), 0);
+    let mut buffer = [0; 16];
+    for number in 0..100_u8 {
+        // Each of the first provokes an ICMP error, which must not swallow the second.
+        client.link.send(b"\x40\x00\x00\x01x");
+        client.link.send(&[0x40, 0x01, 0, 1, number]);
+        assert_eq!(peer.recv(&mut buffer).unwrap(), 1);
+        assert_eq!(buffer[0], number);
+    }
+    // And the client is told, as RFC 8656 section 11.5 wants it.
+    let told = client.link.receive();
+    let message = stun_turn::proto::message::Message::parse(&told).unwrap();
+    assert_eq!(message.method(), Method::Data);
+    assert_eq!(
+        message.first(kind::ICMP),
+        Some(&[0, 0, 6, 3, 0, 0, 0, 0][..])
+    );
+}
