@@ -172,7 +172,7 @@ impl Totals {
         let mut family = counter(encoder, "connections_refused", help)?;
         for (reason, counter) in [
             ("tls_failed", &totals.tls_failures),
-            ("too_many_handshakes", &totals.tls_refused),
+            ("too_many_handshakes", &totals.tls_evicted),
             ("timed_out", &totals.timed_out),
             ("garbage", &totals.garbage),
             ("proxy_header", &totals.proxy_malformed),
