@@ -1,10 +1,14 @@
 //! TLS: versions, names, ALPN, both kinds of client on one port, new certificates under live
 //! connections, and what breaks it.
 
-use std::net::UdpSocket;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustls::ProtocolVersion;
+use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConnection, ProtocolVersion, StreamOwned};
 use stun_turn::config::{Config, Protocol};
 use stun_turn::{Server, StartError};
 
@@ -126,6 +130,71 @@ fn new_certificates_are_for_new_connections() {
     }
     let refused = handshake(&trusting(&[&old]), "turn.example", connect(to));
     assert!(refused.is_err(), "the old one is offered no more");
+    server.shutdown();
+}
+
+#[test]
+fn no_handshake_fails_while_certificates_change() {
+    let pairs = [Pair::new(&["turn.example"]), Pair::new(&["turn.example"])];
+    let server = start(&[&pairs[0]]);
+    let to = address(&server, Protocol::Tls);
+    let config = trusting(&[&pairs[0], &pairs[1]]);
+    let is_done = AtomicBool::new(false);
+    let changes = std::thread::scope(|scope| {
+        let changing = scope.spawn(|| {
+            let mut changes = 0;
+            while !is_done.load(Ordering::Relaxed) {
+                let options = offering(&[&pairs[changes % 2]], options(&["tls"], "127.0.0.1", 1));
+                let config = Config::from(options);
+                server.replace_certificates(stun_turn::certificates(&config).unwrap());
+                changes += 1;
+            }
+            changes
+        });
+        for _ in 0..100 {
+            let mut link = link(&config, "turn.example", to);
+            link.send(&binding(1));
+            mapped(&link.receive());
+        }
+        is_done.store(true, Ordering::Relaxed);
+        changing.join().unwrap()
+    });
+    assert!(changes > 2, "{changes} changes");
+    server.shutdown();
+}
+
+/// A socket that takes one byte at a time.
+struct Dribble(TcpStream);
+
+impl Read for Dribble {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Dribble {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(&bytes[..bytes.len().min(1)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn one_byte_at_a_time() {
+    let pair = Pair::new(&["turn.example"]);
+    let server = start(&[&pair]);
+    let socket = connect(address(&server, Protocol::Tls));
+    socket.set_nodelay(true).unwrap();
+    let name = ServerName::try_from("turn.example").unwrap();
+    let connection = ClientConnection::new(Arc::new(trusting(&[&pair])), name).unwrap();
+    let mut tls = StreamOwned::new(connection, Dribble(socket));
+    tls.write_all(&binding(1)).unwrap();
+    let mut reply = [0; 32];
+    tls.read_exact(&mut reply).unwrap();
+    mapped(&reply);
     server.shutdown();
 }
 
