@@ -145,8 +145,7 @@ fn no_handshake_fails_while_certificates_change() {
             let mut changes = 0;
             while !is_done.load(Ordering::Relaxed) {
                 let options = offering(&[&pairs[changes % 2]], options(&["tls"], "127.0.0.1", 1));
-                let config = Config::from(options);
-                server.replace_certificates(stun_turn::certificates(&config).unwrap());
+                let _ = server.handle().reload(Config::from(options)).unwrap();
                 changes += 1;
             }
             changes
