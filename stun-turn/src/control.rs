@@ -217,7 +217,6 @@ impl Handle {
     /// # Errors
     /// When certificates can't be used; nothing is changed then.
     pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, StartError> {
-        let certificates = server::certificates(&config)?;
         let mut in_force = self.in_force();
         let old = &in_force.config;
         let fixed = [
@@ -249,6 +248,8 @@ impl Handle {
             workers: old.workers,
             ..config
         };
+        // For the listeners there are, not for those that another start would have.
+        let certificates = server::certificates(&config)?;
         in_force.config = config;
         self.apply(&mut in_force);
         self.0.streams.tls.replace(certificates);

@@ -134,6 +134,21 @@ fn new_certificates_are_for_new_connections() {
 }
 
 #[test]
+fn a_tls_listener_is_never_left_without_a_certificate() {
+    let pair = Pair::new(&["turn.example"]);
+    let server = start(&[&pair]);
+    // As if the file had lost its `tls:` listener together with the certificates.
+    let without = Config::from(options(&["udp"], "127.0.0.1", 1));
+    let error = server.handle().reload(without).unwrap_err();
+    assert!(error.to_string().contains("--listen tls:"), "{error}");
+    let to = address(&server, Protocol::Tls);
+    let mut link = link(&trusting(&[&pair]), "turn.example", to);
+    link.send(&binding(1));
+    mapped(&link.receive());
+    server.shutdown();
+}
+
+#[test]
 fn no_handshake_fails_while_certificates_change() {
     let pairs = [Pair::new(&["turn.example"]), Pair::new(&["turn.example"])];
     let server = start(&[&pairs[0]]);
