@@ -12,6 +12,7 @@ use rust_embed::RustEmbed;
 #[folder = "../web/"]
 #[include = "index.html"]
 #[include = "src/*"]
+#[exclude = "*.d.ts"]
 struct Files;
 
 /// Nothing from elsewhere, nothing inline, nothing that could frame or be framed.

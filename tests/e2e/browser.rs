@@ -1,6 +1,7 @@
 //! Calls with real browsers.
 
 mod check;
+mod files;
 mod mesh;
 mod page;
 mod trouble;

@@ -1,12 +1,12 @@
 //! A real browser: Debian's chromium, driven over WebDriver, with devices that play a test pattern and a beep.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::common::log::LoggingPrefsLogLevel;
 use thirtyfour::{By, ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver};
@@ -53,7 +53,7 @@ pub struct Browser {
     driver: WebDriver,
     // Dropped after the session has been ended by `quit`: the driver first, then the profile.
     _process: Process,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Browser {
@@ -78,6 +78,12 @@ impl Browser {
             wishes.add_arg(flag)?;
         }
         wishes.add_arg(&format!("--user-data-dir={}", profile.path().display()))?;
+        let downloads = profile.path().join("downloads");
+        let quietly = json!({
+            "download.default_directory": downloads,
+            "download.prompt_for_download": false,
+        });
+        wishes.add_experimental_option("prefs", quietly)?;
         wishes.set_browser_log_level(LoggingPrefsLogLevel::All)?;
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wishes).await;
         let driver = driver.context("starting chromium")?;
@@ -87,7 +93,7 @@ impl Browser {
             folder: stage.folder().to_owned(),
             driver,
             _process: process,
-            _profile: profile,
+            profile,
         })
     }
 
@@ -128,6 +134,23 @@ impl Browser {
         let element = self.driver.find(By::Css(selector)).await?;
         let clicked = element.click().await;
         clicked.with_context(|| format!("{}: clicking {selector}", self.name))
+    }
+
+    /// Chooses a file in a file input, which may be hidden.
+    ///
+    /// # Errors
+    /// When there is no such input or file.
+    pub async fn choose_file(&self, selector: &str, file: &Path) -> anyhow::Result<()> {
+        let element = self.driver.find(By::Css(selector)).await?;
+        let file = file.to_str().context("a path that is text")?;
+        let chosen = element.send_keys(file).await;
+        chosen.with_context(|| format!("{}: choosing {file}", self.name))
+    }
+
+    /// Where saved files are.
+    #[must_use]
+    pub fn downloads(&self) -> PathBuf {
+        self.profile.path().join("downloads")
     }
 
     /// Keeps a screenshot as `BROWSER-WHAT.png`.

@@ -2,6 +2,8 @@
 
 import { Call } from './call/call.js';
 import { Devices } from './call/devices.js';
+import { Destinations } from './call/files/destination.js';
+import { newSha256 } from './call/files/sha256.js';
 import { debugInterface } from './debug.js';
 import { newRoomName, roomFromPath, roomPath } from './protocol/room.js';
 import { SignalingClient, SUBPROTOCOL } from './protocol/signaling.js';
@@ -22,6 +24,16 @@ const query = readQuery(location.search);
 const storage = availableStorage();
 const settings = loadSettings(storage);
 const instance = randomId();
+const destinations = new Destinations(
+  {
+    get showSaveFilePicker() {
+      return /** @type {any} */ (window).showSaveFilePicker?.bind(window);
+    },
+    storage: navigator.storage,
+    locks: navigator.locks,
+  },
+  instance,
+);
 const app = document.getElementById('app') ?? document.body;
 
 /** @type {View | null} */ let view = null;
@@ -205,6 +217,7 @@ function enter(room, opened) {
     relayOnly: query.relayOnly ?? settings.relayOnly,
     instance,
     newId: randomId,
+    newHash: newSha256,
     clock: systemClock,
     onChange: scheduleUpdate,
     onNotice: (notice) => /** @type {Partial<CallView> | null} */ (view)?.notify?.(notice),
@@ -229,6 +242,7 @@ function showCall(room, name, opened, entered) {
       selfName: name,
       room,
       link: new URL(roomPath(room), location.href).href,
+      destinations,
       onLeave: () => endCall('left'),
       onLanguage: changeLanguage,
     }),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Call } from '../src/call/call.js';
+import { newSha256 } from '../src/call/files/sha256.js';
 import { FakeClock } from '../testing/random.js';
 
 /** @import { SignalingState } from '../src/protocol/signaling.js' */
@@ -110,6 +111,7 @@ function setUp() {
     relayOnly: false,
     instance: 'this-page',
     newId: () => String((ids += 1)),
+    newHash: newSha256,
     onChange: () => {},
     onNotice: (notice) => notices.push(notice),
     clock,
@@ -139,7 +141,7 @@ test('everybody in the room gets a link, and hears first which stream is the scr
   assert.deepEqual(connections[0].configuration.iceServers, [{ urls: ['turn:127.0.0.1:3478'], username: 'u', credential: 'c' }]);
   assert.deepEqual(
     Object.values(connections[0].channels).map(({ label, options }) => [label, options]),
-    [['chat', { negotiated: true, id: 0 }], ['echo', { negotiated: true, id: 1 }]],
+    [['chat', { negotiated: true, id: 0 }], ['echo', { negotiated: true, id: 1 }], ['files', { negotiated: true, id: 2 }]],
   );
 });
 

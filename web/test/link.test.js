@@ -22,6 +22,7 @@ function setUp(polite) {
     newStream: () => /** @type {any} */ ({}),
     onChange: () => {},
     onChat: () => {},
+    onFiles: () => {},
     onClosed: () => {},
     clock,
   });

@@ -92,6 +92,7 @@ async fn what_only_developers_need_is_not_served() {
         "/package.json",
         "/tsconfig.json",
         "/test/x.js",
+        "/src/vendor/noble-hashes/sha2.d.ts",
         "/node_modules/typescript/package.json",
         "/../signaling/Cargo.toml",
         "/src/../package.json",

@@ -1,34 +1,31 @@
 // A call: everybody in the room, the link to each, chat, and what happens when signaling comes and goes.
 // No DOM.
 
-import { cleanName, cleanText } from '../protocol/room.js';
+import { cleanName } from '../protocol/room.js';
+import { chatText } from './chat.js';
 import { parseObject } from './echo.js';
+import { FileExchange } from './files/exchange.js';
+import { browserIceServers } from './ice_servers.js';
 import { Link } from './link.js';
 import { Participant } from './participant.js';
 
 /** @import { Clock, IceServer, InMessage, Media, OutMessage, PeerInfo, PeerLeft, Welcome } from '../protocol/types.js' */
 /** @import { SignalingState } from '../protocol/signaling.js' */
+/** @import { ChatMessage } from './chat.js' */
 /** @import { Devices } from './devices.js' */
+/** @import { Source } from './files/outgoing.js' */
+/** @import { Hash } from './files/transfer.js' */
 
 /** How often paths and quality are read, in milliseconds. */
 const STATISTICS_INTERVAL_MS = 1000;
-
-/** Longest chat text, in characters. */
-export const CHAT_CHARACTERS = 4000;
 
 /** Application event that tells, before anything is negotiated, who is calling and which stream is the screen. */
 const STREAMS_EVENT = 'streams';
 
 /**
- * @typedef {object} ChatMessage
- * @property {string} id
- * @property {string} from peer id; empty for one's own
- * @property {string} name
- * @property {string} text
- * @property {number} at milliseconds since 1970
- *
  * What people should hear about at once.
- * @typedef {{kind: 'joined', name: string} | {kind: 'left', name: string} | {kind: 'back'} | {kind: 'chat', message: ChatMessage}} Notice
+ * @typedef {{kind: 'joined', name: string} | {kind: 'left', name: string} | {kind: 'back'} | {kind: 'chat', message: ChatMessage}
+ *   | {kind: 'file', name: string, file: string}} Notice
  *
  * What a call needs of the signaling client.
  * @typedef {{send: (message: OutMessage) => boolean, connect: () => void, bye: () => void}} Signaling
@@ -42,6 +39,7 @@ const STREAMS_EVENT = 'streams';
  * @property {boolean} relayOnly
  * @property {string} instance unguessable; the same for all sessions of this page, so that others know it again
  * @property {() => string} newId
+ * @property {() => Promise<Hash>} newHash SHA-256
  * @property {() => void} onChange
  * @property {(notice: Notice) => void} onNotice
  * @property {Clock} clock
@@ -106,7 +104,7 @@ export class Call {
    * @param {string} input
    */
   sendChat(input) {
-    const text = cleanText(input).slice(0, CHAT_CHARACTERS);
+    const text = chatText(input);
     if (!text) return;
     const id = this.#options.newId();
     for (const { active, id: to } of this.#participants.values()) {
@@ -114,6 +112,17 @@ export class Call {
     }
     this.chat.push({ id, from: '', name: '', text, at: this.#options.clock.now() });
     this.#options.onChange();
+  }
+
+  /**
+   * Offers a file to everybody who can take files.
+   * @param {Source} source
+   * @returns {number} to how many
+   */
+  sendFile(source) {
+    const takers = this.participants.filter(({ files }) => files.open);
+    for (const { files } of takers) files.offer(source);
+    return takers.length;
   }
 
   /** @param {InMessage} message */
@@ -183,7 +192,7 @@ export class Call {
       this.#retire(known, known.link);
       known.link = link;
     } else {
-      this.#participants.set(info.peer, new Participant(info, link));
+      this.#participants.set(info.peer, new Participant(info, link, this.#createExchange(cleanName(info.name))));
       if (announced) this.#options.onNotice({ kind: 'joined', name: cleanName(info.name) });
     }
     this.#sendMedia(link);
@@ -241,6 +250,7 @@ export class Call {
     for (const other of this.participants) {
       if (other === participant || other.instance !== instance) continue;
       this.#participants.delete(other.id);
+      participant.adoptFiles(other);
       this.#retire(participant, other.link);
       other.previous?.close();
     }
@@ -256,12 +266,18 @@ export class Call {
     participant.previous = link;
   }
 
+  /** @param {string} name */
+  #createExchange(name) {
+    const { newHash, clock, onChange, onNotice } = this.#options;
+    return new FileExchange({ newHash, clock, onChange, onOffer: (file) => onNotice({ kind: 'file', name, file }) });
+  }
+
   /** @param {PeerInfo} info */
   #createLink(info) {
     const { createConnection, newStream, clock, relayOnly } = this.#options;
     const to = info.peer;
     const connection = createConnection({
-      iceServers: this.#iceServers.map(browserIceServer),
+      iceServers: browserIceServers(this.#iceServers),
       iceTransportPolicy: relayOnly ? 'relay' : 'all',
       bundlePolicy: 'max-bundle',
     });
@@ -276,6 +292,7 @@ export class Call {
         const message = parseObject(data);
         if (message?.type === 'chat') this.#chatted(this.#ownerOf(link)?.id ?? to, String(message.id), message.text);
       },
+      onFiles: () => this.#ownerOf(link)?.attachFiles(),
       onClosed: () => this.#linkClosed(link),
     });
     return link;
@@ -332,7 +349,7 @@ export class Call {
    * @param {unknown} input
    */
   #chatted(from, id, input) {
-    const text = cleanText(input).slice(0, CHAT_CHARACTERS);
+    const text = chatText(input);
     const name = this.#participants.get(from)?.name;
     if (!text || name === undefined) return;
     const message = { id, from, name, text, at: this.#options.clock.now() };
@@ -348,7 +365,7 @@ export class Call {
   #iceServersRenewed(iceServers, relayLost) {
     this.#iceServers = iceServers;
     for (const participant of this.#participants.values()) {
-      participant.link.setIceServers(iceServers.map(browserIceServer));
+      participant.link.setIceServers(browserIceServers(iceServers));
       if (relayLost && participant.relayed) participant.link.restartIce();
     }
   }
@@ -382,13 +399,4 @@ export class Call {
     for (const participant of this.#participants.values()) participant.close();
     this.#participants.clear();
   }
-}
-
-/**
- * Without what only we understand.
- * @param {IceServer} server
- * @returns {RTCIceServer}
- */
-function browserIceServer({ urls, username, credential }) {
-  return { urls, ...(username && { username }), ...(credential && { credential }) };
 }

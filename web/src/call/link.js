@@ -27,6 +27,7 @@ const INTERRUPTION_LIMIT_MS = 3000;
  * @property {() => MediaStream} newStream
  * @property {() => void} onChange
  * @property {(data: unknown) => void} onChat a message of the chat channel, as it came
+ * @property {() => void} onFiles the channel for files is open
  * @property {() => void} onClosed the other side closed the connection
  * @property {Clock} clock
  */
@@ -49,6 +50,8 @@ export class Link {
   stream;
   /** The shared screen. */
   screenStream;
+  /** The data channel for files. */
+  files;
   /** @type {LinkStatistics} */
   statistics = { path: null, protocol: '', roundTripMs: null, framesDecoded: 0, audioBytes: 0 };
 
@@ -69,6 +72,8 @@ export class Link {
     // Agreed on beforehand, so that neither side has to announce them.
     this.#chat = connection.createDataChannel('chat', { negotiated: true, id: 0 });
     this.#echo = new Echo(connection.createDataChannel('echo', { negotiated: true, id: 1 }), clock);
+    this.files = connection.createDataChannel('files', { negotiated: true, id: 2 });
+    this.files.onopen = () => options.onFiles();
     this.#chat.onmessage = ({ data }) => options.onChat(data);
     this.#chat.onopen = () => options.onChange();
     this.#chat.onclose = () => {

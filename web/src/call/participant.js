@@ -1,6 +1,7 @@
 import { cleanName } from '../protocol/room.js';
 
 /** @import { PeerInfo } from '../protocol/types.js' */
+/** @import { FileExchange } from './files/exchange.js' */
 /** @import { Link, LinkState } from './link.js' */
 
 /** Somebody else in the call. */
@@ -9,13 +10,17 @@ export class Participant {
   /** The link before a reconnection; it carries on until the new one does. @type {Link | null} */ previous = null;
   /** Their page's own id, once told. @type {string | null} */ instance = null;
 
+  /** Files to and from them. */ files;
+
   /**
    * @param {PeerInfo} info
    * @param {Link} link
+   * @param {FileExchange} files
    */
-  constructor(info, link) {
+  constructor(info, link, files) {
     this.info = info;
     this.link = link;
+    this.files = files;
   }
 
   get id() {
@@ -45,7 +50,23 @@ export class Participant {
     return this.active.statistics.path === 'relay';
   }
 
+  /** Files go over the newest link as soon as it carries. */
+  attachFiles() {
+    if (this.link.files.readyState === 'open') this.files.attach(this.link.files);
+  }
+
+  /**
+   * They came back as somebody new: what was under way goes on.
+   * @param {Participant} before
+   */
+  adoptFiles(before) {
+    this.files.end();
+    this.files = before.files;
+    this.attachFiles();
+  }
+
   close() {
+    this.files.end();
     this.link.close();
     this.previous?.close();
   }

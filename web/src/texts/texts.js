@@ -46,6 +46,28 @@ export function t(key, values = {}) {
   return catalogs[current][key].replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 
+const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
+
+/**
+ * @param {number} bytes
+ * @returns {string} such as `1.5 MB`
+ */
+export function fileSize(bytes) {
+  const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  const maximumFractionDigits = power === 0 ? 0 : 1;
+  const format = new Intl.NumberFormat(current, { style: 'unit', unit: UNITS[power], unitDisplay: 'short', maximumFractionDigits });
+  return format.format(bytes / 1000 ** power);
+}
+
+/**
+ * @param {number} seconds
+ * @returns {string} such as `3 min`
+ */
+export function duration(seconds) {
+  const [unit, length] = seconds < 90 ? ['second', 1] : seconds < 5400 ? ['minute', 60] : ['hour', 3600];
+  return new Intl.NumberFormat(current, { style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits: 0 }).format(Math.ceil(seconds / length));
+}
+
 /** @param {number} at milliseconds since 1970 */
 export function timeOfDay(at) {
   return new Intl.DateTimeFormat(current, { hour: 'numeric', minute: '2-digit' }).format(at);

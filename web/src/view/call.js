@@ -3,6 +3,8 @@
 import { t } from '../texts/texts.js';
 import { createChat } from './chat.js';
 import { el, setAttributes, setText } from './dom.js';
+import { createFileSender } from './file-drop.js';
+import { createFileCards } from './files.js';
 import { icon, mark } from './icons.js';
 import { createNotices } from './notices.js';
 import { checkLink, confirmCopy, copy, deviceName, explainProblem, inviteField, languageSwitch } from './parts.js';
@@ -11,6 +13,7 @@ import { createStage } from './stage.js';
 
 /** @import { Call, Notice } from '../call/call.js' */
 /** @import { DeviceKind, DeviceProblem, Devices } from '../call/devices.js' */
+/** @import { Destinations } from '../call/files/destination.js' */
 /** @import { View } from './parts.js' */
 
 /** How often loudness is looked at, in milliseconds. */
@@ -25,15 +28,18 @@ const SPEAKING_INTERVAL_MS = 250;
  * @param {string} options.selfName
  * @param {string} options.room
  * @param {string} options.link
+ * @param {Destinations} options.destinations where received files go
  * @param {() => void} options.onLeave
  * @param {(language: import('../texts/texts.js').Language) => void} options.onLanguage
  * @returns {CallView}
  */
-export function callView({ call, devices, selfName, room, link, onLeave, onLanguage }) {
+export function callView({ call, devices, selfName, room, link, destinations, onLeave, onLanguage }) {
   let ownLevel = 0;
   let chatOpen = false;
   let readCount = call.chat.length;
   const notices = createNotices();
+  const cards = createFileCards({ call, destinations, onNotice: notices.show });
+  const sender = createFileSender({ call, onNotice: notices.show, onSent: () => !chatOpen && setChatOpen(true) });
   const meter = liveMeter(devices, (level) => {
     ownLevel = level;
   });
@@ -45,7 +51,7 @@ export function callView({ call, devices, selfName, room, link, onLeave, onLangu
     if (open) chat.focus();
     else controls.focusChat();
   };
-  const chat = createChat({ call, onClose: () => setChatOpen(false) });
+  const chat = createChat({ call, cards, sendFile: [sender.input, sender.button], onClose: () => setChatOpen(false) });
   const controls = createControls({ devices, onLeave, onChat: () => setChatOpen(!chatOpen) });
   const bannerWords = el('span', {});
   const why = checkLink();
@@ -78,7 +84,9 @@ export function callView({ call, devices, selfName, room, link, onLeave, onLangu
       chat.element,
     ),
     el('footer', {}, controls.element),
+    sender.zone,
   );
+  sender.receiveDrops(element);
 
   const problems = problemWatch(devices, (text) => notices.show(text, 'problem'));
   const update = () => {
@@ -94,7 +102,7 @@ export function callView({ call, devices, selfName, room, link, onLeave, onLangu
     element.dataset.chat = chatOpen ? 'open' : 'closed';
     stage.update();
     chat.update();
-    controls.update(chatOpen, call.chat.length - readCount);
+    controls.update(chatOpen, call.chat.length - readCount + cards.waiting);
     meter.update();
     problems();
   };
@@ -107,6 +115,7 @@ export function callView({ call, devices, selfName, room, link, onLeave, onLangu
       if (notice.kind === 'joined') notices.show(t('notice.joined', { name: notice.name || t('call.guest') }), 'news');
       else if (notice.kind === 'left') notices.show(t('notice.left', { name: notice.name || t('call.guest') }), 'news');
       else if (notice.kind === 'back') notices.show(t('signaling.back'), 'news');
+      else if (notice.kind === 'file') notices.show(t('notice.file', { name: notice.name || t('call.guest'), file: notice.file }), 'news');
       else if (!chatOpen) {
         const { name, text } = notice.message;
         notices.show(t('notice.chat', { name: name || t('call.guest'), text: text.slice(0, 200) }), 'news');

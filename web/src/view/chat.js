@@ -1,18 +1,21 @@
 // The chat beside the call.
 
-import { CHAT_CHARACTERS } from '../call/call.js';
+import { CHAT_CHARACTERS } from '../call/chat.js';
 import { t, timeOfDay } from '../texts/texts.js';
 import { el } from './dom.js';
 import { icon } from './icons.js';
 
-/** @import { Call, ChatMessage } from '../call/call.js' */
+/** @import { Call } from '../call/call.js' */
+/** @import { ChatMessage } from '../call/chat.js' */
 
 /**
  * @param {object} options
  * @param {Call} options.call
+ * @param {ReturnType<typeof import('./files.js').createFileCards>} options.cards
+ * @param {HTMLElement[]} options.sendFile what files are chosen with
  * @param {() => void} options.onClose
  */
-export function createChat({ call, onClose }) {
+export function createChat({ call, cards, sendFile, onClose }) {
   const log = el('div', { class: 'chat-log', role: 'log', 'aria-label': t('chat.title'), tabindex: 0, 'data-testid': 'chat-log' });
   const empty = el('p', { class: 'chat-empty' }, t('chat.empty'));
   const input = el('textarea', {
@@ -38,6 +41,7 @@ export function createChat({ call, onClose }) {
         input.value = '';
       },
     },
+    ...sendFile,
     input,
     el('button', { class: 'round accent', 'aria-label': t('chat.send'), title: t('chat.send'), 'data-testid': 'chat-send' }, icon('send')),
   );
@@ -55,11 +59,12 @@ export function createChat({ call, onClose }) {
     element,
     focus: () => input.focus(),
     update() {
-      if (shown === call.chat.length) return;
+      const before = log.children.length;
       for (const message of call.chat.slice(shown)) log.append(chatItem(message));
       shown = call.chat.length;
-      empty.hidden = shown > 0;
-      log.scrollTop = log.scrollHeight;
+      cards.update((card) => log.append(card));
+      empty.hidden = log.children.length > 0;
+      if (log.children.length > before) log.scrollTop = log.scrollHeight;
     },
   };
 }

@@ -1,0 +1,98 @@
+//! Files from one browser to another.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::json;
+use tests::browser::Browser;
+use tests::page::SOON;
+use tests::poll::{self, Look};
+use tests::stage::{self, Stage};
+
+use super::pair;
+
+/// Without this the browser would ask with a dialog of its own where to put a file.
+const NO_DIALOG: &str = "delete window.showSaveFilePicker";
+/// Where the newest file's card is in its life.
+const STATE: &str = "[...document.querySelectorAll('[data-testid=file]')].at(-1)?.dataset.state";
+/// Enough for many chunks, windows and readings.
+const MANY_BYTES: usize = 10_000_000;
+
+/// Bytes that do not repeat soon.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+fn file(stage: &Stage, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
+    let path = stage.folder().join(name);
+    fs::write(&path, content)?;
+    Ok(path)
+}
+
+async fn state(browser: &Browser, wanted: &str) -> anyhow::Result<()> {
+    poll::until(&format!("a file that is {wanted}"), SOON, async || {
+        let state = browser.value(STATE, json!(null)).await?;
+        Ok(if state == wanted {
+            Look::There(())
+        } else {
+            Look::NotYet(state.to_string())
+        })
+    })
+    .await
+}
+
+#[test]
+fn files_of_any_size_arrive_as_they_were_sent() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let [(ann, _), (bob, _)] = pair(stage, &service, "&audio=0&video=0").await?;
+        bob.value(NO_DIALOG, json!(null)).await?;
+        bob.click("[data-testid=toggle-chat]").await?;
+        for length in [0, 1, MANY_BYTES] {
+            let content = noise(length);
+            let name = format!("보고서 {length}.bin");
+            let path = file(stage, &name, &content)?;
+            ann.choose_file("[data-testid=file-input]", &path).await?;
+            state(&bob, "offered").await?;
+            // Its button is the last one: earlier files have theirs no more.
+            bob.click("[data-state=offered] [data-testid=file-accept]")
+                .await?;
+            state(&bob, "done").await?;
+            state(&ann, "done").await?;
+            let saved = bob.downloads().join(&name);
+            let whole = async || match fs::read(&saved) {
+                Ok(saved) if saved == content => Ok(Look::There(())),
+                seen => Ok(Look::NotYet(format!("{:?}", seen.map(|file| file.len())))),
+            };
+            poll::until(&format!("{length} bytes on the disk"), SOON, whole).await?;
+        }
+        bob.screenshot("files-arrived").await?;
+        ann.screenshot("files-sent").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_file_with_a_hostile_name_is_harmless_and_may_be_refused() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let [(ann, _), (bob, _)] = pair(stage, &service, "&audio=0&video=0").await?;
+        bob.value(NO_DIALOG, json!(null)).await?;
+        bob.click("[data-testid=toggle-chat]").await?;
+        let name = ".a\u{202e}gpj.<img src=x onerror=alert(1)>.html";
+        let path = file(stage, name, b"<script>alert(1)</script>")?;
+        ann.choose_file("[data-testid=file-input]", &path).await?;
+        let shown = bob.text_of(".file-name").await?;
+        assert_eq!(shown, "agpj._img src=x onerror=alert(1)_.html");
+        bob.click("[data-testid=file-refuse]").await?;
+        state(&bob, "refused").await?;
+        state(&ann, "refused").await?;
+        bob.screenshot("file-refused").await?;
+        Ok(())
+    });
+}
