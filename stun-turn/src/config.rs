@@ -72,6 +72,10 @@ pub struct Options {
     /// repeatable
     #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr)]
     pub trusted_proxy: Vec<IpNet>,
+    /// Second address and port for RFC 5780, by which clients find out what kind of NAT they are
+    /// behind; this host must have the address [default: off]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub nat_discovery: Option<SocketAddr>,
     /// Threads that carry data [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
@@ -120,6 +124,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// How long a client's connection may take for what.
     pub stream_limits: StreamLimits,
+    /// The second address and port of RFC 5780.
+    pub nat_discovery: Option<SocketAddr>,
     /// Transport addresses of this host that must never be relayed to, besides the listeners.
     pub protected: Vec<SocketAddr>,
     /// Data-plane threads.
@@ -152,6 +158,7 @@ impl From<Options> for Config {
             },
             max_bps: options.max_bps,
             alternate_servers: options.alternate_server,
+            nat_discovery: options.nat_discovery,
             tls_certs: options.tls_cert,
             tls_keys: options.tls_key,
             trusted_proxies: options.trusted_proxy,

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use stun_turn_proto::auth::nonce::NonceKeys;
+use stun_turn_proto::nat_discovery::NatDiscovery;
 use stun_turn_proto::policy::PeerPolicy;
 use stun_turn_proto::ports::Ports;
 use stun_turn_proto::relay::RelayAddress;
@@ -102,22 +103,21 @@ impl Server {
             trusted_proxies: config.trusted_proxies.clone(),
             totals: StreamTotals::default(),
         });
-        let mut listeners = Vec::new();
-        let mut of_worker: Vec<Vec<(SocketAddr, Listener)>> = Vec::new();
-        of_worker.resize_with(config.workers, Vec::new);
+        let mut bound = Bound::new(config.workers);
         for listen in &config.listen {
-            let (address, bound) =
-                sockets::listen(*listen, config.workers).map_err(|source| StartError::Listen {
-                    listen: *listen,
-                    source,
-                })?;
-            listeners.push((listen.protocol, address));
-            for (sockets, socket) in of_worker.iter_mut().zip(bound) {
-                sockets.push((address, socket));
-            }
+            bound.listen(*listen)?;
         }
+        let nat_discovery = bound.offer_nat_discovery(config.nat_discovery)?;
+        let Bound {
+            listeners,
+            of_worker,
+        } = bound;
         let nonce_keys = NonceKeys::new(&seed()?);
-        let settings = Arc::new(settings(&config, &listeners, nonce_keys.clone())?);
+        let settings = Settings {
+            nat_discovery,
+            ..settings(&config, &listeners, nonce_keys.clone())?
+        };
+        let settings = Arc::new(settings);
         let parked = Arc::new(Parked::default());
         let start = Instant::now();
         let workers: Vec<Worker> = of_worker
@@ -168,6 +168,72 @@ impl Server {
             // A worker that panics has ended the process before.
             let _ = thread.join();
         }
+    }
+}
+
+/// The listeners of all workers.
+struct Bound {
+    listeners: Vec<(Protocol, SocketAddr)>,
+    of_worker: Vec<Vec<(SocketAddr, Listener)>>,
+}
+
+impl Bound {
+    fn new(workers: usize) -> Self {
+        Self {
+            listeners: Vec::new(),
+            of_worker: std::iter::repeat_with(Vec::new).take(workers).collect(),
+        }
+    }
+
+    /// Binds a listener for every worker.
+    fn listen(&mut self, listen: Listen) -> Result<(), StartError> {
+        let (address, sockets) = sockets::listen(listen, self.of_worker.len())
+            .map_err(|source| StartError::Listen { listen, source })?;
+        self.listeners.push((listen.protocol, address));
+        for (own, socket) in self.of_worker.iter_mut().zip(sockets) {
+            own.push((address, socket));
+        }
+        Ok(())
+    }
+
+    /// Adds the listeners that RFC 5780 needs besides the first one of the family over UDP.
+    fn offer_nat_discovery(
+        &mut self,
+        alternate: Option<SocketAddr>,
+    ) -> Result<Option<NatDiscovery>, StartError> {
+        let Some(alternate) = alternate else {
+            return Ok(None);
+        };
+        let refuse = |why: &str| StartError::Usage(format!("--nat-discovery {alternate}: {why}"));
+        let mut udp = self.listeners.iter();
+        let primary = udp.find(|(protocol, address)| {
+            *protocol == Protocol::Udp && address.is_ipv4() == alternate.is_ipv4()
+        });
+        let (_, primary) = primary.ok_or_else(|| {
+            refuse("there is no UDP listener of its family that it could be the second address of")
+        })?;
+        // A listener on all addresses stands for the first one that is not the alternate one.
+        let mut addresses = behind(primary.ip()).into_iter();
+        let first = addresses.find(|ip| *ip != alternate.ip());
+        let first = first.unwrap_or(alternate.ip());
+        let discovery = NatDiscovery::new(SocketAddr::new(first, primary.port()), alternate);
+        let discovery = discovery.ok_or_else(|| {
+            refuse("expected an address and a port that both differ from those of --listen")
+        })?;
+        for address in discovery.pairs() {
+            let is_there = self.listeners.iter().any(|(protocol, listener)| {
+                let is_same = listener.ip() == address.ip() || listener.ip().is_unspecified();
+                *protocol == Protocol::Udp
+                    && listener.port() == address.port()
+                    && listener.is_ipv4() == address.is_ipv4()
+                    && is_same
+            });
+            if !is_there {
+                let protocol = Protocol::Udp;
+                self.listen(Listen { protocol, address })?;
+            }
+        }
+        Ok(Some(discovery))
     }
 }
 
@@ -251,6 +317,7 @@ fn settings(
         quotas: config.quotas,
         max_bps: config.max_bps,
         alternate_servers: config.alternate_servers.clone(),
+        nat_discovery: None,
         relay_addresses,
         shared: Arc::new(Shared::new(ports)),
     })

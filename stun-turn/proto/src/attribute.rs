@@ -11,6 +11,7 @@ use crate::header::{MAGIC_COOKIE, TransactionId};
 /// Attribute types by their names in the registry.
 #[expect(missing_docs, reason = "the constants are the registry's own names")]
 pub mod kind {
+    pub const CHANGE_REQUEST: u16 = 0x0003;
     pub const USERNAME: u16 = 0x0006;
     pub const MESSAGE_INTEGRITY: u16 = 0x0008;
     pub const ERROR_CODE: u16 = 0x0009;
@@ -31,12 +32,15 @@ pub mod kind {
     pub const USERHASH: u16 = 0x001E;
     pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
     pub const RESERVATION_TOKEN: u16 = 0x0022;
+    pub const RESPONSE_PORT: u16 = 0x0027;
     pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
     pub const ADDRESS_ERROR_CODE: u16 = 0x8001;
     pub const PASSWORD_ALGORITHMS: u16 = 0x8002;
     pub const ICMP: u16 = 0x8004;
     pub const ALTERNATE_SERVER: u16 = 0x8023;
     pub const FINGERPRINT: u16 = 0x8028;
+    pub const RESPONSE_ORIGIN: u16 = 0x802B;
+    pub const OTHER_ADDRESS: u16 = 0x802C;
 }
 
 /// Comprehension-required attributes that this server understands; any other one is answered with

@@ -30,6 +30,7 @@ pub mod header;
 pub mod integrity;
 pub mod limits;
 pub mod message;
+pub mod nat_discovery;
 pub mod policy;
 pub mod ports;
 pub mod proxy_header;

@@ -23,6 +23,7 @@ use crate::attribute::ErrorCode;
 use crate::auth::Authenticator;
 use crate::budget::Budget;
 use crate::message::{Class, Message, Method};
+use crate::nat_discovery::NatDiscovery;
 use crate::policy::{self, PeerPolicy};
 use crate::ports::Ports;
 use crate::quotas::{QuotaLimits, Quotas};
@@ -52,6 +53,8 @@ pub struct Settings {
     pub max_bps: Option<u64>,
     /// Where every Allocate is sent instead (RFC 8489 section 10).
     pub alternate_servers: Vec<SocketAddr>,
+    /// Where RFC 5780 is offered, if anywhere; stays the same.
+    pub nat_discovery: Option<NatDiscovery>,
     /// Addresses to relay from, the preferred one of each family first; stays the same.
     pub relay_addresses: Vec<RelayAddress>,
     /// What all workers share; stays the same.
@@ -73,6 +76,7 @@ impl Settings {
             quotas: QuotaLimits::NONE,
             max_bps: None,
             alternate_servers: Vec::new(),
+            nat_discovery: None,
             relay_addresses,
             shared,
         }
@@ -121,6 +125,15 @@ pub enum Outcome {
     Drop(DropReason),
     /// Send the first bytes of the reply buffer to the client, from where its packet arrived.
     Reply(usize),
+    /// Send the first bytes of the reply buffer from another of our addresses (RFC 5780).
+    ReplyFrom {
+        /// Length of the reply.
+        reply: usize,
+        /// One of [`NatDiscovery::pairs`].
+        from: SocketAddr,
+        /// The client, maybe at another port.
+        to: SocketAddr,
+    },
     /// Send this part of the client's message to the peer, from the relayed socket.
     ToPeer {
         /// The relayed socket.
@@ -270,7 +283,7 @@ impl Relay {
     fn count(&self, outcome: &Outcome, reply: &ReplyBuffer) {
         match outcome {
             Outcome::Drop(reason) => self.totals.count_drop(*reason),
-            Outcome::Reply(length) => self
+            Outcome::Reply(length) | Outcome::ReplyFrom { reply: length, .. } => self
                 .totals
                 .count_reply(reply.get(..*length).unwrap_or_default()),
             Outcome::ToPeer { payload, .. } => self.totals.to_peers.count(payload.len()),

@@ -293,7 +293,8 @@ impl Worker {
             .relay
             .handle_client(now, client, message, &mut self.reply);
         match self.resolve(now, outcome, client) {
-            Resolved::Nothing => {}
+            // Only datagrams can be answered from elsewhere.
+            Resolved::Nothing | Resolved::ReplyFrom { .. } => {}
             Resolved::Reply(length) => {
                 if let Some(stream) = self.connections.get(key) {
                     stream.send_reply(&self.reply[..length]);

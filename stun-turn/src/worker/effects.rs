@@ -116,6 +116,15 @@ impl Worker {
                 self.outbox
                     .push_client(listener, slot, 0..length, client.client, from);
             }
+            Resolved::ReplyFrom { reply, from, to } => {
+                if let Some(listener) = self.listener_of(from) {
+                    let (_, buffer) = self.batch.get(slot);
+                    buffer[..reply].copy_from_slice(&self.reply[..reply]);
+                    let source = self.source(listener, from);
+                    self.outbox
+                        .push_client(listener, slot, 0..reply, to, source);
+                }
+            }
             Resolved::ToPeer {
                 relay,
                 peer,
@@ -153,6 +162,9 @@ impl Worker {
                         tracing::debug!(client = %client.client, %peer, %rule, "peer refused");
                     }
                     return Resolved::Reply(length);
+                }
+                Outcome::ReplyFrom { reply, from, to } => {
+                    return Resolved::ReplyFrom { reply, from, to };
                 }
                 Outcome::ToPeer {
                     relay,
@@ -259,6 +271,11 @@ impl Worker {
 pub(super) enum Resolved {
     Nothing,
     Reply(usize),
+    ReplyFrom {
+        reply: usize,
+        from: SocketAddr,
+        to: SocketAddr,
+    },
     ToPeer {
         relay: RelayId,
         peer: SocketAddr,

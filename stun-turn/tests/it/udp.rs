@@ -2,7 +2,10 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use stun_turn::config::Protocol;
+use stun_turn::Server;
+use stun_turn::config::{Options, Protocol};
+use stun_turn::proto::attribute::kind;
+use stun_turn::proto::message::Message;
 
 use crate::client::{Client, Link, PATIENCE, address, binding, mapped, start};
 
@@ -120,4 +123,34 @@ fn noise_leaves_the_relay_alive() {
     link.send(&good);
     mapped(&link.receive());
     server.shutdown();
+}
+
+#[test]
+fn nat_discovery_answers_from_the_other_address_and_port() {
+    for listen in ["127.0.0.1", "0.0.0.0"] {
+        let spare = UdpSocket::bind("127.0.0.2:0").unwrap();
+        let alternate = spare.local_addr().unwrap();
+        drop(spare);
+        let options = Options {
+            listen: vec![format!("udp:{listen}:0").parse().unwrap()],
+            nat_discovery: Some(alternate),
+            ..Options::default()
+        };
+        let server = Server::start(options.into()).unwrap();
+        let port = server.listeners()[0].1.port();
+        let at = SocketAddr::new(alternate.ip(), port);
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let change_port = b"\x00\x03\x00\x04\x00\x00\x00\x02";
+        let head = b"\x00\x01\x00\x08\x21\x12\xA4\x42abcdefghijkl";
+        client
+            .send_to(&[&head[..], change_port].concat(), at)
+            .unwrap();
+        let mut buffer = [0; 256];
+        let (length, from) = client.recv_from(&mut buffer).unwrap();
+        assert_eq!(from, alternate, "the same address, the other port");
+        let reply = Message::parse(&buffer[..length]).unwrap();
+        assert!(reply.first(kind::OTHER_ADDRESS).is_some());
+        server.shutdown();
+    }
 }

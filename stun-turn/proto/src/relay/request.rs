@@ -46,7 +46,9 @@ impl Relay {
             Err(code) => return self.challenge(now, client, request, code, reply),
         };
         self.trust(now, client);
-        if let Some(refusal) = refuse_unknown_attributes(request, Some(&identity.signer), reply) {
+        if let Some(refusal) =
+            refuse_unknown_attributes(request, &[], Some(&identity.signer), reply)
+        {
             return refusal;
         }
         if request.method() == Method::Allocate {
@@ -123,6 +125,7 @@ impl Relay {
 /// 420 with the attributes that this server does not know (RFC 8489 section 6.3.1).
 fn refuse_unknown_attributes(
     request: &Message<'_>,
+    known_here: &[u16],
     signer: Option<&Signer>,
     reply: &mut ReplyBuffer,
 ) -> Option<Outcome> {
@@ -131,7 +134,7 @@ fn refuse_unknown_attributes(
     let unknown = request
         .attributes()
         .map(|a| a.kind)
-        .filter(|kind| is_unknown_required(*kind));
+        .filter(|kind| is_unknown_required(*kind) && !known_here.contains(kind));
     for (place, kind) in listed.chunks_exact_mut(2).zip(unknown) {
         place.copy_from_slice(&kind.to_be_bytes());
         length += 2;

@@ -6,6 +6,7 @@ mod data;
 mod dual;
 mod icmp;
 mod model;
+mod nat_discovery;
 mod operator;
 
 use super::*;
@@ -66,6 +67,16 @@ impl Reply {
     fn address(&self, wanted: u16) -> SocketAddr {
         let id = Message::parse(&self.bytes).unwrap().transaction();
         decode_xor_address(self.get(wanted).unwrap(), id).unwrap()
+    }
+
+    /// An address that is not XORed.
+    fn plain_address(&self, wanted: u16) -> SocketAddr {
+        match self.get(wanted).unwrap() {
+            [0, 1, p0, p1, a, b, c, d] => {
+                SocketAddr::from(([*a, *b, *c, *d], u16::from_be_bytes([*p0, *p1])))
+            }
+            other => panic!("no IPv4 address: {other:?}"),
+        }
     }
 
     fn lifetime(&self) -> u32 {
@@ -189,7 +200,9 @@ impl World {
                     self.relay.handle_opened(self.now, open, bound, &mut buffer)
                 }
                 Outcome::Opened { next, .. } => *next,
-                Outcome::Reply(reply) => return Some(buffer[..reply].to_vec()),
+                Outcome::ReplyFrom { reply, .. } | Outcome::Reply(reply) => {
+                    return Some(buffer[..reply].to_vec());
+                }
                 Outcome::Drop(_) | Outcome::ToPeer { .. } => return None,
             };
         }
