@@ -72,6 +72,10 @@ pub struct Options {
     /// repeatable
     #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr)]
     pub trusted_proxy: Vec<IpNet>,
+    /// Let clients whose address changes take their allocations along (RFC 8016); one worker then
+    /// serves all
+    #[arg(long)]
+    pub mobility: bool,
     /// Second address and port for RFC 5780, by which clients find out what kind of NAT they are
     /// behind; this host must have the address [default: off]
     #[arg(long, value_name = "ADDR:PORT")]
@@ -124,6 +128,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// How long a client's connection may take for what.
     pub stream_limits: StreamLimits,
+    /// Whether clients may take their allocations along.
+    pub mobility: bool,
     /// The second address and port of RFC 5780.
     pub nat_discovery: Option<SocketAddr>,
     /// Transport addresses of this host that must never be relayed to, besides the listeners.
@@ -134,7 +140,11 @@ pub struct Config {
 
 impl From<Options> for Config {
     fn from(options: Options) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = match options.mobility {
+            // A client that moves must meet the worker that has its allocation.
+            true => 1,
+            false => std::thread::available_parallelism().map_or(1, usize::from),
+        };
         Self {
             listen: if options.listen.is_empty() {
                 default_listeners(!options.tls_cert.is_empty())
@@ -158,6 +168,7 @@ impl From<Options> for Config {
             },
             max_bps: options.max_bps,
             alternate_servers: options.alternate_server,
+            mobility: options.mobility,
             nat_discovery: options.nat_discovery,
             tls_certs: options.tls_cert,
             tls_keys: options.tls_key,

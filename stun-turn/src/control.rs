@@ -231,6 +231,7 @@ impl Handle {
                 old.external_addresses != config.external_addresses,
             ),
             ("relay-ports", old.relay_ports != config.relay_ports),
+            ("mobility", old.mobility != config.mobility),
             ("nat-discovery", old.nat_discovery != config.nat_discovery),
             ("workers", old.workers != config.workers),
             (

@@ -97,6 +97,12 @@ impl Server {
     /// See [`StartError`]; nothing is left running then.
     pub fn start(config: Config) -> Result<Self, StartError> {
         refuse_twice(&config.listen)?;
+        if config.mobility && config.workers > 1 {
+            let workers = config.workers;
+            return Err(StartError::Usage(format!(
+                "--workers {workers}: --mobility needs all clients on one worker, expected 1"
+            )));
+        }
         let streams = Arc::new(Streams {
             tls: Tls::new(certificates(&config)?).map_err(io::Error::other)?,
             limits: config.stream_limits.clone(),
@@ -317,6 +323,7 @@ fn settings(
         quotas: config.quotas,
         max_bps: config.max_bps,
         alternate_servers: config.alternate_servers.clone(),
+        mobility: config.mobility,
         nat_discovery: None,
         relay_addresses,
         shared: Arc::new(Shared::new(ports)),

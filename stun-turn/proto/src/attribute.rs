@@ -41,6 +41,7 @@ pub mod kind {
     pub const FINGERPRINT: u16 = 0x8028;
     pub const RESPONSE_ORIGIN: u16 = 0x802B;
     pub const OTHER_ADDRESS: u16 = 0x802C;
+    pub const MOBILITY_TICKET: u16 = 0x8030;
 }
 
 /// Comprehension-required attributes that this server understands; any other one is answered with
@@ -86,6 +87,8 @@ pub enum ErrorCode {
     Unauthenticated = 401,
     /// The peer policy forbids this address.
     Forbidden = 403,
+    /// Clients may not take their allocations along.
+    MobilityForbidden = 405,
     /// A comprehension-required attribute is unknown.
     UnknownAttribute = 420,
     /// No allocation where one is needed, or one where none may be.
@@ -108,11 +111,12 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them, ascending.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TryAlternate,
         Self::BadRequest,
         Self::Unauthenticated,
         Self::Forbidden,
+        Self::MobilityForbidden,
         Self::UnknownAttribute,
         Self::AllocationMismatch,
         Self::StaleNonce,

@@ -2,6 +2,7 @@
 
 mod client_to_peer;
 mod deadline;
+mod mobility;
 mod peer_to_client;
 mod reply;
 mod request;
@@ -19,7 +20,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use crate::addr::FiveTuple;
-use crate::attribute::ErrorCode;
+use crate::attribute::{ErrorCode, kind};
 use crate::auth::Authenticator;
 use crate::budget::Budget;
 use crate::message::{Class, Message, Method};
@@ -51,6 +52,9 @@ pub struct Settings {
     pub quotas: QuotaLimits,
     /// Bytes of application data per second that one allocation may carry in each direction.
     pub max_bps: Option<u64>,
+    /// Whether clients may take their allocations along (RFC 8016). All of them must be served by
+    /// one worker then; stays the same.
+    pub mobility: bool,
     /// Where every Allocate is sent instead (RFC 8489 section 10).
     pub alternate_servers: Vec<SocketAddr>,
     /// Where RFC 5780 is offered, if anywhere; stays the same.
@@ -75,6 +79,7 @@ impl Settings {
             policy,
             quotas: QuotaLimits::NONE,
             max_bps: None,
+            mobility: false,
             alternate_servers: Vec::new(),
             nat_discovery: None,
             relay_addresses,
@@ -268,6 +273,7 @@ impl Relay {
         bytes: &[u8],
         reply: &mut ReplyBuffer,
     ) -> Outcome {
+        self.complete_move(client, bytes);
         let outcome = match demux::kind(bytes) {
             Some(demux::Kind::ChannelData) => self.channel_data(now, client, bytes),
             Some(demux::Kind::Stun) => match Message::parse(bytes) {
@@ -278,6 +284,18 @@ impl Relay {
         };
         self.count(&outcome, reply);
         outcome
+    }
+
+    /// Anything but the announcement itself completes a move that was announced from there.
+    fn complete_move(&mut self, client: &FiveTuple, bytes: &[u8]) {
+        if !self.settings.mobility {
+            return;
+        }
+        let is_announcement = Message::parse(bytes)
+            .is_ok_and(|message| message.first(kind::MOBILITY_TICKET).is_some());
+        if !is_announcement && let Some(from) = self.table.move_to(client) {
+            self.totals.count_moved(from.transport, client.transport);
+        }
     }
 
     fn count(&self, outcome: &Outcome, reply: &ReplyBuffer) {
@@ -327,8 +345,13 @@ impl Relay {
         }
     }
 
-    /// The client's connection ended; without it its allocations are of no use to anybody.
+    /// The client's connection ended; without it its allocations are of no use to anybody, unless
+    /// the client has a ticket to come back with.
     pub fn handle_client_gone(&mut self, now: Now, client: &FiveTuple) {
+        self.table.movers.forget_announcement(client);
+        if self.table.movers.may_return(client) {
+            return;
+        }
         for relay in self
             .table
             .find(client)

@@ -107,6 +107,15 @@ impl Totals {
         }
     }
 
+    pub(crate) fn count_moved(&self, from: Transport, to: Transport) {
+        if let Some(gauge) = self.allocations.get(from as usize) {
+            gauge.sub(1);
+        }
+        if let Some(gauge) = self.allocations.get(to as usize) {
+            gauge.add(1);
+        }
+    }
+
     pub(crate) fn count_closed(&self, transport: Transport, cause: Cause) {
         if let Some(counter) = self.allocations_closed.get(cause as usize) {
             counter.add(1);

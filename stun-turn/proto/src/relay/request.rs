@@ -32,8 +32,9 @@ impl Relay {
             Method::Allocate | Method::Refresh | Method::CreatePermission | Method::ChannelBind => {
             }
         }
-        let relays = self.table.find(client);
-        let owner = relays
+        let known = self.find_known(client, request);
+        let owner = known
+            .and_then(|known| self.table.find(&known))
             .and_then(|relays| self.table.get(relays.first))
             .map(Allocation::owner);
         // A handle of its own: the user's name may be borrowed from it while the table changes.
@@ -54,10 +55,21 @@ impl Relay {
         if request.method() == Method::Allocate {
             return self.allocate(now, client, request, &identity, reply);
         }
-        match self.handle_on_allocation(now, client, request, &identity, reply) {
+        let known = known.as_ref().unwrap_or(client);
+        match self.handle_on_allocation(now, (client, known), request, &identity, reply) {
             Ok(outcome) => outcome,
             Err(code) => reply::error(request, Some(&identity.signer), code, reply),
         }
+    }
+
+    /// The five-tuple in force of whoever asks: their own, or that of the ticket they show.
+    fn find_known(&self, client: &FiveTuple, request: &Message<'_>) -> Option<FiveTuple> {
+        if self.table.find(client).is_some() {
+            return Some(*client);
+        }
+        let may_move = self.settings.mobility && request.method() == Method::Refresh;
+        let ticket = request.first(kind::MOBILITY_TICKET).filter(|_| may_move)?;
+        self.table.movers.find(ticket)
     }
 
     /// Whether a stranger may be answered once more. What comes over a connection has proven its
@@ -79,21 +91,21 @@ impl Relay {
     fn handle_on_allocation(
         &mut self,
         now: Now,
-        client: &FiveTuple,
+        (client, known): (&FiveTuple, &FiveTuple),
         request: &Message<'_>,
         identity: &Identity<'_>,
         reply: &mut ReplyBuffer,
     ) -> Result<Outcome, ErrorCode> {
         let relays = self
             .table
-            .find(client)
+            .find(known)
             .ok_or(ErrorCode::AllocationMismatch)?;
         let first = self.table.get(relays.first);
         if *first.ok_or(ErrorCode::AllocationMismatch)?.username != *identity.username {
             return Err(ErrorCode::WrongCredentials);
         }
         match request.method() {
-            Method::Refresh => self.refresh(now, relays, request, identity, reply),
+            Method::Refresh => self.refresh(now, (client, known), request, identity, reply),
             Method::CreatePermission => {
                 self.create_permission(now, client, request, identity, reply)
             }

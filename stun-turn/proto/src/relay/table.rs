@@ -7,6 +7,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::deadline::Deadlines;
+use super::mobility::{Movers, Ticket};
 use super::session::{Ended, Session, SessionId, Traffic};
 use super::sorted::SortedMap;
 use super::{Cause, Closed};
@@ -228,6 +229,7 @@ pub(super) struct Table {
     by_client: HashMap<FiveTuple, Relays>,
     deadlines: Deadlines<RelayId>,
     closed: VecDeque<Closing>,
+    pub(super) movers: Movers,
     next_session: u64,
 }
 
@@ -417,6 +419,28 @@ impl Table {
         }
     }
 
+    /// Completes an announced move to `client`: its allocations are reached there from now on.
+    /// Returns where they were.
+    pub(super) fn move_to(&mut self, client: &FiveTuple) -> Option<FiveTuple> {
+        if self.by_client.contains_key(client) {
+            return None;
+        }
+        let from = self.movers.complete(client)?;
+        let relays = self.by_client.remove(&from)?;
+        self.by_client.insert(*client, relays);
+        for relay in relays.iter() {
+            if let Some(allocation) = self.get_mut(relay) {
+                allocation.client = *client;
+            }
+        }
+        Some(from)
+    }
+
+    /// The ticket of a client that may move.
+    pub(super) fn ticket(&self, client: &FiveTuple) -> Option<Ticket> {
+        self.movers.ticket(client)
+    }
+
     /// Ends an allocation; its id stays taken until the driver knows.
     pub(super) fn close(&mut self, relay: RelayId, cause: Cause, now: Duration, ports: &Ports) {
         let Some(slot) = self.slots.get_mut(relay.0) else {
@@ -425,10 +449,10 @@ impl Table {
         let Slot::Live(allocation) = std::mem::replace(slot, Slot::Closing) else {
             return;
         };
-        if let Some(relays) = self.by_client.remove(&allocation.client)
-            && let Some(rest) = relays.without(relay)
-        {
-            self.by_client.insert(allocation.client, rest);
+        let relays = self.by_client.remove(&allocation.client);
+        match relays.and_then(|relays| relays.without(relay)) {
+            Some(rest) => drop(self.by_client.insert(allocation.client, rest)),
+            None => self.movers.remove(&allocation.client),
         }
         self.deadlines.remove(allocation.expires_at, relay);
         ports.withdraw(allocation.relayed);

@@ -55,6 +55,7 @@ struct Asker {
     transaction: TransactionId,
     granted_s: u32,
     fingerprint: bool,
+    is_mobile: bool,
 }
 
 impl Open {
@@ -133,6 +134,9 @@ impl Relay {
         identity: &Identity<'_>,
         wish: &Wish,
     ) -> Result<Outcome, ErrorCode> {
+        if wish.is_mobile && !self.settings.mobility {
+            return Err(ErrorCode::MobilityForbidden);
+        }
         if self.alternate(client).is_some() {
             return Err(ErrorCode::TryAlternate);
         }
@@ -147,6 +151,7 @@ impl Relay {
             transaction: request.transaction(),
             granted_s: grant_lifetime(wish.lifetime_s),
             fingerprint: request.has_fingerprint(),
+            is_mobile: wish.is_mobile,
         };
         let open = match (&wish.token, wish.families) {
             (Some(token), _) => self.claim_reserved(asker, token),
@@ -352,6 +357,10 @@ impl Relay {
         let ports = &self.settings.shared.ports;
         let relay = self.table.insert(new, now.monotonic, ports);
         self.totals.count_created(asker.client.transport);
+        if asker.is_mobile && self.table.ticket(&asker.client).is_none() {
+            let ticket = self.new_ticket();
+            self.table.movers.admit(asker.client, ticket);
+        }
         let next = match open.then {
             Some(family) => match self.claim_new(asker.clone(), family, open.parity) {
                 Ok(open) => Outcome::Open(Box::new(Open {
@@ -400,6 +409,9 @@ impl Relay {
         writer.xor_address(kind::XOR_MAPPED_ADDRESS, first.client.client);
         if let Some(token) = first.token {
             writer.attribute(kind::RESERVATION_TOKEN, &token);
+        }
+        if let Some(ticket) = self.table.ticket(&first.client) {
+            writer.attribute(kind::MOBILITY_TICKET, &ticket);
         }
         if let Some(code) = first.missing {
             writer.address_error_code(first.family().other(), code);

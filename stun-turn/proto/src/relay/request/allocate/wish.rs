@@ -11,6 +11,8 @@ pub(super) struct Wish {
     pub(super) parity: Parity,
     pub(super) token: Option<Token>,
     pub(super) lifetime_s: Option<u32>,
+    /// The client asks for a ticket (RFC 8016 section 3.1).
+    pub(super) is_mobile: bool,
 }
 
 /// Of which families relayed addresses are asked for.
@@ -60,11 +62,17 @@ pub(super) fn read(request: &Message<'_>) -> Result<Wish, ErrorCode> {
     if (token.is_some() && contradicts_token) || contradicts_pair {
         return Err(ErrorCode::BadRequest);
     }
+    let is_mobile = match request.first(kind::MOBILITY_TICKET) {
+        None => false,
+        Some([]) => true,
+        Some(_) => return Err(ErrorCode::BadRequest),
+    };
     Ok(Wish {
         families,
         parity,
         token,
         lifetime_s,
+        is_mobile,
     })
 }
 
