@@ -32,6 +32,7 @@ export function debugInterface(currentCall) {
           protocol,
           roundTripMs,
           relayed: participant.relayed,
+          quality: active.history.quality?.level ?? null,
           framesDecoded,
           audioBytes,
           chat: call().chat.filter(({ from }) => from === participant.id).map(({ text }) => text),

@@ -19,6 +19,17 @@ fn two_browsers_call_each_other_through_the_bundled_relay() {
                 .await?;
             assert_eq!(marker, "Relayed");
             browser.screenshot("relayed").await?;
+            // And more on demand: by which server, how well, and how it is encrypted.
+            browser.click("[data-testid=path]").await?;
+            let details = browser.text_of("[data-testid=connection]").await?;
+            let relay = format!(
+                "turn:{}, which we reach over UDP",
+                service.turn_address().await?
+            );
+            for words in [&relay, "opus", "VP8", "DTLS 1."] {
+                assert!(details.contains(words), "{words:?} in {details:?}");
+            }
+            browser.screenshot("connection").await?;
         }
         Ok(())
     });

@@ -3,6 +3,8 @@
 import { Echo } from './echo.js';
 import { Negotiation } from './negotiation.js';
 import { readStatistics } from './path.js';
+import { History } from './quality.js';
+import { readSample } from './sample.js';
 
 /** @import { Clock, SignalBody } from '../protocol/types.js' */
 /** @import { LinkStatistics } from './path.js' */
@@ -54,6 +56,8 @@ export class Link {
   files;
   /** @type {LinkStatistics} */
   statistics = { path: null, protocol: '', roundTripMs: null, framesDecoded: 0, audioBytes: 0 };
+
+  history = new History();
 
   /** @param {LinkOptions} options */
   constructor(options) {
@@ -163,7 +167,9 @@ export class Link {
 
   async updateStatistics() {
     const report = await this.#connection.getStats();
-    this.statistics = readStatistics(/** @type {Map<string, any>} */ (/** @type {unknown} */ (report)).values());
+    const entries = [.../** @type {Map<string, any>} */ (/** @type {unknown} */ (report)).values()];
+    this.statistics = readStatistics(entries);
+    this.history.add(readSample(entries, this.#options.clock.now()));
   }
 
   /** How loud the person is now, 0 to 1, as their browser measured it. */

@@ -46,7 +46,7 @@ export function readStatistics(report) {
  * Firefox has no transport entry and marks the pair instead.
  * @param {Map<string, any>} byId
  */
-function selectedPair(byId) {
+export function selectedPair(byId) {
   for (const entry of byId.values()) {
     if (entry.type === 'transport' && entry.selectedCandidatePairId) return byId.get(entry.selectedCandidatePairId);
   }

@@ -60,6 +60,16 @@ export function fileSize(bytes) {
 }
 
 /**
+ * @param {number} bitsPerSecond
+ * @returns {string} such as `1.5 Mb/s`
+ */
+export function bitRate(bitsPerSecond) {
+  const [unit, size] = bitsPerSecond < 1e6 ? ['kilobit-per-second', 1e3] : ['megabit-per-second', 1e6];
+  const maximumFractionDigits = size === 1e3 ? 0 : 1;
+  return new Intl.NumberFormat(current, { style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits }).format(bitsPerSecond / size);
+}
+
+/**
  * @param {number} seconds
  * @returns {string} such as `3 min`
  */

@@ -2,6 +2,7 @@
 
 import { t } from '../texts/texts.js';
 import { createChat } from './chat.js';
+import { createConnectionPanel } from './connection.js';
 import { el, setAttributes, setText } from './dom.js';
 import { createFileSender } from './file-drop.js';
 import { createFileCards } from './files.js';
@@ -44,7 +45,8 @@ export function callView({ call, devices, selfName, room, link, destinations, on
     ownLevel = level;
   });
   const sound = soundBanner(() => stage.startSound());
-  const stage = createStage({ call, devices, selfName, ownLevel: () => ownLevel, onSoundBlocked: sound.show });
+  const stage = createStage({ call, devices, selfName, ownLevel: () => ownLevel, onSoundBlocked: sound.show, onDetails: (id) => connection.open(id) });
+  const connection = createConnectionPanel({ call });
   const setChatOpen = (/** @type {boolean} */ open) => {
     chatOpen = open;
     update();
@@ -80,7 +82,7 @@ export function callView({ call, devices, selfName, room, link, destinations, on
     el(
       'main',
       { class: 'call-main' },
-      el('div', { class: 'call-stage' }, banner, sound.element, entering, stage.element, alone, notices.element),
+      el('div', { class: 'call-stage' }, banner, sound.element, entering, stage.element, alone, notices.element, connection.element),
       chat.element,
     ),
     el('footer', {}, controls.element),
@@ -101,6 +103,7 @@ export function callView({ call, devices, selfName, room, link, destinations, on
     chat.element.hidden = !chatOpen;
     element.dataset.chat = chatOpen ? 'open' : 'closed';
     stage.update();
+    connection.update();
     chat.update();
     controls.update(chatOpen, call.chat.length - readCount + cards.waiting);
     meter.update();

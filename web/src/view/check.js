@@ -5,7 +5,7 @@ import { t } from '../texts/texts.js';
 import { createDeviceChecks } from './check-devices.js';
 import { el, setAttributes, setText } from './dom.js';
 import { icon } from './icons.js';
-import { confirmCopy, copy, languageSwitch, smallButton, wordmark } from './parts.js';
+import { confirmCopy, copy, languageSwitch, saveJson, smallButton, wordmark } from './parts.js';
 
 /** @import { Devices } from '../call/devices.js' */
 /** @import { Check } from '../check/check.js' */
@@ -72,7 +72,7 @@ export function checkView({ check, devices, origin, browser, onLanguage }) {
       el('h1', { tabindex: -1 }, t('check.title')),
       el('p', { class: 'lead' }, t('check.lead')),
       summary.element,
-      el('div', { class: 'check-actions' }, again, copyButton(written), smallButton('check-save', t('check.save'), () => save(written()))),
+      el('div', { class: 'check-actions' }, again, copyButton(written), smallButton('check-save', t('check.save'), () => saveJson(written(), 'callbox-check.json'))),
       el('p', { class: 'hint' }, t('check.report_hint')),
       ...lists.map(({ group, title, list }) =>
         el('section', { 'aria-labelledby': `check-${group}` }, el('h2', { id: `check-${group}` }, t(title)), list.element),
@@ -95,13 +95,6 @@ function copyButton(written) {
   const element = el('button', { type: 'button', class: 'button small', 'data-testid': 'check-copy' }, label);
   element.addEventListener('click', () => void copy(written()).then(() => confirmCopy(label)));
   return element;
-}
-
-/** @param {string} text */
-function save(text) {
-  const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
-  el('a', { href: url, download: 'callbox-check.json' }).click();
-  URL.revokeObjectURL(url);
 }
 
 function createSummary() {

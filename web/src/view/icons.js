@@ -47,6 +47,12 @@ export function svg(tag, attributes, ...children) {
   return element;
 }
 
+/** Three bars, of which CSS dims those that the quality of a connection does not reach. */
+export function signalBars() {
+  const bar = (/** @type {number} */ n) => svg('rect', { class: `bar bar-${n}`, x: 1 + n * 5, y: 9 - n * 4, width: 3.4, height: 6 + n * 4, rx: 1 });
+  return svg('svg', { class: 'bars', viewBox: '0 0 16 16', 'aria-hidden': 'true' }, bar(0), bar(1), bar(2));
+}
+
 /** The mark: a call box, two people and the line between them. */
 export function mark() {
   return svg(

@@ -112,6 +112,16 @@ export async function copy(text, input) {
 }
 
 /**
+ * @param {string} text
+ * @param {string} name
+ */
+export function saveJson(text, name) {
+  const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
+  el('a', { href: url, download: name }).click();
+  URL.revokeObjectURL(url);
+}
+
+/**
  * A page that says one thing and offers what to do next.
  * @param {{title: string, text: string, symbol: import('./icons.js').IconName, actions: HTMLElement[], more: HTMLElement | null,
  *   onLanguage: (language: Language) => void, alert: boolean}} content

@@ -22,8 +22,9 @@ const SPEAKING = 0.02;
  * @param {string} options.selfName
  * @param {() => number} options.ownLevel 0 to 1
  * @param {() => void} options.onSoundBlocked
+ * @param {(id: string) => void} options.onDetails the reader wants to know about the connection to a participant
  */
-export function createStage({ call, devices, selfName, ownLevel, onSoundBlocked }) {
+export function createStage({ call, devices, selfName, ownLevel, onSoundBlocked, onDetails }) {
   /** @type {Map<string, Tile>} */
   const tiles = new Map();
   const stage = el('ul', { class: 'stage', 'aria-label': t('call.people') });
@@ -49,7 +50,7 @@ export function createStage({ call, devices, selfName, ownLevel, onSoundBlocked 
     const key = `${kind}:${id}`;
     const known = tiles.get(key);
     if (known) return known;
-    const tile = createTile({ id, kind, onSoundBlocked });
+    const tile = createTile({ id, kind, onSoundBlocked, onDetails: () => onDetails(id) });
     tiles.set(key, tile);
     return tile;
   };
@@ -134,6 +135,7 @@ function peerContent(participant) {
     state: active.state,
     away,
     way: connected && path ? (path === 'relay' ? 'relayed' : 'direct') : null,
+    quality: active.history.quality,
   };
 }
 
@@ -155,6 +157,7 @@ function selfContent(name, devices, speaking) {
     state: null,
     away: false,
     way: null,
+    quality: null,
   };
 }
 
@@ -164,5 +167,5 @@ function selfContent(name, devices, speaking) {
  * @returns {TileContent}
  */
 function screenContent(name, stream) {
-  return { name, stream, picture: true, muted: false, speaking: false, state: null, away: false, way: null };
+  return { name, stream, picture: true, muted: false, speaking: false, state: null, away: false, way: null, quality: null };
 }

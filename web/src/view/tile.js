@@ -1,11 +1,13 @@
 // One person, or one shared screen, in the call.
 
 import { t } from '../texts/texts.js';
+import { describeQuality } from './connection.js';
 import { attach, el, setAttributes, setText } from './dom.js';
-import { icon } from './icons.js';
+import { icon, signalBars } from './icons.js';
 import { checkLink } from './parts.js';
 
 /** @import { LinkState } from '../call/link.js' */
+/** @import { Quality } from '../call/quality.js' */
 
 /**
  * @typedef {object} TileContent
@@ -18,6 +20,7 @@ import { checkLink } from './parts.js';
  * @property {LinkState | null} state null for oneself
  * @property {boolean} away signaling has lost sight of the person
  * @property {'direct' | 'relayed' | null} way
+ * @property {Quality | null} quality null as long as there is none to tell
  *
  * @typedef {{element: HTMLElement, video: HTMLVideoElement, show: (content: TileContent) => void}} Tile
  */
@@ -30,9 +33,10 @@ const HUES = 6;
  * @param {string} options.id
  * @param {'self' | 'peer' | 'screen' | 'own-screen'} options.kind
  * @param {() => void} options.onSoundBlocked
+ * @param {() => void} options.onDetails the reader wants to know about the connection
  * @returns {Tile}
  */
-export function createTile({ id, kind, onSoundBlocked }) {
+export function createTile({ id, kind, onSoundBlocked, onDetails }) {
   const own = kind === 'self' || kind === 'own-screen';
   const video = el('video', {
     autoplay: true,
@@ -49,7 +53,7 @@ export function createTile({ id, kind, onSoundBlocked }) {
   const mutedMark = el('span', { class: 'tile-muted', role: 'img', 'aria-label': t('call.muted') }, icon('microphoneOff'));
   const name = el('span', { class: 'tile-name-text', dir: 'auto' });
   const wayText = el('span', {});
-  const way = el('p', { class: 'way-chip', 'data-testid': 'path', hidden: true }, wayText);
+  const way = el('button', { type: 'button', class: 'way-chip', 'data-testid': 'path', 'aria-haspopup': 'dialog', hidden: true, onclick: onDetails }, wayText, signalBars());
   const element = el(
     'li',
     { class: `tile tile-${kind}`, 'data-testid': 'tile', 'data-tile': `${kind}:${id}` },
@@ -89,7 +93,12 @@ export function createTile({ id, kind, onSoundBlocked }) {
       }
       if (content.way) {
         const key = content.way === 'relayed' ? 'peer.relayed_more' : 'peer.direct_more';
-        setAttributes(way, { title: t(key, { name: content.name }) });
+        const quality = describeQuality(content.quality);
+        setAttributes(way, {
+          title: t(key, { name: content.name }),
+          'aria-label': t('connection.details', { way: wayText.textContent ?? '', quality }),
+          'data-quality': content.quality?.level ?? 'settling',
+        });
       }
     },
   };
