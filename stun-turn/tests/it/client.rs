@@ -192,7 +192,7 @@ impl Client {
     }
 
     fn ask(&mut self, method: Method, parts: &[(u16, &[u8])]) -> Vec<u8> {
-        self.transactions += 1;
+        self.transactions = self.transactions.wrapping_add(1);
         self.link
             .send(&write(method, self.transactions, parts, Some(&self.nonce)));
         let reply = self.link.receive();
@@ -218,10 +218,29 @@ impl Client {
         assert_eq!(self.bind_code(number, peer), 0);
     }
 
+    /// The error code of a CreatePermission, 0 for success.
+    pub(crate) fn permit_code(&mut self, peer: SocketAddr) -> u16 {
+        let id = TransactionId([self.transactions.wrapping_add(1); 12]);
+        let (value, length) = encode_xor_address(peer, id);
+        let parts = [(kind::XOR_PEER_ADDRESS, &value[..length])];
+        self.code(Method::CreatePermission, &parts)
+    }
+
+    /// A Send indication.
+    pub(crate) fn send_data(&mut self, peer: SocketAddr, data: &[u8]) {
+        let id = TransactionId([0xDA; 12]);
+        let mut buffer = [0; 1024];
+        let mut writer = Writer::new(&mut buffer, Class::Indication, Method::Send, id);
+        writer.xor_address(kind::XOR_PEER_ADDRESS, peer);
+        writer.attribute(kind::DATA, data);
+        let length = writer.finish(None, false).unwrap();
+        self.link.send(&buffer[..length]);
+    }
+
     /// The error code of a ChannelBind, 0 for success.
     pub(crate) fn bind_code(&mut self, number: u16, peer: SocketAddr) -> u16 {
         let [high, low] = number.to_be_bytes();
-        let id = TransactionId([self.transactions + 1; 12]);
+        let id = TransactionId([self.transactions.wrapping_add(1); 12]);
         let (value, length) = encode_xor_address(peer, id);
         let number = [high, low, 0, 0];
         self.code(

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod broken_tls;
+mod canary;
 mod certificates;
 mod client;
 mod deadlines;
