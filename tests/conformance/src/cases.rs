@@ -11,6 +11,7 @@ mod parsing;
 mod permissions_channels;
 mod policy;
 mod streams;
+mod timers;
 
 use crate::case::Case;
 
@@ -44,6 +45,7 @@ pub(crate) fn groups() -> Vec<Group> {
         group("data", "what is relayed, and what is not", data::cases()),
         group("policy", "which peers nobody may reach", policy::cases()),
         group("streams", "TCP and TLS", streams::cases()),
+        group("timers", "what runs out, in real time", timers::cases()),
         group("abuse", "floods, reflection, leaks", abuse::cases()),
     ]
 }

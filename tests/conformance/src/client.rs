@@ -99,8 +99,12 @@ impl Client {
 
     /// Sends a message as it is and waits for its response.
     pub(crate) fn ask(&mut self, message: Builder) -> Outcome<Message> {
-        let transaction = message.transaction();
-        self.exchange(&message.bytes(), transaction)
+        let (method, transaction) = (message.method(), message.transaction());
+        let answer = self.exchange(&message.bytes(), transaction)?;
+        if answer.method() != method {
+            return fail("an answer of the request's method", answer);
+        }
+        Ok(answer)
     }
 
     /// Sends a message as it is; the response, or `None` after a silence.

@@ -11,6 +11,8 @@ use sha2::Sha256;
 /// The magic cookie, RFC 8489 §5.
 pub(crate) const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 const HEADER: usize = 20;
+/// The bits of the class in a message type.
+const CLASS: u16 = 0x110;
 const FINGERPRINT_XOR: u32 = 0x5354_554E;
 
 /// Methods, RFC 8489 §18.2 and RFC 8656 §17.
@@ -183,6 +185,11 @@ impl Builder {
         self.0[2..4].copy_from_slice(&length.to_be_bytes());
     }
 
+    /// The method's bits, where they stand in the message type.
+    pub(crate) fn method(&self) -> u16 {
+        u16::from_be_bytes([self.0[0], self.0[1]]) & !CLASS
+    }
+
     pub(crate) fn transaction(&self) -> [u8; 12] {
         self.0[8..20].try_into().expect("twelve bytes")
     }
@@ -262,8 +269,13 @@ impl Message {
         u16::from_be_bytes([self.bytes[0], self.bytes[1]])
     }
 
+    /// The method's bits, where they stand in the message type.
+    pub(crate) fn method(&self) -> u16 {
+        self.kind() & !CLASS
+    }
+
     pub(crate) fn class(&self) -> Class {
-        match self.kind() & 0x110 {
+        match self.kind() & CLASS {
             0x000 => Class::Request,
             0x010 => Class::Indication,
             0x100 => Class::Success,
@@ -370,7 +382,7 @@ pub(crate) fn error_code(value: &[u8]) -> Option<u16> {
 /// As a failure shows it: what it is and which attributes it has.
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let method = match self.kind() & !0x110 {
+        let method = match self.method() {
             method::BINDING => "Binding".to_owned(),
             method::ALLOCATE => "Allocate".to_owned(),
             method::REFRESH => "Refresh".to_owned(),

@@ -92,7 +92,12 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) fn link_from(&self, source: IpAddr) -> Outcome<Link> {
-        let server = self.server()?;
+        self.link_from_port(source, 0)
+    }
+
+    /// From a port of the caller's choice; 0: any.
+    pub(crate) fn link_from_port(&self, source: IpAddr, port: u16) -> Outcome<Link> {
+        let (source, server) = (SocketAddr::new(source, port), self.server()?);
         Ok(match self.carrier {
             Carrier::Udp => Link::udp(source, server)?,
             Carrier::Tcp => Link::tcp(source, server)?,

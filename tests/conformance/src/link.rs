@@ -1,7 +1,7 @@
 //! One way to the server: a UDP socket or a connection, and what arrives on it, cut into messages.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -84,19 +84,19 @@ pub(crate) enum Link {
 const CONNECT: Duration = Duration::from_secs(5);
 
 impl Link {
-    pub(crate) fn udp(source: IpAddr, server: SocketAddr) -> anyhow::Result<Self> {
-        let socket = UdpSocket::bind((source, 0)).with_context(|| format!("binding {source}"))?;
+    pub(crate) fn udp(source: SocketAddr, server: SocketAddr) -> anyhow::Result<Self> {
+        let socket = UdpSocket::bind(source).with_context(|| format!("binding {source}"))?;
         socket.connect(server)?;
         Ok(Self::Udp(socket))
     }
 
-    pub(crate) fn tcp(source: IpAddr, server: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn tcp(source: SocketAddr, server: SocketAddr) -> anyhow::Result<Self> {
         let tcp = connect(source, server)?;
         Ok(Self::stream(Box::new(tcp.try_clone()?), tcp))
     }
 
     pub(crate) fn tls(
-        source: IpAddr,
+        source: SocketAddr,
         server: SocketAddr,
         offer: &tls::Offer<'_>,
     ) -> anyhow::Result<(Self, tls::Agreed)> {
@@ -162,10 +162,11 @@ impl Link {
     }
 }
 
-fn connect(source: IpAddr, server: SocketAddr) -> anyhow::Result<TcpStream> {
+fn connect(source: SocketAddr, server: SocketAddr) -> anyhow::Result<TcpStream> {
     let domain = Domain::for_address(server);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    socket.bind(&SocketAddr::new(source, 0).into())?;
+    let bound = socket.bind(&source.into());
+    bound.with_context(|| format!("binding {source}"))?;
     let connecting = socket.connect_timeout(&server.into(), CONNECT);
     connecting.with_context(|| format!("connecting to {server}"))?;
     socket.set_tcp_nodelay(true)?;

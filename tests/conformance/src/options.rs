@@ -51,6 +51,9 @@ pub(crate) struct Options {
     /// Accept channel numbers up to 0x7FFF, as RFC 5766 had them
     #[arg(long)]
     pub(crate) rfc5766_channel_numbers: bool,
+    /// Also the cases that wait for timers to run out: ten minutes
+    #[arg(long)]
+    pub(crate) long: bool,
     /// Only cases whose id, group or requirement contains this; repeatable
     #[arg(long, value_name = "TEXT")]
     pub(crate) filter: Vec<String>,

@@ -54,6 +54,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::rfc("A-10", additional, "ADDITIONAL-ADDRESS-FAMILY IPv6: two relayed addresses, or one and ADDRESS-ERROR-CODE", dual),
         Case::rfc("A-56", ["RFC 8656 §8.1", "REQUESTED-ADDRESS-FAMILY in a Refresh names the half of a dual allocation that it is about"],
             "Refresh deletes the IPv6 half of a dual allocation, and the IPv4 half stays", half_of_a_dual_allocation),
+        Case::rfc("A-59", ["RFC 8656 §8.1", "without REQUESTED-ADDRESS-FAMILY a Refresh applies to both halves of a dual allocation"],
+            "Refresh with LIFETIME 0 deletes both halves of a dual allocation", both_halves),
         Case::rfc("A-11.1", even, "EVEN-PORT that reserves: an even port, and the token brings the next one", reservation),
         Case::rfc("A-11.2", token, "A token is good once: then 508", token_used_twice),
         Case::rfc("A-11.3", token, "A token that nobody gave: 508", invented_token),
@@ -251,7 +253,7 @@ fn even_and_additional(cx: &Context<'_>) -> Outcome {
 }
 
 /// A dual allocation's addresses; not applicable where the server has only one family.
-fn allocate_dual(client: &mut Client) -> Outcome<(SocketAddr, SocketAddr)> {
+pub(super) fn allocate_dual(client: &mut Client) -> Outcome<(SocketAddr, SocketAddr)> {
     let request = Builder::allocate().family(ADDITIONAL_ADDRESS_FAMILY, 2);
     let response = client.succeed(&request)?;
     client.remember_allocation(true);
@@ -287,6 +289,14 @@ fn half_of_a_dual_allocation(cx: &Context<'_>) -> Outcome {
     client.refuse(&ipv6(600), 443)?;
     client.permit(cx.options.peer_ip)?;
     expect_success(&client.refresh(600)?)
+}
+
+fn both_halves(cx: &Context<'_>) -> Outcome {
+    let mut client = cx.client()?;
+    allocate_dual(&mut client)?;
+    expect_lifetime(&client.refresh(0)?, 0..=0)?;
+    client.refuse(&refresh_request(600), 437)?;
+    client.allocate().map(drop)
 }
 
 fn reserve(client: &mut Client) -> Outcome<(SocketAddr, Vec<u8>)> {

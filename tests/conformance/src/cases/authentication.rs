@@ -1,6 +1,7 @@
 //! Group M: long-term credentials. What a request must prove, and what an answer gives away.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::case::{Case, Outcome, fail, not_applicable};
@@ -11,7 +12,7 @@ use crate::client::{
 use crate::codec::{Builder, Class, Integrity, Message, attribute, method};
 use crate::context::Context;
 use crate::credential::User;
-use crate::link::Frame;
+use crate::link::{Frame, Link};
 
 #[rustfmt::skip]
 pub(crate) fn cases() -> Vec<Case> {
@@ -42,6 +43,8 @@ pub(crate) fn cases() -> Vec<Case> {
             "No single flipped bit of a good Allocate makes a success or a 5xx", flipped_bits).slow(),
         Case::hardening("M-06", ["RFC 8489 §9.2.4", "a nonce that is good anywhere lets spoofed sources pass"],
             "A nonce from another address or port: 438 with a fresh one", borrowed_nonce),
+        Case::hardening("M-62", ["RFC 8489 §9.2.4", "a nonce that is good anywhere lets spoofed sources pass"],
+            "A nonce given over UDP is stale over TCP and TLS", nonce_of_another_transport).over_streams(),
         Case::rfc("M-07", ["RFC 8489 §9.2.4", "\"The server MUST NOT choose the same NONCE for two requests unless they have the same source IP address and port\""],
             "50 sources get 50 nonces", nonces_differ),
         Case::rfc("M-08", stale, "A nonce that never was: 438, and its NONCE works; the allocation stays", stale_nonce),
@@ -268,6 +271,21 @@ fn borrowed_nonce(cx: &Context<'_>) -> Outcome {
         client.allocate()?;
     }
     Ok(())
+}
+
+fn nonce_of_another_transport(cx: &Context<'_>) -> Outcome {
+    let source = cx.source();
+    let lender = Link::udp(SocketAddr::new(source, 0), cx.options.server)?;
+    // From the same port, so that nothing but the transport differs.
+    let port = lender.address()?.port();
+    let challenge = Client::new(lender, cx.user(0)?).challenge()?;
+    let link = cx.link_from_port(source, port)?;
+    let mut client = Client::new(link, cx.user(0)?);
+    client.set_challenge(challenge);
+    let request = client.signed(Builder::allocate())?;
+    let response = client.ask(request)?;
+    client.remember_allocation(response.class() == Class::Success);
+    expect_error(&response, 438)
 }
 
 fn nonces_differ(cx: &Context<'_>) -> Outcome {

@@ -2,8 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
+use super::allocate::allocate_dual;
 use crate::case::{Case, Outcome, fail, not_applicable};
-use crate::client::{Client, expect_success, refresh_request};
+use crate::client::{Client, expect_success, permission_request, refresh_request};
 use crate::codec::{Builder, Class, Message, attribute, channel_data, method};
 use crate::context::Context;
 use crate::link::Frame;
@@ -45,6 +46,10 @@ pub(crate) fn cases() -> Vec<Case> {
             "Send to port 0 of a permitted peer does no harm", port_zero),
         Case::rfc("C-67", ["RFC 8656 §11.2", "DONT-FRAGMENT: DF is set, or the attribute counts as an unknown one and the indication is discarded"],
             "Send with DONT-FRAGMENT is relayed where Allocate took it, else dropped", dont_fragment),
+        Case::rfc("C-69", ["RFC 8656 §11.5", "types 1, 2 and 3 of ICMPv6; \"the server forms and sends a Data indication\""],
+            "A closed port of an IPv6 peer: a Data indication with ICMPv6 1, 4", icmpv6),
+        Case::rfc("C-72", ["RFC 8656 §9", "a dual allocation has \"a list of permissions for each relayed transport address\" (§6)"],
+            "A dual allocation relays over both families", dual),
         Case::rfc("C-68", ["RFC 8656 §5", "TURN supports IPv6-to-IPv6 and IPv4-to-IPv6 relaying"],
             "An IPv6 allocation relays, both ways and both forms", ipv6),
     ]
@@ -294,6 +299,21 @@ fn icmp(cx: &Context<'_>) -> Outcome {
     }
 }
 
+fn icmpv6(cx: &Context<'_>) -> Outcome {
+    let mut client = cx.client()?;
+    let closed = cx.peer_ipv6()?.address;
+    client.allocate_ipv6()?;
+    client.permit(closed.ip())?;
+    client.send_to(closed, b"anybody?")?;
+    match client.expect("a Data indication with ICMP")? {
+        Frame::Stun(message) => match as_icmp(&message, closed)? {
+            [1, 4] => Ok(()),
+            other => fail("ICMPv6 type 1, code 4", format_args!("{other:?}")),
+        },
+        other => fail("a Data indication with ICMP", other),
+    }
+}
+
 fn icmp_is_bounded(cx: &Context<'_>) -> Outcome {
     let mut client = cx.client()?;
     client.allocate()?;
@@ -367,4 +387,25 @@ fn ipv6(cx: &Context<'_>) -> Outcome {
     peer.expect(relayed, b"channel")?;
     peer.send(relayed, b"channel")?;
     expect_on_channel(&mut client, b"channel")
+}
+
+fn dual(cx: &Context<'_>) -> Outcome {
+    let (mut client, peers) = (cx.client()?, [cx.peer()?, cx.peer_ipv6()?]);
+    let (ipv4, ipv6) = allocate_dual(&mut client)?;
+    let request = permission_request(peers[0].address).peer(peers[1].address);
+    client.succeed(&request)?;
+    for (peer, relayed) in peers.iter().zip([ipv4, ipv6]) {
+        client.send_to(peer.address, b"indication")?;
+        peer.expect(relayed, b"indication")?;
+        peer.send(relayed, b"indication")?;
+        expect_data_of(&mut client, peer, b"indication")?;
+    }
+    for (number, (peer, relayed)) in (CHANNEL..).zip(peers.iter().zip([ipv4, ipv6])) {
+        client.bind(number, peer.address)?;
+        client.send_on(number, b"channel")?;
+        peer.expect(relayed, b"channel")?;
+        peer.send(relayed, b"channel")?;
+        client.expect_channel_data(number)?;
+    }
+    Ok(())
 }

@@ -71,6 +71,12 @@ pub(crate) fn cases() -> Vec<Case> {
             "Strange user names, realms and nonces: an error, and the server lives", strange_texts),
         Case::hardening("P-32", ["firezone c52d88f421", "one undecodable datagram must not spoil the next one"],
             "A good request right behind a broken one is answered, 200 times", broken_before_good),
+        Case::rfc("P-57", ["RFC 8489 §14.8", "class 3 to 6, number 0 to 99, a reason phrase of UTF-8; the other bits 0"],
+            "ERROR-CODE is well-formed in every error", error_codes),
+        Case::rfc("P-58", ["RFC 8489 §14.7", "FINGERPRINT \"MUST be the last attribute in the message\""],
+            "In a signed answer FINGERPRINT follows the integrity and covers it", fingerprint_behind_integrity),
+        Case::hardening("P-59", ["RFC 5780 §7.2", "CHANGE-REQUEST reflects to other ports; NAT discovery is for those who ask for it"],
+            "CHANGE-REQUEST and RESPONSE-PORT do not turn the answer elsewhere", change_request),
     ]
 }
 
@@ -393,6 +399,57 @@ fn fingerprint_mirrored(cx: &Context<'_>) -> Outcome {
         if with.fingerprint() != Some(true) {
             return fail("a right FINGERPRINT at the end", with);
         }
+    }
+    Ok(())
+}
+
+fn error_codes(cx: &Context<'_>) -> Outcome {
+    let mut client = cx.client()?;
+    let unknown = Builder::request(method::BINDING).attribute(attribute::UNKNOWN_REQUIRED, &[]);
+    let answers = [
+        client.ask(unknown)?,
+        client.ask(Builder::allocate())?,
+        client.call(&Builder::request(method::ALLOCATE))?,
+        client.call(&refresh_request(600))?,
+    ];
+    for answer in answers {
+        let value = answer.get(attribute::ERROR_CODE).unwrap_or_default();
+        let is_good =
+            matches!(value, [0, 0, 3..=6, 0..=99, reason @ ..] if str::from_utf8(reason).is_ok());
+        if !is_good {
+            return fail(
+                "a well-formed ERROR-CODE",
+                format_args!("{value:02x?} in {answer}"),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn fingerprint_behind_integrity(cx: &Context<'_>) -> Outcome {
+    let mut client = cx.client()?;
+    let request = client.signed(refresh_request(600))?.fingerprint();
+    let response = client.ask(request)?;
+    expect_error(&response, 437)?;
+    let key = client.key()?;
+    let integrity = response.integrity(Integrity::Sha1, &key);
+    if (integrity, response.fingerprint()) == (Some(true), Some(true)) {
+        return Ok(());
+    }
+    fail("right integrity, then a right FINGERPRINT", response)
+}
+
+fn change_request(cx: &Context<'_>) -> Outcome {
+    const CHANGE_REQUEST: u16 = 0x0003;
+    const RESPONSE_PORT: u16 = 0x0027;
+    let mut client = cx.stranger()?;
+    for (kind, value) in [(CHANGE_REQUEST, 0x06), (RESPONSE_PORT, 9 << 16)] {
+        let request = Builder::request(method::BINDING).number(kind, value);
+        // The socket is connected: what comes from elsewhere does not arrive.
+        let Some(response) = client.ask_or_silence(request)? else {
+            return fail("an answer from where the request was sent", "nothing");
+        };
+        cx.note(response.to_string());
     }
     Ok(())
 }

@@ -13,19 +13,15 @@ use prefix::{PREFIXES, Prefix, is_public};
 
 #[rustfmt::skip]
 pub(crate) fn cases() -> Vec<Case> {
-    let inside = ["RFC 8656 §21.4, ASVS 17.1.1", "a relay stands inside of what its clients are kept out of"];
-    let tunnel = ["RFC 6156 §9.1", "\"MUST NOT accept Teredo or 6to4 addresses\" in XOR-PEER-ADDRESS: tunnels make loops"];
+    let inside = ["ASVS 17.1.1", "a relay stands inside of what its clients are kept out of"];
     let mut cases: Vec<_> = PREFIXES.iter().map(|prefix| {
         let id = format!("D-01 {}/{}", prefix.address, prefix.length);
         let requirement = format!("{}: 403 for its first, a middle and its last address", prefix.what);
-        let case = move |cx: &Context<'_>| refused(cx, *prefix);
-        if prefix.what == "Teredo" || prefix.what == "6to4" {
-            Case::rfc(&id, tunnel, &requirement, case)
-        } else {
-            Case::hardening(&id, inside, &requirement, case)
-        }
+        Case::hardening(&id, inside, &requirement, move |cx| refused(cx, *prefix))
     }).collect();
     cases.extend([
+        Case::rfc("D-50", ["RFC 8656 §21.4", "channel-binding requests: \"a TURN server MUST NOT accept Teredo or 6to4 addresses in these requests\""],
+            "ChannelBind to a Teredo or a 6to4 address is refused", tunnels),
         Case::hardening("D-02 IPv4", ["no over-block", "a relay that refuses public addresses loses calls"],
             "IPv4 addresses just outside of the forbidden prefixes are permitted", |cx| neighbours(cx, true)),
         Case::hardening("D-02 IPv6", ["no over-block", "a relay that refuses public addresses loses calls"],
@@ -88,6 +84,18 @@ fn refused(cx: &Context<'_>, prefix: Prefix) -> Outcome {
         return Ok(());
     }
     not_applicable("it is the suite's own peer")
+}
+
+fn tunnels(cx: &Context<'_>) -> Outcome {
+    let mut client = client_for(cx, Ipv6Addr::UNSPECIFIED.into())?;
+    for text in ["2001:0:4136:e378:8000:63bf:3fff:fdd2", "2002:808:808::1"] {
+        let ip = text.parse().map_err(anyhow::Error::from)?;
+        let response = client.call(&bind_request(0x4000, SocketAddr::new(ip, 9)))?;
+        if response.class() != Class::Error {
+            return fail(format_args!("an error for {ip}"), response);
+        }
+    }
+    Ok(())
 }
 
 fn all_refused(cx: &Context<'_>, addresses: &[&str]) -> Outcome {

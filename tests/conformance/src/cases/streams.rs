@@ -1,12 +1,14 @@
 //! TCP and TLS: framing, deadlines, and the end of connections.
 
+use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::ProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 
 use crate::case::{Case, Outcome, fail, not_applicable};
-use crate::client::{SILENCE, expect_success};
+use crate::client::{SILENCE, expect_success, refresh_request};
 use crate::codec::{Builder, Class, attribute, channel_data, method};
 use crate::context::Context;
 use crate::link::{Frame, Link};
@@ -34,6 +36,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::hardening("F-09.1", deadline, "A connection that says nothing is closed within 15 s", nothing_said).over_streams().slow(),
         Case::hardening("F-09.2", deadline, "A connection that never ends its first message is closed within 15 s", half_a_message).over_streams().slow(),
         Case::hardening("F-09.3", deadline, "100 silent connections do not keep others out", silent_crowd).over_streams(),
+        Case::hardening("C-16", ["slow reader", "what a client does not read must neither fill memory nor break the framing of what it reads later"],
+            "A client that stops reading for a while gets whole messages and its answer", slow_reader).over_streams(),
         Case::hardening("A-15", ["CVE-2026-73216", "what ended with the connection must not count against its user"],
             "30 times allocate and reset the connection: always admitted", allocate_and_reset).over_streams().slow(),
         Case::rfc("A-58", ["RFC 8656 §6", "the 5-tuple has the transport protocol in it: another connection is another 5-tuple"],
@@ -204,6 +208,42 @@ fn silent_crowd(cx: &Context<'_>) -> Outcome {
     cx.alive()
 }
 
+fn slow_reader(cx: &Context<'_>) -> Outcome {
+    const SIZE: usize = 1200;
+    const ROUNDS: u16 = 20_000;
+    let (mut client, peer) = (cx.client()?, cx.peer()?);
+    let relayed = client.allocate()?.relayed;
+    client.bind(0x4001, peer.address)?;
+    for round in 0..ROUNDS {
+        // As fast as the server takes them from its socket; more than all buffers on the way hold.
+        if round % 50 == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let mut data = [0; SIZE];
+        data[..2].copy_from_slice(&round.to_be_bytes());
+        data[SIZE - 2..].copy_from_slice(&round.to_be_bytes());
+        peer.send(relayed, &data)?;
+    }
+    let request = client.signed(refresh_request(600))?;
+    let transaction = request.transaction();
+    client.link.send(&request.bytes())?;
+    let mut count = 0;
+    loop {
+        match client.expect("messages, and the answer to Refresh")? {
+            Frame::ChannelData { payload, .. }
+                if payload.len() == SIZE && payload[..2] == payload[SIZE - 2..] =>
+            {
+                count += 1;
+            }
+            Frame::Stun(message) if message.transaction() == transaction => {
+                cx.note(format!("{count} of {ROUNDS} messages before the answer"));
+                return expect_success(&message);
+            }
+            other => return fail("whole messages of 1200 bytes", other),
+        }
+    }
+}
+
 fn allocate_and_reset(cx: &Context<'_>) -> Outcome {
     for round in 0..30 {
         let mut client = cx.client()?;
@@ -236,7 +276,7 @@ fn two_connections(cx: &Context<'_>) -> Outcome {
 }
 
 fn clear_text(cx: &Context<'_>) -> Outcome {
-    let mut link = Link::tcp(cx.source(), cx.server()?)?;
+    let mut link = Link::tcp(SocketAddr::new(cx.source(), 0), cx.server()?)?;
     link.send(&Builder::request(method::BINDING).bytes())?;
     match link.receive(Duration::from_secs(1))? {
         // A server may tell clear text and TLS apart on one port.
@@ -250,7 +290,11 @@ fn clear_text(cx: &Context<'_>) -> Outcome {
 }
 
 fn handshake(cx: &Context<'_>, offer: &Offer<'_>) -> Outcome<(Link, Agreed)> {
-    Ok(Link::tls(cx.source(), cx.server()?, offer)?)
+    Ok(Link::tls(
+        SocketAddr::new(cx.source(), 0),
+        cx.server()?,
+        offer,
+    )?)
 }
 
 fn version(cx: &Context<'_>, offer: &Offer<'_>, version: ProtocolVersion) -> Outcome {
@@ -283,7 +327,7 @@ fn half_handshakes(cx: &Context<'_>) -> Outcome {
     cx.needs_sources()?;
     let mut waiting = Vec::new();
     for _ in 0..50 {
-        let mut link = Link::tcp(cx.source(), cx.server()?)?;
+        let mut link = Link::tcp(SocketAddr::new(cx.source(), 0), cx.server()?)?;
         // A handshake record of 512 bytes of which only the beginning comes.
         link.send(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xFC])?;
         waiting.push(link);
