@@ -2,31 +2,24 @@
 
 use std::net::SocketAddr;
 
-use crate::case::{Case, Outcome, fail, not_applicable};
+use crate::case::{Case, Outcome, fail};
 use crate::client::{
-    Client, bind_request, expect_error, expect_error_of, expect_success, permission_request,
+    bind_request, expect_error, expect_error_of, expect_success, permission_request,
     refresh_request,
 };
-use crate::codec::{Builder, Class, Message, attribute, error_code, method};
+use crate::codec::{Builder, Class, Message, attribute, method};
 use crate::context::Context;
 
-use attribute::{
-    ADDITIONAL_ADDRESS_FAMILY, EVEN_PORT, REQUESTED_ADDRESS_FAMILY, RESERVATION_TOKEN,
-};
+pub(super) mod families;
+mod ports;
 
 #[rustfmt::skip]
 pub(crate) fn cases() -> Vec<Case> {
     let transport = ["RFC 8656 §7.2 (3)", "REQUESTED-TRANSPORT \"is not included or is malformed … 400 …; specifies a protocol that is not supported by the server … 442\""];
     let lifetime = ["RFC 8656 §7.2", "\"the minimum of the client's proposed lifetime and the server's maximum allowed lifetime. If this computed value is greater than the default lifetime … Otherwise, the server uses the default lifetime\""];
-    let token = ["RFC 8656 §7.2 (5)", "RESERVATION-TOKEN with \"EVEN-PORT or REQUESTED-ADDRESS-FAMILY or ADDITIONAL-ADDRESS-FAMILY … 400 … token is not valid … 508\""];
-    let families = ["RFC 8656 §7.2 (6)", "\"both REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY … 400\""];
-    let family = ["RFC 8656 §7.2 (7)", "\"does not support the address family … MUST include … 440\""];
-    let additional = ["RFC 8656 §7.2 (9)", "ADDITIONAL-ADDRESS-FAMILY 0x01: 400; \"two XOR-RELAYED-ADDRESS attributes\", or one and ADDRESS-ERROR-CODE 440 or 508"];
-    let even = ["RFC 8656 §7.2", "\"a pair of port numbers N and N+1 on the same IP address, where N is even\"; N+1 is reserved for 30 seconds"];
     let unassociated = ["RFC 8656 §5", "\"if the 5-tuple does not identify an existing allocation … 437 … (if it is a request) or be silently ignored\""];
     let taken = ["RFC 8656 §7.2 (2)", "\"if the 5-tuple is currently in use by an existing allocation … 437\""];
-    let quota = ["RFC 8656 §7.2 (10)", "\"486 (Allocation Quota Reached)\""];
-    vec![
+    let mut cases = vec![
         Case::rfc("A-50", ["RFC 8656 §7.2", "\"XOR-RELAYED-ADDRESS … LIFETIME … XOR-MAPPED-ADDRESS\""],
             "A success tells the relayed address, the lifetime and the client's address", success).over_every(),
         Case::rfc("A-01", transport, "No REQUESTED-TRANSPORT: 400", no_transport),
@@ -41,52 +34,21 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::rfc("A-06", lifetime, "LIFETIME absent, 0, 1, 600: 600; beyond the maximum: the maximum", lifetimes),
         Case::rfc("A-53", lifetime, "Refresh clamps LIFETIME the same way", refreshed_lifetimes),
         Case::hardening("A-07", ["RFC 8656 §18.2", "LIFETIME \"is 4 bytes long\""], "LIFETIME of 3 or 8 bytes: 400", malformed_lifetime),
-        Case::rfc("A-08", family, "REQUESTED-ADDRESS-FAMILY 0x03: 440", unknown_family),
-        Case::rfc("A-54", family, "REQUESTED-ADDRESS-FAMILY IPv4: a relayed IPv4 address", ipv4_on_request),
-        Case::rfc("A-55", family, "REQUESTED-ADDRESS-FAMILY IPv6: a relayed IPv6 address, or 440", ipv6_on_request),
-        Case::rfc("A-09.1", families, "REQUESTED- with ADDITIONAL-ADDRESS-FAMILY: 400", both_families),
-        Case::rfc("A-09.2", additional, "ADDITIONAL-ADDRESS-FAMILY IPv4: 400", additional_ipv4),
-        Case::rfc("A-09.3", token, "RESERVATION-TOKEN with ADDITIONAL-ADDRESS-FAMILY: 400", |cx| bad(cx, with_token().family(ADDITIONAL_ADDRESS_FAMILY, 2))),
-        Case::rfc("A-09.4", token, "RESERVATION-TOKEN with EVEN-PORT: 400", |cx| bad(cx, with_token().attribute(EVEN_PORT, &[0]))),
-        Case::rfc("A-09.5", token, "RESERVATION-TOKEN with REQUESTED-ADDRESS-FAMILY: 400", |cx| bad(cx, with_token().family(REQUESTED_ADDRESS_FAMILY, 1))),
-        Case::rfc("A-09.6", ["RFC 8656 §7.2 (8)", "\"EVEN-PORT attribute with the R bit set to 1 … ADDITIONAL-ADDRESS-FAMILY attribute … 400\""],
-            "EVEN-PORT that reserves with ADDITIONAL-ADDRESS-FAMILY: 400", even_and_additional),
-        Case::rfc("A-10", additional, "ADDITIONAL-ADDRESS-FAMILY IPv6: two relayed addresses, or one and ADDRESS-ERROR-CODE", dual),
-        Case::rfc("A-56", ["RFC 8656 §8.1", "REQUESTED-ADDRESS-FAMILY in a Refresh names the half of a dual allocation that it is about"],
-            "Refresh deletes the IPv6 half of a dual allocation, and the IPv4 half stays", half_of_a_dual_allocation),
-        Case::rfc("A-59", ["RFC 8656 §8.1", "without REQUESTED-ADDRESS-FAMILY a Refresh applies to both halves of a dual allocation"],
-            "Refresh with LIFETIME 0 deletes both halves of a dual allocation", both_halves),
-        Case::rfc("A-11.1", even, "EVEN-PORT that reserves: an even port, and the token brings the next one", reservation),
-        Case::rfc("A-11.2", token, "A token is good once: then 508", token_used_twice),
-        Case::rfc("A-11.3", token, "A token that nobody gave: 508", invented_token),
-        Case::hardening("A-11.4", ["RFC 8656 §7.2", "what one user reserved, another must not take"], "Another user's token: 508", foreign_token),
-        Case::rfc("A-11.5", ["RFC 8656 §7.2", "\"EVEN-PORT attribute with the R bit set to 0 … an even port number\""],
-            "EVEN-PORT that reserves nothing: an even port, no token", even_port),
         Case::rfc("A-12", ["RFC 8656 §7.2 (4)", "\"treats the DONT-FRAGMENT attribute … as an unknown comprehension-required attribute\" unless it can set DF"],
             "DONT-FRAGMENT: success, or 420 that names it", dont_fragment),
-        Case::rfc("A-13", quota, "Beyond a user's quota: 486; one deleted, one more made", user_quota),
-        Case::hardening("A-14", ["RFC 8656 §7.2 (10)", "one address with many stolen names must not take all ports"],
-            "Beyond a source's quota: 486, and other sources are served", source_quota).slow(),
-        Case::hardening("A-20", ["CVE-2025-69217", "whoever guesses relayed ports can race for them"],
-            "Relayed ports are not handed out in sequence", ports_not_in_sequence),
-        Case::rfc("A-57", ["RFC 8656 §7.2", "\"the TURN server SHOULD NOT allocate ports in the range 0 - 1023\""],
-            "Relayed ports are above 1023", no_well_known_ports),
         Case::rfc("A-22", ["RFC 8656 §8.2", "\"If the \"desired lifetime\" is zero, then the request succeeds and the allocation is deleted\""],
             "Refresh with LIFETIME 0: success, then silence, then 437", deletion).over_every(),
         Case::rfc("A-23.1", unassociated, "Refresh, CreatePermission and ChannelBind without an allocation: 437", requests_without_allocation),
         Case::rfc("A-23.2", unassociated, "Send and ChannelData without an allocation: silence", data_without_allocation),
-        Case::rfc("A-24", ["RFC 8656 §8.2", "REQUESTED-ADDRESS-FAMILY that does not match the allocation: \"443 (Peer Address Family Mismatch)\""],
-            "Refresh for a family that the allocation has not: 443", refresh_of_the_other_family),
-    ]
+    ];
+    cases.extend(families::cases());
+    cases.extend(ports::cases());
+    cases
 }
 
 /// The signed request must be a bad one.
 fn bad(cx: &Context<'_>, request: Builder) -> Outcome {
     cx.client()?.refuse(&request, 400).map(drop)
-}
-
-fn with_token() -> Builder {
-    Builder::allocate().attribute(RESERVATION_TOKEN, b"any token"[..8].as_ref())
 }
 
 fn success(cx: &Context<'_>) -> Outcome {
@@ -220,150 +182,6 @@ fn malformed_lifetime(cx: &Context<'_>) -> Outcome {
     Ok(())
 }
 
-fn unknown_family(cx: &Context<'_>) -> Outcome {
-    let request = Builder::allocate().family(REQUESTED_ADDRESS_FAMILY, 3);
-    cx.client()?.refuse(&request, 440).map(drop)
-}
-
-fn ipv4_on_request(cx: &Context<'_>) -> Outcome {
-    let request = Builder::allocate().family(REQUESTED_ADDRESS_FAMILY, 1);
-    let relayed = cx.client()?.allocate_with(&request)?.relayed;
-    if relayed.is_ipv4() {
-        return Ok(());
-    }
-    fail("an IPv4 address", relayed)
-}
-
-fn ipv6_on_request(cx: &Context<'_>) -> Outcome {
-    cx.client()?.allocate_ipv6().map(drop)
-}
-
-fn both_families(cx: &Context<'_>) -> Outcome {
-    let request = Builder::allocate().family(REQUESTED_ADDRESS_FAMILY, 1);
-    bad(cx, request.family(ADDITIONAL_ADDRESS_FAMILY, 2))
-}
-
-fn additional_ipv4(cx: &Context<'_>) -> Outcome {
-    bad(cx, Builder::allocate().family(ADDITIONAL_ADDRESS_FAMILY, 1))
-}
-
-fn even_and_additional(cx: &Context<'_>) -> Outcome {
-    let request = Builder::allocate().attribute(EVEN_PORT, &[0x80]);
-    bad(cx, request.family(ADDITIONAL_ADDRESS_FAMILY, 2))
-}
-
-/// A dual allocation's addresses; not applicable where the server has only one family.
-pub(super) fn allocate_dual(client: &mut Client) -> Outcome<(SocketAddr, SocketAddr)> {
-    let request = Builder::allocate().family(ADDITIONAL_ADDRESS_FAMILY, 2);
-    let response = client.succeed(&request)?;
-    client.remember_allocation(true);
-    let relayed = response.addresses(attribute::XOR_RELAYED_ADDRESS);
-    let reason = response.get(attribute::ADDRESS_ERROR_CODE);
-    let family = reason.and_then(|value| value.first().copied());
-    match (&relayed[..], reason.and_then(error_code)) {
-        ([a, b], None) if a.is_ipv4() && b.is_ipv6() => Ok((*a, *b)),
-        ([a, b], None) if a.is_ipv6() && b.is_ipv4() => Ok((*b, *a)),
-        ([_], Some(code @ (440 | 508))) if family == Some(2) => {
-            not_applicable(format_args!("one address, ADDRESS-ERROR-CODE {code}"))
-        }
-        _ => fail("both addresses, or one and ADDRESS-ERROR-CODE", response),
-    }
-}
-
-fn dual(cx: &Context<'_>) -> Outcome {
-    use crate::case::Stop;
-    match allocate_dual(&mut cx.client()?) {
-        Err(Stop::NotApplicable(reason)) => {
-            cx.note(reason);
-            Ok(())
-        }
-        other => other.map(drop),
-    }
-}
-
-fn half_of_a_dual_allocation(cx: &Context<'_>) -> Outcome {
-    let mut client = cx.client()?;
-    allocate_dual(&mut client)?;
-    let ipv6 = |lifetime| refresh_request(lifetime).family(REQUESTED_ADDRESS_FAMILY, 2);
-    client.succeed(&ipv6(0))?;
-    client.refuse(&ipv6(600), 443)?;
-    client.permit(cx.options.peer_ip)?;
-    expect_success(&client.refresh(600)?)
-}
-
-fn both_halves(cx: &Context<'_>) -> Outcome {
-    let mut client = cx.client()?;
-    allocate_dual(&mut client)?;
-    expect_lifetime(&client.refresh(0)?, 0..=0)?;
-    client.refuse(&refresh_request(600), 437)?;
-    client.allocate().map(drop)
-}
-
-fn reserve(client: &mut Client) -> Outcome<(SocketAddr, Vec<u8>)> {
-    let request = Builder::allocate().attribute(EVEN_PORT, &[0x80]);
-    let response = client.succeed(&request)?;
-    client.remember_allocation(true);
-    let relayed = response.addresses(attribute::XOR_RELAYED_ADDRESS);
-    match (&relayed[..], response.get(RESERVATION_TOKEN)) {
-        ([relayed], Some(token)) if relayed.port() % 2 == 0 && token.len() == 8 => {
-            Ok((*relayed, token.to_vec()))
-        }
-        _ => fail(
-            "an even port and a token of 8 bytes",
-            format_args!("{relayed:?} in {response}"),
-        ),
-    }
-}
-
-fn reservation(cx: &Context<'_>) -> Outcome {
-    let (mut first, mut second) = (cx.client()?, cx.client()?);
-    let (even, token) = reserve(&mut first)?;
-    let request = Builder::allocate().attribute(RESERVATION_TOKEN, &token);
-    let odd = second.allocate_with(&request)?.relayed;
-    if odd == SocketAddr::new(even.ip(), even.port() + 1) {
-        return Ok(());
-    }
-    fail(format_args!("the port behind {even}"), odd)
-}
-
-fn token_used_twice(cx: &Context<'_>) -> Outcome {
-    let mut clients = [cx.client()?, cx.client()?, cx.client()?];
-    let (_, token) = reserve(&mut clients[0])?;
-    let request = Builder::allocate().attribute(RESERVATION_TOKEN, &token);
-    clients[1].allocate_with(&request)?;
-    clients[2].refuse(&request, 508).map(drop)
-}
-
-fn invented_token(cx: &Context<'_>) -> Outcome {
-    cx.client()?.refuse(&with_token(), 508).map(drop)
-}
-
-fn foreign_token(cx: &Context<'_>) -> Outcome {
-    let (mut owner, mut other) = (cx.client()?, cx.client_of(cx.user(1)?)?);
-    let (_, token) = reserve(&mut owner)?;
-    let request = Builder::allocate().attribute(RESERVATION_TOKEN, &token);
-    let response = other.call(&request)?;
-    other.remember_allocation(response.class() == Class::Success);
-    expect_error(&response, 508)
-}
-
-fn even_port(cx: &Context<'_>) -> Outcome {
-    for _ in 0..5 {
-        let mut client = cx.client()?;
-        let response = client.succeed(&Builder::allocate().attribute(EVEN_PORT, &[0]))?;
-        client.remember_allocation(true);
-        let relayed = response.addresses(attribute::XOR_RELAYED_ADDRESS);
-        let is_even = relayed.iter().all(|address| address.port() % 2 == 0);
-        if !is_even || response.has(RESERVATION_TOKEN) {
-            return fail(
-                "an even port and no token",
-                format_args!("{relayed:?} in {response}"),
-            );
-        }
-    }
-    Ok(())
-}
-
 fn dont_fragment(cx: &Context<'_>) -> Outcome {
     let mut client = cx.client()?;
     let response = client.call(&Builder::allocate().attribute(attribute::DONT_FRAGMENT, &[]))?;
@@ -377,73 +195,6 @@ fn dont_fragment(cx: &Context<'_>) -> Outcome {
         Some([0x00, 0x1A]) => Ok(()),
         other => fail("UNKNOWN-ATTRIBUTES with 001a", format_args!("{other:02x?}")),
     }
-}
-
-fn user_quota(cx: &Context<'_>) -> Outcome {
-    let Some(quota) = cx.options.user_quota else {
-        return not_applicable("no --user-quota given");
-    };
-    cx.secret()?;
-    let mut clients = Vec::new();
-    for _ in 0..quota {
-        let mut client = cx.client()?;
-        client.allocate()?;
-        clients.push(client);
-    }
-    let mut late = cx.client()?;
-    late.refuse(&Builder::allocate(), 486)?;
-    expect_success(&clients[0].refresh(0)?)?;
-    late.allocate().map(drop)
-}
-
-fn source_quota(cx: &Context<'_>) -> Outcome {
-    let Some(quota) = cx.options.source_quota else {
-        return not_applicable("no --source-quota given");
-    };
-    cx.needs_sources()?;
-    let (source, mut clients) = (cx.source(), Vec::new());
-    for index in 0..quota {
-        let mut client = cx.client_from(source)?;
-        client.user = cx.user(u8::try_from(index).unwrap_or(u8::MAX))?;
-        client.allocate()?;
-        clients.push(client);
-    }
-    let mut late = cx.client_from(source)?;
-    late.user = cx.user(200)?;
-    late.refuse(&Builder::allocate(), 486)?;
-    let mut elsewhere = cx.client()?;
-    elsewhere.user = cx.user(201)?;
-    elsewhere.allocate().map(drop)
-}
-
-fn relayed_ports(cx: &Context<'_>) -> Outcome<Vec<u16>> {
-    let mut clients = Vec::new();
-    let mut ports = Vec::new();
-    for _ in 0..8 {
-        let mut client = cx.client()?;
-        ports.push(client.allocate()?.relayed.port());
-        clients.push(client);
-    }
-    Ok(ports)
-}
-
-fn ports_not_in_sequence(cx: &Context<'_>) -> Outcome {
-    let ports = relayed_ports(cx)?;
-    let near = ports
-        .windows(2)
-        .filter(|pair| pair[0].abs_diff(pair[1]) <= 8);
-    if near.count() > 2 {
-        return fail("ports spread over the range", format_args!("{ports:?}"));
-    }
-    Ok(())
-}
-
-fn no_well_known_ports(cx: &Context<'_>) -> Outcome {
-    let ports = relayed_ports(cx)?;
-    if ports.iter().all(|&port| port > 1023) {
-        return Ok(());
-    }
-    fail("ports above 1023", format_args!("{ports:?}"))
 }
 
 fn deletion(cx: &Context<'_>) -> Outcome {
@@ -477,12 +228,4 @@ fn data_without_allocation(cx: &Context<'_>) -> Outcome {
     client.send_on(0x4000, b"nobody's")?;
     client.expect_silence()?;
     peer.expect_silence()
-}
-
-fn refresh_of_the_other_family(cx: &Context<'_>) -> Outcome {
-    let mut client = cx.client()?;
-    client.allocate()?;
-    let request = refresh_request(600).family(REQUESTED_ADDRESS_FAMILY, 2);
-    client.refuse(&request, 443)?;
-    expect_success(&client.refresh(600)?)
 }

@@ -1,14 +1,15 @@
 //! Group C, second half: what is relayed, and what is not.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 
-use super::allocate::allocate_dual;
-use crate::case::{Case, Outcome, fail, not_applicable};
+use super::allocate::families::allocate_dual;
+use crate::case::{Case, Outcome, fail};
 use crate::client::{Client, expect_success, permission_request, refresh_request};
-use crate::codec::{Builder, Class, Message, attribute, channel_data, method};
+use crate::codec::{Builder, Class, attribute, channel_data, method};
 use crate::context::Context;
-use crate::link::Frame;
 use crate::peer::Peer;
+
+mod icmp;
 
 #[rustfmt::skip]
 pub(crate) fn cases() -> Vec<Case> {
@@ -16,7 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let channel = ["RFC 8656 §12.6", "\"the data following the UDP header is the contents of the data field of the ChannelData message\""];
     let invalid = ["RFC 8656 §11.2", "the Send indication MUST contain both an XOR-PEER-ADDRESS and a DATA attribute, else it is discarded"];
     let opaque = ["RFC 8656 §11.3", "what a peer sends is data, whatever it looks like"];
-    vec![
+    let mut cases = vec![
         Case::rfc("C-60", send, "Send and Data indications, both ways", indications).over_every(),
         Case::rfc("C-61", channel, "ChannelData, both ways", channels).over_every(),
         Case::rfc("C-62", ["RFC 8656 §12.5", "\"MUST use the ChannelData message if a channel has been bound to the peer\"; the client \"may freely intermix the two message types\""],
@@ -38,21 +39,17 @@ pub(crate) fn cases() -> Vec<Case> {
             "Of two XOR-PEER-ADDRESSes in a Send the first counts", two_peers),
         Case::rfc("C-14", opaque, "STUN and ChannelData from a peer are relayed, not obeyed", looks_like_turn),
         Case::rfc("C-15", opaque, "The largest datagram of a peer does no harm", largest_datagram),
-        Case::rfc("C-17", ["RFC 8656 §11.5", "\"If relaying is permitted, then the server forms and sends a Data indication\" with XOR-PEER-ADDRESS and ICMP"],
-            "A closed port of a peer: a Data indication with ICMP 3, 3", icmp),
-        Case::rfc("C-66", ["RFC 8656 §11.5", "\"If no match is found … the server silently discards the ICMP packet\""],
-            "An ICMP error comes once for each datagram at most, and no DATA with it", icmp_is_bounded),
         Case::hardening("C-18", ["firezone 2ae728bcfc", "port 0 makes socket calls fail"],
             "Send to port 0 of a permitted peer does no harm", port_zero),
         Case::rfc("C-67", ["RFC 8656 §11.2", "DONT-FRAGMENT: DF is set, or the attribute counts as an unknown one and the indication is discarded"],
             "Send with DONT-FRAGMENT is relayed where Allocate took it, else dropped", dont_fragment),
-        Case::rfc("C-69", ["RFC 8656 §11.5", "types 1, 2 and 3 of ICMPv6; \"the server forms and sends a Data indication\""],
-            "A closed port of an IPv6 peer: a Data indication with ICMPv6 1, 4", icmpv6),
         Case::rfc("C-72", ["RFC 8656 §9", "a dual allocation has \"a list of permissions for each relayed transport address\" (§6)"],
             "A dual allocation relays over both families", dual),
         Case::rfc("C-68", ["RFC 8656 §5", "TURN supports IPv6-to-IPv6 and IPv4-to-IPv6 relaying"],
             "An IPv6 allocation relays, both ways and both forms", ipv6),
-    ]
+    ];
+    cases.extend(icmp::cases());
+    cases
 }
 
 /// A client with a permitted peer, and the relayed address.
@@ -259,82 +256,6 @@ fn largest_datagram(cx: &Context<'_>) -> Outcome {
     }
     peer.send(relayed, b"small")?;
     expect_data_of(&mut client, &peer, b"small")
-}
-
-/// An address of the peers' host where nobody listens.
-fn closed_port(cx: &Context<'_>) -> Outcome<SocketAddr> {
-    Ok(UdpSocket::bind((cx.options.peer_ip, 0))?.local_addr()?)
-}
-
-/// Type and code of a Data indication with the ICMP attribute: seven and nine bits, as RFC 8656 §18.13 draws them.
-fn as_icmp(message: &Message, peer: SocketAddr) -> Outcome<[u16; 2]> {
-    let is_data = message.is(method::DATA, Class::Indication);
-    let of_peer = message.addresses(attribute::XOR_PEER_ADDRESS) == [peer];
-    match message.get(attribute::ICMP) {
-        Some(&[0, 0, high, low, 0, 0, 0, 0])
-            if is_data && of_peer && !message.has(attribute::DATA) =>
-        {
-            let bits = u16::from_be_bytes([high, low]);
-            Ok([bits >> 9, bits & 0x1FF])
-        }
-        other => fail(
-            format_args!("a Data indication of {peer} with ICMP and without DATA"),
-            format_args!("{message}, ICMP {other:02x?}"),
-        ),
-    }
-}
-
-fn icmp(cx: &Context<'_>) -> Outcome {
-    let mut client = cx.client()?;
-    client.allocate()?;
-    let closed = closed_port(cx)?;
-    client.permit(closed.ip())?;
-    client.send_to(closed, b"anybody?")?;
-    match client.expect("a Data indication with ICMP")? {
-        Frame::Stun(message) => match as_icmp(&message, closed)? {
-            [3, 3] => Ok(()),
-            other => fail("ICMP type 3, code 3", format_args!("{other:?}")),
-        },
-        other => fail("a Data indication with ICMP", other),
-    }
-}
-
-fn icmpv6(cx: &Context<'_>) -> Outcome {
-    let mut client = cx.client()?;
-    let closed = cx.peer_ipv6()?.address;
-    client.allocate_ipv6()?;
-    client.permit(closed.ip())?;
-    client.send_to(closed, b"anybody?")?;
-    match client.expect("a Data indication with ICMP")? {
-        Frame::Stun(message) => match as_icmp(&message, closed)? {
-            [1, 4] => Ok(()),
-            other => fail("ICMPv6 type 1, code 4", format_args!("{other:?}")),
-        },
-        other => fail("a Data indication with ICMP", other),
-    }
-}
-
-fn icmp_is_bounded(cx: &Context<'_>) -> Outcome {
-    let mut client = cx.client()?;
-    client.allocate()?;
-    let closed = closed_port(cx)?;
-    client.bind(CHANNEL, closed)?;
-    for _ in 0..20 {
-        client.send_on(CHANNEL, b"anybody?")?;
-    }
-    let mut count = 0;
-    while let Some(frame) = client.receive(crate::client::SILENCE)? {
-        let Frame::Stun(message) = frame else {
-            return fail("a Data indication with ICMP", frame);
-        };
-        as_icmp(&message, closed)?;
-        count += 1;
-    }
-    match count {
-        0 => not_applicable("ICMP is not relayed"),
-        1..=20 => Ok(()),
-        _ => fail("20 at most", count),
-    }
 }
 
 fn port_zero(cx: &Context<'_>) -> Outcome {
