@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::case::{Carrier, Outcome, not_applicable};
 use crate::client::Client;
@@ -24,6 +24,8 @@ pub(crate) struct Context<'a> {
     number: u16,
     /// The run's number: two runs shortly after each other do not share sources.
     run: u8,
+    /// When the case began: a user keeps one name all through it.
+    began: SystemTime,
     sources: Cell<u8>,
     notes: RefCell<Vec<String>>,
 }
@@ -35,6 +37,7 @@ impl<'a> Context<'a> {
             carrier,
             number,
             run,
+            began: SystemTime::now(),
             sources: Cell::new(0),
             notes: RefCell::default(),
         }
@@ -127,7 +130,7 @@ impl<'a> Context<'a> {
     pub(crate) fn user(&self, index: u8) -> Outcome<User> {
         if let Some(secret) = &self.options.auth_secret {
             let id = format!("c{}-{}-{index}", self.run, self.number);
-            return Ok(User::expiring(&id, TTL, secret));
+            return Ok(User::expiring(&id, self.began, TTL, secret));
         }
         match index {
             0 => self.static_user(),

@@ -31,9 +31,9 @@ impl User {
         Self { name, password }
     }
 
-    /// A name by the TURN REST convention that expires `ttl` from now.
-    pub(crate) fn expiring(id: &str, ttl: Duration, secret: &str) -> Self {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    /// A name by the TURN REST convention that expires `ttl` from `now` on.
+    pub(crate) fn expiring(id: &str, now: SystemTime, ttl: Duration, secret: &str) -> Self {
+        let now = now.duration_since(SystemTime::UNIX_EPOCH);
         let expiry = now.unwrap_or_default() + ttl;
         Self::by_secret(format!("{}:{id}", expiry.as_secs()), secret)
     }

@@ -1,6 +1,6 @@
 //! Group M: long-term credentials. What a request must prove, and what an answer gives away.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::case::{Case, Outcome, fail, not_applicable};
 use crate::client::{
@@ -277,7 +277,7 @@ fn rest_names(cx: &Context<'_>) -> Outcome {
 
 fn expiry_during_a_call(cx: &Context<'_>) -> Outcome {
     let ttl = Duration::from_secs(3);
-    let user = User::expiring("short", ttl, cx.secret()?);
+    let user = User::expiring("short", SystemTime::now(), ttl, cx.secret()?);
     let (mut client, peer) = (cx.client_of(user.clone())?, cx.peer()?);
     let start = Instant::now();
     client.allocate()?;

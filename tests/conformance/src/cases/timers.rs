@@ -42,7 +42,8 @@ impl Clock {
             if left.is_zero() {
                 return Ok(());
             }
-            client.receive(left)?;
+            // Short waits: the kernel rounds long timeouts up by seconds.
+            client.receive(left.min(Duration::from_millis(500)))?;
         }
     }
 }
