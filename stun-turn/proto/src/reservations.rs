@@ -31,6 +31,12 @@ impl Reservations {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many ports wait.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Keeps an address, whose socket is bound, for this user.
     pub(crate) fn insert(
         &self,

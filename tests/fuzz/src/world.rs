@@ -161,11 +161,8 @@ impl World {
         }
         let places = self.settings.shared.quotas.total() as usize;
         let sessions: Vec<_> = self.relay.sessions(self.now).collect();
-        assert!(places >= sessions.len(), "each allocation holds a place");
-        assert!(
-            places <= sessions.len() * 2,
-            "and nothing else but reservations does"
-        );
+        let reserved = self.settings.shared.reservations.count();
+        assert_eq!(places, sessions.len() + reserved, "who holds a place");
         for session in &sessions {
             assert!(session.permissions <= limits::MAX_PERMISSIONS);
             assert!(session.channels <= limits::MAX_CHANNELS);
