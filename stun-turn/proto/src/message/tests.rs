@@ -207,3 +207,48 @@ proptest! {
         }
     }
 }
+
+/// RFC 8489 appendix B.1 as its verified erratum has it: the sample in the RFC lacks the
+/// PASSWORD-ALGORITHM that its integrity needs.
+const SHA256_LONG_TERM: &[u8] =
+    b"\x00\x01\x00\x90\x21\x12\xa4\x42\x78\xad\x34\x33\xc6\xad\x72\xc0\x29\xda\x41\x2e\
+\x00\x1e\x00\x20\x4a\x3c\xf3\x8f\xef\x69\x92\xbd\xa9\x52\xc6\x78\x04\x17\xda\x0f\
+\x24\x81\x94\x15\x56\x9e\x60\xb2\x05\xc4\x6e\x41\x40\x7f\x17\x04\
+\x00\x15\x00\x29obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA\x00\x00\x00\
+\x00\x14\x00\x0bexample.org\x00\
+\x00\x1d\x00\x04\x00\x02\x00\x00\
+\x00\x1c\x00\x20\xb5\xc7\xbf\x00\x5b\x6c\x52\xa2\x1c\x51\xc5\xe8\x92\xf8\x19\x24\
+\x13\x62\x96\xcb\x92\x7c\x43\x14\x93\x09\x27\x8c\xc6\x51\x8e\x65";
+
+#[test]
+fn rfc_8489_appendix_b_1() {
+    let message = Message::parse(SHA256_LONG_TERM).unwrap();
+    let name = "マトリックス".as_bytes();
+    let algorithm = crate::auth::PasswordAlgorithm::Sha256;
+    let key = algorithm.key(name, b"example.org", b"TheMatrIX");
+    assert!(message.is_signed_with(&key));
+    assert!(!message.is_signed_with(&algorithm.key(name, b"example.org", b"TheMatrix")));
+    // The same bytes come out when it is written.
+    let mut buffer = [0; 200];
+    let mut writer = Writer::new(
+        &mut buffer,
+        Class::Request,
+        Method::Binding,
+        message.transaction(),
+    );
+    let userhash: [u8; 32] = {
+        use sha2::{Digest as _, Sha256};
+        let named = [name, b":example.org"].concat();
+        Sha256::digest(named).into()
+    };
+    writer.attribute(kind::USERHASH, &userhash);
+    writer.attribute(kind::NONCE, b"obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA");
+    writer.attribute(kind::REALM, b"example.org");
+    writer.attribute(kind::PASSWORD_ALGORITHM, &[0, 2, 0, 0]);
+    let signer = Signer {
+        key,
+        hash: Hash::Sha256,
+    };
+    let length = writer.finish(Some(&signer), false).unwrap();
+    assert_eq!(&buffer[..length], SHA256_LONG_TERM);
+}
