@@ -15,7 +15,7 @@ use crate::process::Process;
 use crate::stage::Stage;
 
 /// What each browser is started with.
-const FLAGS: [&str; 15] = [
+const FLAGS: [&str; 16] = [
     "--headless",
     // Chromium's sandbox does not run as root, which is what containers and CI are.
     "--no-sandbox",
@@ -31,6 +31,8 @@ const FLAGS: [&str; 15] = [
     "--use-fake-device-for-media-stream=fps=10",
     "--mute-audio",
     "--autoplay-policy=no-user-gesture-required",
+    // A name of this machine whose pages are not as trusted as those of localhost.
+    "--host-resolver-rules=MAP insecure.test 127.0.0.1",
     // Machines without a network card have nothing but loopback.
     "--allow-loopback-in-peer-connection",
     // Headless windows count as hidden to some of the scheduler.
@@ -124,6 +126,25 @@ impl Browser {
             Value::Object(fields) if fields.contains_key("value") => Ok(fields["value"].clone()),
             failed => anyhow::bail!("{}: {expression}: {failed}", self.name),
         }
+    }
+
+    /// Runs a script in the page.
+    ///
+    /// # Errors
+    /// When it throws.
+    pub(crate) async fn run(&self, script: &str) -> anyhow::Result<()> {
+        self.driver.execute(script, Vec::new()).await?;
+        Ok(())
+    }
+
+    /// Gives a command of the DevTools protocol.
+    ///
+    /// # Errors
+    /// When the browser does not take it.
+    pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> anyhow::Result<()> {
+        let done = self.driver.cdp().send_raw(command, parameters).await;
+        done.with_context(|| format!("{}: {command}", self.name))?;
+        Ok(())
     }
 
     /// Clicks on the element that a CSS selector finds, as a person would: it must be visible.

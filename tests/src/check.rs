@@ -62,6 +62,14 @@ impl Browser {
     /// When there is none.
     pub async fn check(&self, url: &str) -> anyhow::Result<Findings> {
         self.open(url).await?;
+        self.verdict().await
+    }
+
+    /// Waits for the verdict of a check that is open.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn verdict(&self) -> anyhow::Result<Findings> {
         poll::until("verdict", SOON, async || {
             let findings = self.findings().await?;
             Ok(match findings.0["level"].as_str() {

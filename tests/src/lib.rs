@@ -15,6 +15,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod axe;
 pub mod browser;
 pub mod check;
 pub mod coturn;
@@ -25,3 +26,4 @@ pub mod process;
 pub mod programs;
 pub mod report;
 pub mod stage;
+pub mod stun;

@@ -275,6 +275,15 @@ impl Browser {
         Ok(())
     }
 
+    /// Clicks on an element as soon as it is there to be clicked.
+    ///
+    /// # Errors
+    /// When it does not appear.
+    pub async fn click_when_there(&self, selector: &str) -> anyhow::Result<()> {
+        self.text_of(selector).await?;
+        self.click(selector).await
+    }
+
     /// Waits for a visible element, found by a CSS selector, that has a text, and returns that.
     ///
     /// # Errors

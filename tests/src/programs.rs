@@ -62,6 +62,12 @@ impl Signaling {
         self.process.line(url).await
     }
 
+    /// Where the page is, as address and port.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.page.trim_start_matches("http://")
+    }
+
     /// The WebSocket's URL.
     #[must_use]
     pub fn socket(&self) -> String {
@@ -144,8 +150,16 @@ impl Stage {
     /// # Errors
     /// When it does not start.
     pub async fn signaling_without_relay(&self, options: &[&str]) -> anyhow::Result<Signaling> {
+        self.signaling_at("127.0.0.1:0", options).await
+    }
+
+    /// Starts `signaling` at an address, to be found again where it was.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn signaling_at(&self, address: &str, options: &[&str]) -> anyhow::Result<Signaling> {
         let mut command = Command::new(program("signaling")?);
-        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(["--listen", address, "--admin", "127.0.0.1:0"]);
         let process = self.process("signaling", command.args(options))?;
         let page = |line: &str| line.strip_prefix("Page: ").map(str::to_owned);
         let page = process.line(page).await?;

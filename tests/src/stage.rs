@@ -71,12 +71,15 @@ impl Stage {
         &self.folder
     }
 
-    /// Starts a program with its log in this test's folder.
+    /// Starts a program with its log in this test's folder; of several with one name each has its own.
     ///
     /// # Errors
     /// When it can't be run.
     pub fn process(&self, name: &str, command: &mut Command) -> anyhow::Result<Process> {
-        Process::start(&self.folder, name, command)
+        let names = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}-{n}")));
+        let is_free = |name: &String| !self.folder.join(format!("{name}.out")).exists();
+        let name = names.into_iter().find(is_free).expect("numbers do not end");
+        Process::start(&self.folder, &name, command)
     }
 
     /// Starts a browser with a driver and a profile of its own.

@@ -4,6 +4,7 @@ use std::net::UdpSocket;
 
 use tests::check::Findings;
 use tests::stage;
+use tests::stun::stun_server_that_sees;
 
 /// An address where nobody answers: datagrams get lost, and no connection is taken.
 fn silent() -> UdpSocket {
@@ -66,6 +67,56 @@ fn two_servers_tell_how_the_network_translates() {
         // Nothing translates on one host.
         findings.is("nat", "ok", "");
         findings.verdict("limited", "This server has no relay");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_network_that_translates_differently_for_each_server_is_told() {
+    stage::run(async |stage| {
+        let (one, other) = (
+            stun_server_that_sees(40_001).await?,
+            stun_server_that_sees(40_002).await?,
+        );
+        let urls = [one, other].map(|server| format!("stun:{server}"));
+        let service = stage.external("none", &urls).await?;
+        let browser = stage.browser("ann").await?;
+        let findings = browser.check(&service.check("en")).await?;
+        for url in &urls {
+            findings.is(&format!("ice:{url}"), "ok", "Answers after");
+        }
+        findings.is("nat", "failed", "symmetric NAT");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_page_without_encryption_is_explained() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser("ann").await?;
+        let url = service.check("en").replace("127.0.0.1", "insecure.test");
+        let findings = browser.check(&url).await?;
+        findings.is("page", "failed", "opened without encryption");
+        findings.verdict("limited", "Open it with https:// in front");
+        browser.click("[data-testid=check-camera]").await?;
+        browser.finding("camera", "failed").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_server_that_went_away_is_explained() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser("ann").await?;
+        browser.check(&service.check("en")).await?;
+        drop(service);
+        browser.click("[data-testid=check-again]").await?;
+        browser.finding("socket", "failed").await?;
+        let findings = browser.verdict().await?;
+        findings.is("socket", "failed", "out of reach");
+        findings.verdict("bad", "Calls will not work from here");
         Ok(())
     });
 }

@@ -1,8 +1,9 @@
 //! Files from one browser to another.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
 use serde_json::json;
 use tests::browser::Browser;
 use tests::page::SOON;
@@ -46,6 +47,15 @@ async fn state(browser: &Browser, wanted: &str) -> anyhow::Result<()> {
     .await
 }
 
+async fn arrives(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let what = format!("{} bytes on the disk", content.len());
+    poll::until(&what, SOON, async || match fs::read(path) {
+        Ok(saved) if saved == content => Ok(Look::There(())),
+        seen => Ok(Look::NotYet(format!("{:?}", seen.map(|file| file.len())))),
+    })
+    .await
+}
+
 #[test]
 fn files_of_any_size_arrive_as_they_were_sent() {
     stage::run(async |stage| {
@@ -59,21 +69,41 @@ fn files_of_any_size_arrive_as_they_were_sent() {
             let path = file(stage, &name, &content)?;
             ann.choose_file("[data-testid=file-input]", &path).await?;
             state(&bob, "offered").await?;
-            // Its button is the last one: earlier files have theirs no more.
             bob.click("[data-state=offered] [data-testid=file-accept]")
                 .await?;
             state(&bob, "done").await?;
             state(&ann, "done").await?;
-            let saved = bob.downloads().join(&name);
-            let whole = async || match fs::read(&saved) {
-                Ok(saved) if saved == content => Ok(Look::There(())),
-                seen => Ok(Look::NotYet(format!("{:?}", seen.map(|file| file.len())))),
-            };
-            poll::until(&format!("{length} bytes on the disk"), SOON, whole).await?;
+            arrives(&bob.downloads().join(&name), &content).await?;
         }
         bob.screenshot("files-arrived").await?;
         ann.screenshot("files-sent").await?;
         Ok(())
+    });
+}
+
+#[test]
+fn a_file_goes_on_when_the_server_was_killed_and_everybody_entered_anew() {
+    stage::run(async |stage| {
+        let without_relay = ["--turn-mode=none"];
+        let service = stage.signaling_without_relay(&without_relay).await?;
+        let [(ann, _), (bob, ann_there)] = pair(stage, &service, "&audio=0&video=0").await?;
+        bob.value(NO_DIALOG, json!(null)).await?;
+        bob.click("[data-testid=toggle-chat]").await?;
+        let content = noise(4 * MANY_BYTES);
+        let path = file(stage, "long.bin", &content)?;
+        ann.choose_file("[data-testid=file-input]", &path).await?;
+        bob.click_when_there("[data-testid=file-accept]").await?;
+        state(&bob, "running").await?;
+        service.process.signal(Signal::KILL)?;
+        service.process.exit(SOON).await?;
+        let _again = stage
+            .signaling_at(service.address(), &without_relay)
+            .await?;
+        bob.is_in_the_room().await?;
+        state(&bob, "done").await?;
+        let [ann_again] = <[_; 1]>::try_from(bob.peers(1).await?).expect("one peer");
+        assert_ne!(ann_again.id(), ann_there.id(), "it was another session");
+        arrives(&bob.downloads().join("long.bin"), &content).await
     });
 }
 

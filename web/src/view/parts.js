@@ -135,10 +135,14 @@ export function messageView({ title, text, symbol, actions, more, onLanguage, al
       el('header', { class: 'page-head' }, wordmark(), languageSwitch(onLanguage)),
       el(
         'main',
-        { class: 'message', role: alert ? 'alert' : null },
+        { class: 'message' },
         el('div', { class: `message-symbol${alert ? ' warn' : ''}` }, icon(symbol)),
-        el('h1', { tabindex: -1, 'data-testid': alert ? 'error-title' : 'end-title' }, title),
-        el('p', { class: 'lead' }, text),
+        el(
+          'div',
+          { class: 'message-words', role: alert ? 'alert' : null },
+          el('h1', { tabindex: -1, 'data-testid': alert ? 'error-title' : 'end-title' }, title),
+          el('p', { class: 'lead' }, text),
+        ),
         el('div', { class: 'actions' }, ...actions),
         more,
       ),

@@ -74,6 +74,8 @@ export class FileExchange {
       if (this.#channel === channel) this.detach();
     };
     this.#tell({ type: 'ready' });
+    // Fetched while the server is there: it need not be when the first file comes.
+    void this.#options.newHash().catch(() => undefined);
   }
 
   detach() {

@@ -3,7 +3,7 @@
 /** @import { Hash } from './transfer.js' */
 
 /**
- * The library is loaded with the first file.
+ * The library is loaded when it is first wanted.
  * @returns {Promise<Hash>}
  */
 export async function newSha256() {

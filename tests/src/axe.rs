@@ -1,0 +1,63 @@
+//! Accessibility, as axe-core sees it.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+use crate::page::SOON;
+use crate::poll::{self, Look};
+
+/// Where npm puts it.
+const AXE: &str = "../web/node_modules/axe-core/axe.min.js";
+/// Rules of WCAG 2.2 up to AA, and what else is good practice; of each violation its rule and where it is.
+const RUN: &str =
+    "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})
+    .then(({violations}) => violations.flatMap(({id, nodes}) =>
+      nodes.map(({target, failureSummary}) => `${id}: ${target.join(' ')}: ${failureSummary}`)))";
+
+/// What the reader prefers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Theme {
+    /// Dark on light.
+    Light,
+    /// Light on dark.
+    Dark,
+}
+
+impl Browser {
+    /// Has the page shown as to somebody who prefers a theme.
+    ///
+    /// # Errors
+    /// When the browser can't.
+    pub async fn theme(&self, theme: Theme) -> anyhow::Result<()> {
+        let value = match theme {
+            Theme::Light => "light",
+            Theme::Dark => "dark",
+        };
+        let feature = json!({"name": "prefers-color-scheme", "value": value});
+        self.devtools("Emulation.setEmulatedMedia", json!({"features": [feature]}))
+            .await
+    }
+
+    /// axe-core has nothing to say about what is shown, as soon as things that fade in are there.
+    ///
+    /// # Errors
+    /// When it has, or was not installed with the page's development tools.
+    pub async fn finds_axe_nothing(&self, screen: &str) -> anyhow::Result<()> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(AXE);
+        let source = std::fs::read_to_string(path);
+        let source = source.context("axe-core is missing: run `npm ci` in web/")?;
+        self.run(&source).await?;
+        let what = format!("{screen} without a violation");
+        poll::until(&what, SOON, async || {
+            let violations = self.value(RUN, Value::Null).await?;
+            Ok(match violations.as_array() {
+                Some(none) if none.is_empty() => Look::There(()),
+                _ => Look::NotYet(format!("{violations:#}")),
+            })
+        })
+        .await
+    }
+}
