@@ -1,0 +1,38 @@
+//! Puts a relay under load and says what became of it. All traffic stays on loopback and stops by
+//! itself.
+
+mod calls;
+mod flood;
+mod relay;
+mod turn;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+#[derive(Debug, Parser)]
+#[command(name = "load")]
+enum Command {
+    /// Floods of every kind against a relay that carries calls, one after the other
+    Flood {
+        /// The `stun-turn` to try
+        #[arg(long, default_value = "target/release/stun-turn")]
+        program: PathBuf,
+        /// How long each flood lasts
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Only floods whose name contains this
+        #[arg(default_value = "")]
+        filter: String,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let Command::Flood {
+        program,
+        seconds,
+        filter,
+    } = Command::parse();
+    flood::run(&program, Duration::from_secs(seconds), &filter)
+}
