@@ -84,10 +84,9 @@ pub struct SessionInfo {
 }
 
 impl SessionInfo {
-    /// `worker` is part of the name: each counts for itself.
     pub(crate) fn new(worker: usize, session: &Session<'_>) -> Self {
         Self {
-            id: format!("{worker}-{}", session.id.0),
+            id: session_name(worker, session.id),
             user: String::from_utf8_lossy(session.username).into_owned(),
             client: session.client,
             relayed: session.relayed,
@@ -97,6 +96,11 @@ impl SessionInfo {
             traffic: session.traffic,
         }
     }
+}
+
+/// What a session is called in the log and on the admin address. Each worker counts for itself.
+pub(crate) fn session_name(worker: usize, id: SessionId) -> String {
+    format!("{worker}-{}", id.0)
 }
 
 /// Directs a running relay; clones direct the same one.

@@ -13,6 +13,7 @@ use stun_turn_proto::relay::{Closed, Ended, Refusal};
 use stun_turn_proto::{FiveTuple, Now, Open, OpenError, Outcome, RelayId, auth};
 
 use super::{Source, Worker};
+use crate::control::session_name;
 use crate::sockets::bind_relayed;
 use crate::udp::{self, Sent, Transmit};
 
@@ -254,7 +255,7 @@ impl Worker {
                         // Closing a descriptor also ends its registration.
                         *place = None;
                     }
-                    record(&ended);
+                    record(self.index, &ended);
                     relayed
                 }
                 Closed::Reservation(relayed) => {
@@ -296,12 +297,12 @@ pub(super) fn send_unfragmented(socket: &UdpSocket, payload: &[u8], peer: Socket
 }
 
 /// One line for each allocation that has ended.
-fn record(ended: &Ended) {
+fn record(worker: usize, ended: &Ended) {
     let Ended {
         client, traffic, ..
     } = ended;
     tracing::info!(
-        session = ended.id.0,
+        session = session_name(worker, ended.id),
         cause = ended.cause.name(),
         user = auth::tag(&ended.username),
         client = %client.client,

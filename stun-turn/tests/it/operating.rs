@@ -159,6 +159,8 @@ fn metrics_sessions_and_the_end_of_one() {
     assert_eq!(client.code(Method::Refresh, &[]), 437);
     let record = program.wait_for_log(&["allocation closed"]);
     assert!(record.contains("\"cause\":\"operator\""), "{record}");
+    let named = format!("\"session\":\"{id}\"");
+    assert!(record.contains(&named), "the same name as above: {record}");
     assert!(
         !record.contains("alice"),
         "user names stay out of the log: {record}"
