@@ -40,8 +40,10 @@ const FLAGS: [&str; 16] = [
     "--window-size=1280,800",
 ];
 /// Nobody asks for permission to use camera and microphone: it is given, or refused.
-const PERMITTED: &str = "--use-fake-ui-for-media-stream";
-const REFUSED: &str = "--use-fake-ui-for-media-stream=deny";
+pub(crate) const PERMITTED: &str = "--use-fake-ui-for-media-stream";
+pub(crate) const REFUSED: &str = "--use-fake-ui-for-media-stream=deny";
+/// Certificates made for a test are as good as others.
+pub(crate) const TRUSTING: &str = "--ignore-certificate-errors";
 /// How long a script may run in the page.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(30);
 /// How long ending a browser may take.
@@ -60,7 +62,7 @@ pub struct Browser {
 
 impl Browser {
     /// Starts chromedriver on a free port and a browser with an empty profile.
-    pub(crate) async fn start(stage: &Stage, name: &str, permitted: bool) -> anyhow::Result<Self> {
+    pub(crate) async fn start(stage: &Stage, name: &str, flags: &[&str]) -> anyhow::Result<Self> {
         let log = format!("{name}.chromedriver");
         let process = stage.process(&log, Command::new("chromedriver").arg("--port=0"));
         let process =
@@ -73,10 +75,7 @@ impl Browser {
             .await?;
         let profile = tempfile::Builder::new().prefix("browser").tempdir()?;
         let mut wishes = DesiredCapabilities::chrome();
-        for flag in FLAGS
-            .into_iter()
-            .chain([if permitted { PERMITTED } else { REFUSED }])
-        {
+        for flag in FLAGS.iter().chain(flags) {
             wishes.add_arg(flag)?;
         }
         wishes.add_arg(&format!("--user-data-dir={}", profile.path().display()))?;

@@ -184,6 +184,24 @@ impl Stage {
         Ok(Relay { process, udp, tcp })
     }
 
+    /// Starts `stun-turn` with TLS too, and a certificate of its own that nobody trusts yet. Returns its TLS address.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn tls_relay(&self, options: &[&str]) -> anyhow::Result<(Relay, SocketAddr)> {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+        let [certificate, key] = ["relay.pem", "relay.key"].map(|name| self.folder().join(name));
+        std::fs::write(&certificate, made.cert.pem())?;
+        std::fs::write(&key, made.signing_key.serialize_pem())?;
+        let [certificate, key] = [certificate, key].map(|path| path.display().to_string());
+        let tls = ["--listen", "tls:127.0.0.1:0", "--tls-cert", &certificate];
+        let tls = [&tls[..], &["--tls-key", &key], options].concat();
+        let relay = self.relay(&tls).await?;
+        let address = |line: &str| line.strip_prefix("listening on tls:")?.parse().ok();
+        let address = relay.process.line(address).await?;
+        Ok((relay, address))
+    }
+
     /// Starts `peer-demo` in a room; it goes on until its call is over.
     ///
     /// # Errors

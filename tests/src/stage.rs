@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use futures_util::FutureExt as _;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, PERMITTED, REFUSED, TRUSTING};
 use crate::process::Process;
 
 /// How long one test may take.
@@ -87,7 +87,7 @@ impl Stage {
     /// # Errors
     /// When chromium or chromedriver is missing or does not start.
     pub async fn browser(&self, name: &str) -> anyhow::Result<Arc<Browser>> {
-        self.start_browser(name, true).await
+        self.start_browser(name, &[PERMITTED]).await
     }
 
     /// Starts a browser that refuses camera and microphone.
@@ -95,11 +95,19 @@ impl Stage {
     /// # Errors
     /// When chromium or chromedriver is missing or does not start.
     pub async fn browser_without_permissions(&self, name: &str) -> anyhow::Result<Arc<Browser>> {
-        self.start_browser(name, false).await
+        self.start_browser(name, &[REFUSED]).await
     }
 
-    async fn start_browser(&self, name: &str, permitted: bool) -> anyhow::Result<Arc<Browser>> {
-        let browser = Arc::new(Browser::start(self, name, permitted).await?);
+    /// Starts a browser that takes every certificate.
+    ///
+    /// # Errors
+    /// When chromium or chromedriver is missing or does not start.
+    pub async fn trusting_browser(&self, name: &str) -> anyhow::Result<Arc<Browser>> {
+        self.start_browser(name, &[PERMITTED, TRUSTING]).await
+    }
+
+    async fn start_browser(&self, name: &str, flags: &[&str]) -> anyhow::Result<Arc<Browser>> {
+        let browser = Arc::new(Browser::start(self, name, flags).await?);
         self.browsers().push(Arc::clone(&browser));
         Ok(browser)
     }

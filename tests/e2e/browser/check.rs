@@ -122,6 +122,23 @@ fn a_server_that_went_away_is_explained() {
 }
 
 #[test]
+fn a_certificate_that_is_not_trusted_is_explained() {
+    stage::run(async |stage| {
+        let (_relay, address) = stage.tls_relay(&["--auth-secret", "north"]).await?;
+        let url = format!("turns:{address}?transport=tcp");
+        let service = stage.external("north", std::slice::from_ref(&url)).await?;
+        let (ann, bob) = tokio::try_join!(stage.browser("ann"), stage.trusting_browser("bob"))?;
+        let findings = ann.check(&service.check("en")).await?;
+        findings.is(&format!("ice:{url}"), "failed", "certificate must be valid");
+        findings.verdict("limited", "No relay can be used from here");
+        let findings = bob.check(&service.check("en")).await?;
+        findings.is(&format!("ice:{url}"), "ok", "Answers after");
+        findings.is("loopback", "ok", "Mbit/s");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_wrong_secret_is_explained() {
     stage::run(async |stage| {
         let relay = stage.relay(&["--auth-secret", "north"]).await?;

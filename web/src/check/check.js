@@ -136,8 +136,9 @@ export class Check {
       seen = await gather({ createConnection, servers, relayOnly: false, patient: true, clock });
     }
     set('nat', explainNat(destinations, seen));
-    const servers = carrying.map(({ server }) => server);
-    set('loopback', explainLoopback(servers.length > 0 ? await loopBack({ createConnection, servers, clock }) : null));
+    // One of them, as a call would use it: each would take an allocation for either end and address family.
+    const best = carrying.find(({ parsed }) => parsed.transport === 'udp') ?? carrying[0];
+    set('loopback', explainLoopback(best ? await loopBack({ createConnection, server: best.server, clock }) : null));
   }
 }
 

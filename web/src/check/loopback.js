@@ -28,13 +28,13 @@ const FLOOD_CHUNK_BYTES = 16 * 1024;
 /**
  * @param {object} options
  * @param {(configuration: RTCConfiguration) => RTCPeerConnection} options.createConnection
- * @param {RTCIceServer[]} options.servers TURN only
+ * @param {RTCIceServer} options.server of TURN
  * @param {Clock} options.clock
  * @returns {Promise<LoopbackOutcome>}
  */
-export async function loopBack({ createConnection, servers, clock }) {
+export async function loopBack({ createConnection, server, clock }) {
   /** @type {RTCConfiguration} */
-  const configuration = { iceServers: servers, iceTransportPolicy: 'relay' };
+  const configuration = { iceServers: [server], iceTransportPolicy: 'relay' };
   const near = createConnection(configuration);
   const far = createConnection(configuration);
   try {

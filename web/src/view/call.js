@@ -8,7 +8,7 @@ import { createFileSender } from './file-drop.js';
 import { createFileCards } from './files.js';
 import { icon, mark } from './icons.js';
 import { createNotices } from './notices.js';
-import { checkLink, confirmCopy, copy, deviceName, explainProblem, inviteField, languageSwitch } from './parts.js';
+import { checkLink, copyAndConfirm, deviceName, explainProblem, inviteField, languageSwitch } from './parts.js';
 import { liveMeter, showToggle } from './preview.js';
 import { createStage } from './stage.js';
 
@@ -68,7 +68,8 @@ export function callView({ call, devices, selfName, room, link, destinations, on
   const entering = el('p', { class: 'entering', role: 'status' }, el('span', { class: 'spinner' }), t('call.entering'));
   const inviteLabel = el('span', {}, t('call.invite'));
   const invite = el('button', { type: 'button', class: 'button small', 'data-testid': 'invite' }, icon('invite'), inviteLabel);
-  invite.addEventListener('click', () => void copy(link).then(() => confirmCopy(inviteLabel)));
+  // Where the page may not copy, the reader can.
+  invite.addEventListener('click', () => void copyAndConfirm(link, inviteLabel, () => notices.show(link, 'problem')));
   const element = el(
     'div',
     { class: 'call' },

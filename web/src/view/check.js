@@ -5,7 +5,7 @@ import { t } from '../texts/texts.js';
 import { createDeviceChecks } from './check-devices.js';
 import { el, setAttributes, setText } from './dom.js';
 import { icon } from './icons.js';
-import { confirmCopy, copy, languageSwitch, saveJson, smallButton, wordmark } from './parts.js';
+import { copyAndConfirm, languageSwitch, saveJson, smallButton, wordmark } from './parts.js';
 
 /** @import { Devices } from '../call/devices.js' */
 /** @import { Check } from '../check/check.js' */
@@ -14,6 +14,9 @@ import { confirmCopy, copy, languageSwitch, saveJson, smallButton, wordmark } fr
 /** @import { TextKey } from '../texts/texts.js' */
 /** @import { IconName } from './icons.js' */
 /** @import { View } from './parts.js' */
+
+/** The file that a report is saved as. */
+const REPORT_NAME = 'callbox-check.json';
 
 /** @type {[Group, TextKey][]} */
 const GROUPS = [
@@ -61,7 +64,8 @@ export function checkView({ check, devices, origin, browser, onLanguage }) {
   const summary = createSummary();
   const deviceChecks = createDeviceChecks({ check, devices });
   const lists = GROUPS.map(([group, title]) => ({ group, title, list: createList(deviceChecks.controls) }));
-  const again = smallButton('check-again', t('check.again'), () => void check.start());
+  // Not disabled while it runs: whoever pressed it with the keyboard would lose their place.
+  const again = smallButton('check-again', t('check.again'), () => void (check.done && check.start()));
   const element = el(
     'div',
     { class: 'page check' },
@@ -72,7 +76,7 @@ export function checkView({ check, devices, origin, browser, onLanguage }) {
       el('h1', { tabindex: -1 }, t('check.title')),
       el('p', { class: 'lead' }, t('check.lead')),
       summary.element,
-      el('div', { class: 'check-actions' }, again, copyButton(written), smallButton('check-save', t('check.save'), () => saveJson(written(), 'callbox-check.json'))),
+      el('div', { class: 'check-actions' }, again, copyButton(written), smallButton('check-save', t('check.save'), () => saveJson(written(), REPORT_NAME))),
       el('p', { class: 'hint' }, t('check.report_hint')),
       ...lists.map(({ group, title, list }) =>
         el('section', { 'aria-labelledby': `check-${group}` }, el('h2', { id: `check-${group}` }, t(title)), list.element),
@@ -81,7 +85,7 @@ export function checkView({ check, devices, origin, browser, onLanguage }) {
   );
   const update = () => {
     summary.show(check.verdict);
-    again.disabled = !check.done;
+    setAttributes(again, { 'aria-disabled': String(!check.done) });
     for (const { group, list } of lists) list.show(check.rows.filter((row) => row.group === group));
     deviceChecks.update();
   };
@@ -93,7 +97,10 @@ export function checkView({ check, devices, origin, browser, onLanguage }) {
 function copyButton(written) {
   const label = el('span', {}, t('check.copy'));
   const element = el('button', { type: 'button', class: 'button small', 'data-testid': 'check-copy' }, label);
-  element.addEventListener('click', () => void copy(written()).then(() => confirmCopy(label)));
+  element.addEventListener('click', () => {
+    const text = written();
+    void copyAndConfirm(text, label, () => saveJson(text, REPORT_NAME));
+  });
   return element;
 }
 

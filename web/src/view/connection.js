@@ -6,7 +6,7 @@ import { bitRate, t } from '../texts/texts.js';
 import { el, setText } from './dom.js';
 import { createGraph } from './graph.js';
 import { icon } from './icons.js';
-import { confirmCopy, copy, saveJson } from './parts.js';
+import { copyAndConfirm, saveJson } from './parts.js';
 
 /** @import { Call } from '../call/call.js' */
 /** @import { Participant } from '../call/participant.js' */
@@ -50,8 +50,9 @@ export function createConnectionPanel({ call }) {
     const shown = participant();
     return shown ? `${JSON.stringify(connectionReport(shown), null, 2)}\n` : '';
   };
+  const save = () => saveJson(written(), 'callbox-connection.json');
   const copyLabel = el('span', {}, t('check.copy'));
-  const copyButton = el('button', { type: 'button', class: 'button small', onclick: () => void copy(written()).then(() => confirmCopy(copyLabel)) }, copyLabel);
+  const copyButton = el('button', { type: 'button', class: 'button small', onclick: () => void copyAndConfirm(written(), copyLabel, save) }, copyLabel);
   const element = el(
     'dialog',
     { class: 'connection', 'aria-labelledby': 'connection-title', 'data-testid': 'connection', onkeydown: (event) => event.key === 'Escape' && close() },
@@ -72,7 +73,7 @@ export function createConnectionPanel({ call }) {
         'div',
         { class: 'file-actions' },
         copyButton,
-        el('button', { type: 'button', class: 'button small', 'data-testid': 'connection-save', onclick: () => saveJson(written(), 'callbox-connection.json') }, t('check.save')),
+        el('button', { type: 'button', class: 'button small', 'data-testid': 'connection-save', onclick: save }, t('check.save')),
       ),
     ),
   );

@@ -84,12 +84,13 @@ export function inviteField(link) {
   });
   const label = el('span', {}, t('action.copy'));
   const button = el('button', { type: 'button', class: 'button primary', 'data-testid': 'copy-link' }, icon('invite'), label);
-  button.addEventListener('click', () => void copy(link, input).then(() => confirmCopy(label)));
+  // Where the page may not copy, the reader can.
+  button.addEventListener('click', () => void copyAndConfirm(link, label, () => input.select()));
   return el('div', { class: 'invite' }, input, button);
 }
 
 /** @param {HTMLElement} label */
-export function confirmCopy(label) {
+function confirmCopy(label) {
   const before = label.dataset.label ?? label.textContent ?? '';
   label.dataset.label = before;
   label.textContent = t('action.copied');
@@ -99,16 +100,27 @@ export function confirmCopy(label) {
 }
 
 /**
- * The clipboard is closed to insecure pages; there the text is selected for the reader to copy.
  * @param {string} text
- * @param {HTMLInputElement} [input]
+ * @returns {Promise<boolean>} false where the clipboard is closed to the page, such as to an insecure one
  */
-export async function copy(text, input) {
+async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
+    return true;
   } catch {
-    input?.select();
+    return false;
   }
+}
+
+/**
+ * What a click on a copying button does.
+ * @param {string} text
+ * @param {HTMLElement} label of the button; says so when it is done
+ * @param {() => void} otherwise for where the clipboard is closed
+ */
+export async function copyAndConfirm(text, label, otherwise) {
+  if (await copy(text)) confirmCopy(label);
+  else otherwise();
 }
 
 /**
