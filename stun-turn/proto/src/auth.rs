@@ -8,7 +8,8 @@
 //! 3. What the nonce announced must not have been changed on the way (bid-down, section 9.2.1).
 //! 4. The user is looked up: first among the static users, by name or by its hash, then by the TURN
 //!    REST convention ([`credential`]). An unknown user is checked against a key that nobody knows,
-//!    so that answer, size and time are those of a wrong password.
+//!    and a static user's wrong password also against the secrets, so that answer, size and time do
+//!    not tell who exists.
 //! 5. On an existing allocation the key of its creator is used, so that a credential which has
 //!    expired or was rotated meanwhile never ends a call. Expiry gates only Allocate.
 
@@ -185,19 +186,19 @@ impl Authenticator {
                 .then_some(identity)
                 .ok_or(ErrorCode::Unauthenticated);
         }
-        if let Some(key) = self.users.key(username, claim.algorithm) {
-            let good = request.is_signed_with(&key) && is_ours;
-            let identity = Identity {
+        // Every way to fail does the same work, so that time does not tell who exists.
+        let static_key = self.users.key(username, claim.algorithm);
+        let is_static = request.is_signed_with(&static_key.unwrap_or(self.nobody));
+        if let (Some(key), true, true) = (static_key, is_static, is_ours) {
+            return Ok(Identity {
                 username,
                 account: username,
                 signer: signer(key),
                 expired: false,
-            };
-            return good.then_some(identity).ok_or(ErrorCode::Unauthenticated);
+            });
         }
-        let key = self.key_by_secret(request, username, claim.algorithm);
-        match key {
-            Some(key) if is_ours && expires_at.is_some() => Ok(Identity {
+        match self.key_by_secret(request, username, claim.algorithm) {
+            Some(key) if is_ours && static_key.is_none() && expires_at.is_some() => Ok(Identity {
                 username,
                 account: credential::account(username),
                 signer: signer(key),
@@ -255,10 +256,6 @@ impl Authenticator {
             if request.is_signed_with(&key) {
                 verified = verified.or(Some(key));
             }
-        }
-        if self.secrets.0.is_empty() {
-            // The same work as for a user that exists.
-            let _ = request.is_signed_with(&self.nobody);
         }
         verified
     }

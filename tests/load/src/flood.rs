@@ -14,7 +14,7 @@ use stun_turn_proto::message::Method;
 
 use crate::calls::Calls;
 use crate::relay::Relay;
-use crate::turn::{Client, UDP, request};
+use crate::turn::{Client, Signed, UDP, request};
 
 /// Sources that a flood comes from where it comes from many.
 const SOURCES: u32 = 20_000;
@@ -218,7 +218,12 @@ fn passwords(relay: &Relay, until: Instant) -> anyhow::Result<(u64, String)> {
     for number in 0..1000 {
         let mut client = Client::new(&source(number).to_string(), relay.udp)?;
         let nonce = client.nonce()?;
-        let message = request(Method::Allocate, [5; 12], &[UDP], Some((&nonce, "wrong")));
+        let signed = Signed {
+            nonce: &nonce,
+            user: "alice",
+            password: "wrong",
+        };
+        let message = request(Method::Allocate, [5; 12], &[UDP], Some(signed));
         clients.push((client, message));
     }
     let mut sent = 0;

@@ -4,6 +4,7 @@
 mod calls;
 mod flood;
 mod relay;
+mod timing;
 mod turn;
 
 use std::path::PathBuf;
@@ -26,13 +27,17 @@ enum Command {
         #[arg(default_value = "")]
         filter: String,
     },
+    /// Whether the time of a refusal tells which users exist
+    Timing,
 }
 
 fn main() -> anyhow::Result<()> {
-    let Command::Flood {
-        program,
-        seconds,
-        filter,
-    } = Command::parse();
-    flood::run(&program, Duration::from_secs(seconds), &filter)
+    match Command::parse() {
+        Command::Flood {
+            program,
+            seconds,
+            filter,
+        } => flood::run(&program, Duration::from_secs(seconds), &filter),
+        Command::Timing => timing::run(),
+    }
 }

@@ -25,7 +25,14 @@ impl Relay {
         std::fs::write(path("key.pem"), made.signing_key.serialize_pem())?;
         let mut child = Command::new(program)
             .args(["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"])
-            .args(["--admin", "127.0.0.1:0", "--user", "alice:wonder"])
+            .args([
+                "--admin",
+                "127.0.0.1:0",
+                "--user",
+                "alice:wonder",
+                "--auth-secret",
+                "north",
+            ])
             .args(["--user-quota", "0", "--source-quota", "0"])
             .args(["--allow-peer", "127.0.0.0/8", "--log-level", "warn"])
             .arg("--tls-cert")

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use stun_turn_proto::attribute::{encode_xor_address, kind};
 use stun_turn_proto::auth::long_term_key;
-use stun_turn_proto::integrity::{Hash, Key, Signer};
+use stun_turn_proto::integrity::{Hash, Signer};
 use stun_turn_proto::message::{Class, Message, Method, TransactionId, Writer};
 
 /// How long an answer may take before the request is sent again.
@@ -25,29 +25,39 @@ pub(crate) fn request(
     method: Method,
     id: [u8; 12],
     parts: &[(u16, &[u8])],
-    signed: Option<(&[u8], &str)>,
+    signed: Option<Signed<'_>>,
 ) -> Vec<u8> {
     let mut buffer = [0; 1024];
     let mut writer = Writer::new(&mut buffer, Class::Request, method, TransactionId(id));
     for (kind, value) in parts {
         writer.attribute(*kind, value);
     }
-    let signer = signed.map(|(nonce, password)| {
-        writer.attribute(kind::USERNAME, b"alice");
-        writer
-            .attribute(kind::REALM, b"callbox")
-            .attribute(kind::NONCE, nonce);
-        Signer {
-            key: key(password),
-            hash: Hash::Sha1,
-        }
-    });
+    let signer = signed.map(
+        |Signed {
+             nonce,
+             user,
+             password,
+         }| {
+            writer.attribute(kind::USERNAME, user.as_bytes());
+            writer
+                .attribute(kind::REALM, b"callbox")
+                .attribute(kind::NONCE, nonce);
+            Signer {
+                key: long_term_key(user.as_bytes(), b"callbox", password.as_bytes()),
+                hash: Hash::Sha1,
+            }
+        },
+    );
     let length = writer.finish(signer.as_ref(), false).unwrap_or_default();
     buffer[..length].to_vec()
 }
 
-fn key(password: &str) -> Key {
-    long_term_key(b"alice", b"callbox", password.as_bytes())
+/// Credentials of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Signed<'a> {
+    pub(crate) nonce: &'a [u8],
+    pub(crate) user: &'a str,
+    pub(crate) password: &'a str,
 }
 
 /// A request for a relayed UDP address.
@@ -97,7 +107,11 @@ impl Client {
                 .iter()
                 .map(|(kind, value)| (*kind, &value[..]))
                 .collect();
-            let signed = (!self.nonce.is_empty()).then_some((&self.nonce[..], "wonder"));
+            let signed = (!self.nonce.is_empty()).then_some(Signed {
+                nonce: &self.nonce,
+                user: "alice",
+                password: "wonder",
+            });
             if self.exchange(&request(method, id, &parts, signed))? == 0 {
                 return Ok(());
             }
