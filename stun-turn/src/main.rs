@@ -10,7 +10,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use stun_turn::config::{Options, SECRETS};
 use stun_turn::proto::auth::credential::{self, Credential};
 use stun_turn::settings::{self, Settings, Sources};
-use stun_turn::{StartError, admin, logging};
+use stun_turn::{StartError, admin, check, logging};
 
 /// STUN and TURN server: tells clients their public address and relays for those who can't reach
 /// each other. Relays to public addresses only, unless told otherwise.
@@ -39,6 +39,9 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Check any STUN or TURN server as a client would: who we are seen as, whether it relays, and what to
+    /// do if not
+    Check(Box<check::Options>),
     /// Print a time-limited user name and its password, by the TURN REST convention
     Credential {
         /// Secret that the relay was given by --auth-secret
@@ -57,21 +60,24 @@ fn main() -> ExitCode {
     let settings = load().unwrap_or_else(|error| error.exit());
     let cli = Cli::from_arg_matches(&settings.matches).unwrap_or_else(|error| error.exit());
     if cli.sources.check_config
-        && let Err(error) = check(&cli)
+        && let Err(error) = check_options(&cli)
     {
         return refuse(&error.into());
     }
     if settings.answer(&cli.sources, &SECRETS) {
         return ExitCode::SUCCESS;
     }
-    if let Some(Command::Credential {
-        auth_secret,
-        ttl,
-        id,
-    }) = cli.command
-    {
-        print_credential(&auth_secret, ttl, &id);
-        return ExitCode::SUCCESS;
+    match cli.command {
+        None => {}
+        Some(Command::Check(options)) => return check_server(*options),
+        Some(Command::Credential {
+            auth_secret,
+            ttl,
+            id,
+        }) => {
+            print_credential(&auth_secret, ttl, &id);
+            return ExitCode::SUCCESS;
+        }
     }
     logging::init(&cli.log);
     match serve::run(cli) {
@@ -81,10 +87,22 @@ fn main() -> ExitCode {
 }
 
 /// What the options' values alone do not tell.
-fn check(cli: &Cli) -> Result<(), StartError> {
+fn check_options(cli: &Cli) -> Result<(), StartError> {
     cli.admin.guard().map_err(StartError::Usage)?;
     stun_turn::certificates(&cli.options.clone().into())?;
     Ok(())
+}
+
+/// Success only when every step of every way passed.
+fn check_server(options: check::Options) -> ExitCode {
+    match check::run(options, &mut std::io::stdout()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(if error.is_usage() { 2 } else { 1 })
+        }
+    }
 }
 
 fn refuse(error: &anyhow::Error) -> ExitCode {

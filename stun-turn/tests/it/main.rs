@@ -4,6 +4,7 @@
 mod broken_tls;
 mod canary;
 mod certificates;
+mod check;
 mod client;
 mod deadlines;
 mod operating;
