@@ -25,6 +25,7 @@ mod metrics;
 mod server;
 mod sockets;
 mod tally;
+mod text;
 #[expect(
     unsafe_code,
     reason = "recvmmsg, sendmmsg and packet info have no safe interface"

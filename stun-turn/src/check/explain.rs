@@ -188,10 +188,15 @@ fn certificate(reason: &CertificateError, host: &str) -> Explanation {
             "It is for other names than {host}: put a name of the certificate into the URL, or get one for {host}. Browsers \
              check this too."
         ),
-        CertificateError::UnknownIssuer => {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "No authority that this computer trusts has signed it. If it comes from one, the server sends it without the \
              intermediate certificate: give --tls-cert the full chain. If it is your own, name it here by --ca FILE; \
              browsers will not take it."
+                .to_owned()
+        }
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "It is an authority's own, as openssl req -x509 makes them unless told -addext basicConstraints=critical,CA:FALSE. \
+             Make it anew, or check with --insecure."
                 .to_owned()
         }
         _ => "Get a new one; browsers refuse it too.".to_owned(),

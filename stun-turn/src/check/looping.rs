@@ -60,6 +60,11 @@ impl Outcome {
         )
     }
 
+    /// Whether calls would suffer: half is lost, or all of one size.
+    pub(super) fn is_bad(&self) -> bool {
+        self.returned * 2 < self.sent || self.size_limit().is_some()
+    }
+
     /// From which size on messages get lost, if only large ones do.
     pub(super) fn size_limit(&self) -> Option<usize> {
         let is_limit = |size: &usize| self.returned > 0 && *size > self.largest_returned;

@@ -8,6 +8,12 @@ use serde_json::{Value, json};
 
 use super::explain::Explanation;
 use super::{ServerUrl, Via};
+use crate::text::wrap;
+
+/// What stands in front of advice, below the step that it is about.
+const ADVICE_INDENT: &str = "        ";
+/// How long lines of advice may be, in characters.
+const WIDTH: usize = 100;
 
 /// How a step went.
 #[derive(Debug)]
@@ -66,25 +72,41 @@ impl<'o> Report<'o> {
             }
             Verdict::Failed(Explanation { what, advice }) => {
                 self.failed += 1;
-                let line = format!("  FAIL  {name:<17} {ms:>5} ms  {what}\n        {advice}\n");
+                let advice = wrap(advice, ADVICE_INDENT, WIDTH);
+                let line = format!("  FAIL  {name:<17} {ms:>5} ms  {what}\n{advice}");
                 (
                     line,
                     json!({"result": "failed", "detail": what, "advice": advice}),
                 )
             }
             Verdict::Skipped(why) => {
-                let line = format!("  --    {name:<17}     -     {why}\n");
+                let line = format!("  --    {name:<17} {ms:>5} ms  {why}\n");
                 (line, json!({"result": "skipped", "detail": why}))
             }
         };
         let mut told = told;
-        told["step"] = name.into();
         told["ms"] = (took.as_secs_f64() * 1e3).into();
+        self.remember(name, told);
+        self.write(&line)
+    }
+
+    /// Steps that what happened before makes impossible.
+    pub(super) fn not_tried(&mut self, names: &[&'static str]) -> io::Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names {
+            self.remember(name, json!({"result": "skipped", "detail": "not tried"}));
+        }
+        self.write(&format!("  --    not tried: {}\n", names.join(", ")))
+    }
+
+    fn remember(&mut self, name: &str, mut told: Value) {
+        told["step"] = name.into();
         let steps = self.ways.last_mut().and_then(|way| way.get_mut("steps"));
         if let Some(Value::Array(steps)) = steps {
             steps.push(told);
         }
-        self.write(&line)
     }
 
     /// Sums up; true when something passed and nothing failed.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use stun_turn_proto::ChannelNumber;
 use stun_turn_proto::attribute::kind;
@@ -97,12 +97,9 @@ impl Way<'_, '_> {
         if !self.plan.url.scheme.is_turn() {
             return Ok(());
         }
-        for name in RELAY_STEPS.into_iter().skip(self.done) {
-            let why = Verdict::Skipped("not tried, because of what is above".to_owned());
-            self.report.step(name, Duration::ZERO, &why)?;
-        }
+        let rest = RELAY_STEPS.get(self.done..).unwrap_or_default();
         self.done = RELAY_STEPS.len();
-        Ok(())
+        self.report.not_tried(rest)
     }
 
     fn context(&self) -> Context<'_> {
@@ -371,7 +368,7 @@ impl Way<'_, '_> {
                 ),
                 "The relay, or something in front of it, alters what it forwards: media will not be decrypted.",
             )),
-            Ok(outcome) if outcome.returned * 2 < outcome.sent => {
+            Ok(outcome) if outcome.is_bad() => {
                 Err(explain::lost(far.relayed, outcome.size_limit()))
             }
             Ok(outcome) => Ok(((), outcome.describe())),
@@ -381,12 +378,11 @@ impl Way<'_, '_> {
 
     /// Marks what lies between as not tried.
     fn skip_to(&mut self, name: &'static str) -> io::Result<()> {
-        while let Some(next) = RELAY_STEPS.get(self.done).filter(|next| **next != name) {
-            let why = Verdict::Skipped("not tried, because of what is above".to_owned());
-            self.report.step(next, Duration::ZERO, &why)?;
-            self.done += 1;
-        }
-        Ok(())
+        let rest = RELAY_STEPS.get(self.done..).unwrap_or_default();
+        let skipped = rest.iter().position(|next| *next == name).unwrap_or(0);
+        self.done += skipped;
+        self.report
+            .not_tried(rest.get(..skipped).unwrap_or_default())
     }
 
     /// Gives the allocations back, so that a check leaves nothing behind.
