@@ -165,7 +165,8 @@ test('the way through the relay is judged by loss, time and width', () => {
   says(explainLoopback({ ...good, received: 190 }), 'failed', 'check.loop_lossy');
   says(explainLoopback({ ...good, roundTripMs: 900 }), 'failed', 'check.loop_slow');
   says(explainLoopback({ ...good, bitsPerSecond: 2e5 }), 'failed', 'check.loop_narrow');
-  says(explainLoopback({ connected: false, reason: 'Error: x' }), 'failed', 'check.loop_failed');
+  says(explainLoopback({ connected: false, reason: 'Error: x', addresses: 2 }), 'failed', 'check.loop_failed');
+  says(explainLoopback({ connected: false, reason: 'Error: x', addresses: 1 }), 'failed', 'check.loop_no_address');
   says(explainLoopback(null), 'not_applicable', 'check.loop_no_relay');
   assert.deepEqual(explainLoopback({ ...good, received: 199 }).text?.values, { ms: 30, percent: 0.5, megabits: 9 });
 });

@@ -163,6 +163,43 @@ fn a_wrong_secret_is_explained() {
 }
 
 #[test]
+fn a_relay_that_gives_out_too_little_is_explained() {
+    stage::run(async |stage| {
+        let quota = ["--auth-secret", "north", "--user-quota", "1"];
+        let relay = stage.relay(&quota).await?;
+        let url = format!("turn:{}?transport=udp", relay.udp);
+        let service = stage.external("north", std::slice::from_ref(&url)).await?;
+        let browser = stage.browser("ann").await?;
+        let findings = browser.check(&service.check("en")).await?;
+        findings.is(&format!("ice:{url}"), "ok", "Answers after");
+        findings.is(
+            "loopback",
+            "failed",
+            "the two addresses that this test needs",
+        );
+        findings.verdict("limited", "--user-quota");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_relay_that_loses_most_is_explained() {
+    stage::run(async |stage| {
+        // What exceeds a byte a second is dropped, but for a first burst.
+        let narrow = ["--auth-secret", "north", "--max-bps", "1"];
+        let relay = stage.relay(&narrow).await?;
+        let url = format!("turn:{}?transport=udp", relay.udp);
+        let service = stage.external("north", std::slice::from_ref(&url)).await?;
+        let browser = stage.browser("ann").await?;
+        let findings = browser.check(&service.check("en")).await?;
+        findings.is(&format!("ice:{url}"), "ok", "Answers after");
+        findings.is("loopback", "failed", "of the packets are lost");
+        findings.verdict("limited", "--max-bps");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_dead_relay_is_explained() {
     stage::run(async |stage| {
         let dead = silent();

@@ -20,9 +20,9 @@ const FLOOD_WINDOW_BYTES = 512 * 1024;
 const FLOOD_CHUNK_BYTES = 16 * 1024;
 
 /**
- * @typedef {{connected: false, reason: string}
+ * @typedef {{connected: false, reason: string, addresses: number}
  *   | {connected: true, protocol: string, roundTripMs: number, sent: number, received: number, bitsPerSecond: number}
- * } LoopbackOutcome `roundTripMs` goes twice through the relay, to and fro, as between two people
+ * } LoopbackOutcome `addresses` is how many of the two ends the relay gave an address; `roundTripMs` goes twice through the relay, to and fro, as between two people
  */
 
 /**
@@ -37,18 +37,20 @@ export async function loopBack({ createConnection, server, clock }) {
   const configuration = { iceServers: [server], iceTransportPolicy: 'relay' };
   const near = createConnection(configuration);
   const far = createConnection(configuration);
+  /** Ends that have an address of the relay's. @type {Set<RTCPeerConnection>} */
+  const placed = new Set();
   try {
     // Not ordered, and nothing is sent again: what the relay loses stays lost.
     const packets = channels(near, far, 0, { ordered: false, maxRetransmits: 0 });
     const flow = channels(near, far, 1, { ordered: false });
-    await withLimit(connect(near, far, [packets.near, packets.far, flow.near, flow.far]), CONNECT_LIMIT_MS, clock);
+    await withLimit(connect(near, far, [packets.near, packets.far, flow.near, flow.far], placed), CONNECT_LIMIT_MS, clock);
     const roundTripMs = await roundTrip(packets, clock);
     const { sent, received } = await paced(packets, clock);
     const bitsPerSecond = await flood(flow, clock);
     const report = /** @type {Map<string, any>} */ (/** @type {unknown} */ (await near.getStats()));
     return { connected: true, protocol: readStatistics(report.values()).protocol, roundTripMs, sent, received, bitsPerSecond };
   } catch (error) {
-    return { connected: false, reason: String(error) };
+    return { connected: false, reason: String(error), addresses: placed.size };
   } finally {
     near.close();
     far.close();
@@ -77,14 +79,18 @@ function channels(near, far, id, init) {
  * @param {RTCPeerConnection} near
  * @param {RTCPeerConnection} far
  * @param {RTCDataChannel[]} opening
+ * @param {Set<RTCPeerConnection>} placed
  */
-async function connect(near, far, opening) {
+async function connect(near, far, opening, placed) {
   const opened = Promise.all(
     opening.map((channel) => new Promise((resolve) => channel.addEventListener('open', resolve, { once: true }))),
   );
   for (const [from, to] of [[near, far], [far, near]]) {
-    // One that comes after the end is refused; nobody minds.
-    from.onicecandidate = ({ candidate }) => void to.addIceCandidate(candidate ?? undefined).catch(() => undefined);
+    from.onicecandidate = ({ candidate }) => {
+      if (candidate) placed.add(from);
+      // One that comes after the end is refused; nobody minds.
+      void to.addIceCandidate(candidate ?? undefined).catch(() => undefined);
+    };
   }
   const offer = await near.createOffer();
   await far.setRemoteDescription(offer);

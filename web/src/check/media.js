@@ -20,7 +20,12 @@ const NARROW_BPS = 600_000;
  */
 export function explainLoopback(outcome) {
   if (outcome === null) return notApplicable({ key: 'check.loop_no_relay' });
-  if (!outcome.connected) return failed({ key: 'check.loop_failed' }, { key: 'check.loop_failed_do' }, { reason: outcome.reason });
+  if (!outcome.connected) {
+    const { reason, addresses } = outcome;
+    const facts = { reason, addresses };
+    if (addresses < 2) return failed({ key: 'check.loop_no_address' }, { key: 'check.relay_quota_do' }, facts);
+    return failed({ key: 'check.loop_failed' }, { key: 'check.loop_failed_do' }, facts);
+  }
   const { protocol, roundTripMs, sent, received, bitsPerSecond } = outcome;
   const loss = sent > 0 ? 1 - received / sent : 0;
   const ms = Math.round(roundTripMs);

@@ -18,7 +18,7 @@ export const enCheck = {
   'check.state_not_applicable': 'cannot be told',
   'check.tell_admin': 'Send the report below to whoever runs this server.',
   'check.again_do': 'Check again in a minute; if it stays, send the report to whoever runs this server.',
-  'check.network_do': 'Move closer to the Wi-Fi, use a cable, or end downloads in the same network. Then check again.',
+  'check.network_do': 'Move closer to the Wi-Fi, use a cable, or end downloads in the same network. If it is the same elsewhere, the relay is overloaded, or limits the rate (--max-bps).',
   'check.not_reached': 'Not checked: the server did not let the page in.',
 
   'check.running': 'Checking…',
@@ -111,6 +111,7 @@ export const enCheck = {
   'check.loop_narrow': 'Only {megabits} Mbit/s get through: enough for sound, hardly for pictures ({ms} ms, {percent} % lost).',
   'check.loop_failed': 'The relay gave us an address, but carries nothing between two such addresses.',
   'check.loop_failed_do': 'For whoever runs it: behind a NAT it needs --external-address, and its relayed ports must be open in the firewall.',
+  'check.loop_no_address': 'The relay did not give us the two addresses that this test needs, one for each end.',
   'check.loop_no_relay': 'There is no relay to try.',
 
   'check.camera_try': 'Try camera',

@@ -18,7 +18,7 @@ export const koCheck = {
   'check.state_not_applicable': '알 수 없음',
   'check.tell_admin': '아래 보고서를 서버 운영자에게 보내 주세요.',
   'check.again_do': '잠시 뒤 다시 검사하세요. 그대로라면 보고서를 서버 운영자에게 보내 주세요.',
-  'check.network_do': '공유기 가까이로 옮기거나 유선으로 연결하고, 같은 네트워크의 내려받기를 멈춘 뒤 다시 검사하세요.',
+  'check.network_do': '공유기 가까이로 옮기거나 유선으로 연결하고, 같은 네트워크의 내려받기를 멈추세요. 다른 곳에서도 같다면 중계 서버가 바쁘거나 속도를 제한하는 것입니다(--max-bps).',
   'check.not_reached': '서버가 들여보내지 않아 검사하지 못했습니다.',
 
   'check.running': '검사하는 중…',
@@ -111,6 +111,7 @@ export const koCheck = {
   'check.loop_narrow': '{megabits} Mbit/s만 통과합니다. 소리는 되지만 화면은 어렵습니다({ms} ms, 손실 {percent} %).',
   'check.loop_failed': '중계 서버가 주소를 주었지만, 그런 두 주소 사이를 이어 주지 않습니다.',
   'check.loop_failed_do': '운영자에게: NAT 뒤라면 --external-address가 필요하고, 중계 포트가 방화벽에서 열려 있어야 합니다.',
+  'check.loop_no_address': '이 시험에는 양 끝에 주소가 하나씩 필요한데, 중계 서버가 둘을 모두 주지 않았습니다.',
   'check.loop_no_relay': '시험할 중계 서버가 없습니다.',
 
   'check.camera_try': '카메라 시험',
