@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use ipnet::IpNet;
 use stun_turn_proto::quotas::QuotaLimits;
+use stun_turn_proto::relay::TcpRelay;
 
 use crate::streams::StreamLimits;
 pub use values::{External, Listen, PortRange, Protocol, Realm, User};
@@ -72,6 +73,9 @@ pub struct Options {
     /// repeatable
     #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr)]
     pub trusted_proxy: Vec<IpNet>,
+    /// Relay TCP to peers too (RFC 6062), for clients that come over tcp or tls
+    #[arg(long)]
+    pub tcp_relay: bool,
     /// Let clients whose address changes take their allocations along (RFC 8016); one worker then
     /// serves all
     #[arg(long)]
@@ -128,6 +132,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// How long a client's connection may take for what.
     pub stream_limits: StreamLimits,
+    /// Whether TCP is relayed too.
+    pub tcp_relay: Option<TcpRelay>,
     /// Whether clients may take their allocations along.
     pub mobility: bool,
     /// The second address and port of RFC 5780.
@@ -168,6 +174,7 @@ impl From<Options> for Config {
             },
             max_bps: options.max_bps,
             alternate_servers: options.alternate_server,
+            tcp_relay: options.tcp_relay.then(TcpRelay::default),
             mobility: options.mobility,
             nat_discovery: options.nat_discovery,
             tls_certs: options.tls_cert,

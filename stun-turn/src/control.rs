@@ -19,6 +19,7 @@ use crate::config::{Config, User};
 use crate::server::{self, StartError, seed};
 use crate::streams::{StreamTotals, Streams};
 use crate::tally::Tally;
+use crate::worker::Adopted;
 
 /// How long a worker may take to answer; they answer between two turns of their loop.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Sessions(Sender<Vec<SessionInfo>>),
     /// End one, and say whether it was there.
     End(SessionId, Sender<bool>),
+    /// Serve a client's connection that another worker has accepted.
+    Adopt(Adopted),
     /// End everything and return.
     Stop,
 }
@@ -214,7 +217,7 @@ impl Handle {
         answers.recv_timeout(PATIENCE).unwrap_or(false)
     }
 
-    /// Puts users, secrets, policy, quotas, limits, alternate servers and certificates of `config`
+    /// Puts users, secrets, policy, quotas, limits, relaying of TCP, alternate servers and certificates of `config`
     /// in force; live connections keep the certificate they began with. Returns the names of options
     /// that differ but can't be changed while the relay runs.
     ///
@@ -283,6 +286,7 @@ impl Handle {
                 .with_rules(config.allow_peer.clone(), config.deny_peer.clone()),
             quotas: config.quotas,
             max_bps: config.max_bps,
+            tcp_relay: config.tcp_relay,
             alternate_servers: config.alternate_servers.clone(),
             ..Settings::clone(&in_force.settings)
         };

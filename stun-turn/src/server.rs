@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use stun_turn_proto::relay::RelayAddress;
 use stun_turn_proto::{Settings, Shared};
 
 use crate::config::{Config, External, Listen, Protocol};
-use crate::control::{self, Command, Handle};
+use crate::control::{self, Colleague, Command, Handle};
 use crate::sockets::{self, Listener};
 use crate::streams::{StreamTotals, Streams};
 use crate::tls::{CertificateError, Certificates, Tls};
@@ -108,6 +108,7 @@ impl Server {
             limits: config.stream_limits.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             totals: StreamTotals::default(),
+            mailboxes: OnceLock::new(),
         });
         let mut bound = Bound::new(config.workers);
         for listen in &config.listen {
@@ -135,7 +136,9 @@ impl Server {
                 Worker::new(settings, parked, Arc::clone(&streams), sockets, own)
             })
             .collect::<io::Result<_>>()?;
-        let colleagues = workers.iter().map(Worker::colleague).collect();
+        let colleagues: Vec<Colleague> = workers.iter().map(Worker::colleague).collect();
+        let mailboxes = colleagues.iter().map(|it| Arc::clone(&it.mailbox));
+        streams.mailboxes.get_or_init(|| mailboxes.collect());
         let mut server = Self {
             listeners,
             handle: Handle::new(colleagues, streams, (settings, nonce_keys, config)),
@@ -322,6 +325,7 @@ fn settings(
         ),
         quotas: config.quotas,
         max_bps: config.max_bps,
+        tcp_relay: config.tcp_relay,
         alternate_servers: config.alternate_servers.clone(),
         mobility: config.mobility,
         nat_discovery: None,

@@ -1,7 +1,7 @@
 //! Opens sockets with the options that the relay needs.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 
 use socket2::{Domain, Socket, Type};
@@ -83,6 +83,39 @@ pub(crate) fn bind_relayed(address: SocketAddr) -> io::Result<UdpSocket> {
     udp::report_errors(socket.as_fd(), address.is_ipv6())?;
     udp::forbid_fragments(socket.as_fd(), address.is_ipv6(), false)?;
     Ok(socket.into())
+}
+
+/// Connections from peers that wait to be accepted, for each relayed address.
+const PEER_BACKLOG: i32 = 32;
+
+/// Listens on a relayed address, which outgoing connections share ([`bind_to_connect`]).
+pub(crate) fn listen_relayed(address: SocketAddr) -> io::Result<TcpListener> {
+    // A socket that shares its port does not notice that another program listens there.
+    stream_socket(address, false)?;
+    let socket = stream_socket(address, true)?;
+    socket.listen(PEER_BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A socket to connect to a peer with, from a relayed address that is listened on.
+pub(crate) fn bind_to_connect(address: SocketAddr) -> io::Result<Socket> {
+    stream_socket(address, true)
+}
+
+/// Starts to connect; writable once it has succeeded or failed.
+pub(crate) fn start_connecting(socket: Socket, peer: SocketAddr) -> io::Result<TcpStream> {
+    match socket.connect(&peer.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        Ok(()) | Err(_) => Ok(socket.into()),
+    }
+}
+
+fn stream_socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // Connections that ended a moment ago still have the address.
+    socket.set_reuse_address(true)?;
+    prepare(&socket, address, is_shared)?;
+    Ok(socket)
 }
 
 /// This host's addresses, those that others can reach first, loopback last. Link-local IPv6 ones

@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::control::Mailbox;
 use crate::tls::Tls;
 
 /// How long a client's connection may take for what, and how many may be in between.
@@ -75,6 +77,8 @@ pub(crate) struct Streams {
     pub(crate) tls: Tls,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) totals: StreamTotals,
+    /// Of all workers, for connections that are another one's to serve.
+    pub(crate) mailboxes: OnceLock<Vec<Arc<Mailbox>>>,
 }
 
 impl Streams {

@@ -6,7 +6,9 @@
 
 mod connections;
 mod effects;
+mod peers;
 mod ready;
+mod splice;
 mod stream;
 mod token;
 
@@ -27,10 +29,12 @@ use crate::sockets::Listener;
 use crate::streams::Streams;
 use crate::tally::Tally;
 use crate::udp::{self, BATCH, RecvBatch};
+pub(crate) use connections::Adopted;
 pub(crate) use effects::Parked;
 
 use connections::Connections;
 use effects::Outbox;
+use peers::Peers;
 use ready::Ready;
 use token::Source;
 
@@ -64,13 +68,14 @@ pub(crate) struct Worker {
     /// By [`RelayId::index`].
     relayed: Vec<Option<UdpSocket>>,
     connections: Connections,
+    peers: Peers,
     batch: RecvBatch,
     outbox: Outbox,
     reply: Box<ReplyBuffer>,
     /// Sockets that had more to give than their turn allowed; mio reports them only once.
     ready: Ready,
     /// Listeners that rest because the system has no descriptors left, and until when.
-    paused_accepts: Vec<usize>,
+    paused_accepts: Vec<Source>,
     accepts_resume_at: Option<Duration>,
     /// For reading streams.
     scratch: Vec<u8>,
@@ -120,13 +125,14 @@ impl Worker {
             commands,
             tally: Arc::default(),
             start,
-            relay: Relay::new(Arc::clone(&settings), seed),
+            relay: Relay::new(Arc::clone(&settings), seed).of_worker(index),
             settings,
             parked,
             udp,
             tcp,
             relayed: Vec::new(),
             connections: Connections::new(streams),
+            peers: Peers::default(),
             batch: RecvBatch::new(),
             outbox: Outbox::default(),
             reply: Box::new([0; limits::MAX_REPLY_BYTES]),
@@ -171,6 +177,7 @@ impl Worker {
                 self.ready.push(source);
             }
             self.resume_accepts(now);
+            self.resume_splices(now);
             self.connections.start_round();
             for _ in 0..self.ready.len() {
                 let Some(source) = self.ready.pop() else {
@@ -181,6 +188,7 @@ impl Worker {
                 }
             }
             self.relay.handle_timeout(now);
+            self.tell_clients();
             self.close_relayed();
             self.close_late_streams(now);
         }
@@ -196,6 +204,8 @@ impl Worker {
                 Command::Reconfigure(settings) => {
                     self.settings = Arc::clone(&settings);
                     self.relay.reconfigure(settings);
+                    self.tell_clients();
+                    self.close_relayed();
                 }
                 Command::Drain => self.relay.drain(),
                 Command::Sessions(answer) => {
@@ -208,6 +218,7 @@ impl Worker {
                     let _ = answer.send(self.relay.end_session(now, id));
                     self.close_relayed();
                 }
+                Command::Adopt(stream) => self.adopt(now, stream),
                 Command::Stop => return false,
             }
         }
@@ -217,8 +228,8 @@ impl Worker {
     fn resume_accepts(&mut self, now: Now) {
         if self.accepts_resume_at.is_some_and(|at| at <= now.monotonic) {
             self.accepts_resume_at = None;
-            for index in std::mem::take(&mut self.paused_accepts) {
-                self.ready.push(Source::Tcp(index));
+            for source in std::mem::take(&mut self.paused_accepts) {
+                self.ready.push(source);
             }
         }
     }
@@ -232,6 +243,7 @@ impl Worker {
             self.relay.poll_timeout(),
             self.accepts_resume_at,
             self.connections.next_deadline(),
+            self.peers.next_resume(),
         ];
         let first = deadlines.into_iter().flatten().min()?;
         // One millisecond more, because the kernel rounds down and would spin until then.
@@ -257,6 +269,8 @@ impl Worker {
             Source::Relayed(index) => self.read_peers(now, index),
             Source::Tcp(index) => self.accept(now, index),
             Source::Stream(key) => self.read_stream(now, key),
+            Source::PeerListener(index) => self.accept_peers(now, index),
+            Source::Peer(key) | Source::Data(key) => self.carry(now, key),
         }
     }
 
@@ -367,6 +381,18 @@ impl Worker {
                 .relay
                 .handle_icmp(now, relay, peer, icmp, &mut self.reply);
             if let Some((client, length)) = told {
+                self.tell_client(&client, length);
+            }
+        }
+    }
+
+    /// Answers Connects and tells of peers that have connected.
+    fn tell_clients(&mut self) {
+        while let Some((client, length)) = self.relay.poll_reply(&mut self.reply) {
+            if client.transport.is_stream() {
+                self.connections.send_reply(&client, &self.reply[..length]);
+            } else {
+                // It began over a connection and has moved since (RFC 8016).
                 self.tell_client(&client, length);
             }
         }

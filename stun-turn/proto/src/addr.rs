@@ -34,6 +34,17 @@ impl Transport {
     }
 }
 
+/// Transport protocol between the server and peers: what REQUESTED-TRANSPORT names
+/// (RFC 8656 section 18.7, RFC 6062 section 5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum PeerProtocol {
+    /// Datagrams.
+    Udp,
+    /// Connections, each spliced with one of the client's.
+    Tcp,
+}
+
 /// The five-tuple that identifies an allocation (RFC 8656 section 2.2): client and server
 /// transport address and the protocol between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -33,6 +33,7 @@ pub mod kind {
     pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
     pub const RESERVATION_TOKEN: u16 = 0x0022;
     pub const RESPONSE_PORT: u16 = 0x0027;
+    pub const CONNECTION_ID: u16 = 0x002A;
     pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
     pub const ADDRESS_ERROR_CODE: u16 = 0x8001;
     pub const PASSWORD_ALGORITHMS: u16 = 0x8002;
@@ -46,7 +47,7 @@ pub mod kind {
 
 /// Comprehension-required attributes that this server understands; any other one is answered with
 /// 420 (RFC 8489 section 6.3.1).
-const UNDERSTOOD: [u16; 20] = [
+const UNDERSTOOD: [u16; 21] = [
     kind::USERNAME,
     kind::MESSAGE_INTEGRITY,
     kind::ERROR_CODE,
@@ -67,6 +68,7 @@ const UNDERSTOOD: [u16; 20] = [
     kind::USERHASH,
     kind::XOR_MAPPED_ADDRESS,
     kind::RESERVATION_TOKEN,
+    kind::CONNECTION_ID,
 ];
 
 /// Whether a request with this attribute must be refused.
@@ -75,7 +77,7 @@ pub fn is_unknown_required(kind: u16) -> bool {
     kind < 0x8000 && !UNDERSTOOD.contains(&kind)
 }
 
-/// Error codes of STUN and TURN (RFC 8489 section 14.8, RFC 8656 section 19).
+/// Error codes of STUN and TURN (RFC 8489 section 14.8, RFC 8656 section 19, RFC 6062 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 pub enum ErrorCode {
@@ -99,10 +101,14 @@ pub enum ErrorCode {
     AddressFamilyNotSupported = 440,
     /// The allocation belongs to another user.
     WrongCredentials = 441,
-    /// Only UDP can be relayed.
+    /// Only UDP can be relayed, and TCP where it is switched on.
     UnsupportedTransport = 442,
     /// The peer's family is not the allocation's.
     PeerAddressFamilyMismatch = 443,
+    /// The allocation is connected to this peer already, or about to be.
+    ConnectionAlreadyExists = 446,
+    /// The peer could not be connected to.
+    ConnectionTimeoutOrFailure = 447,
     /// The user or the source has as many allocations as it may.
     AllocationQuotaReached = 486,
     /// No port, no descriptor, or a full table.
@@ -111,7 +117,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them, ascending.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::TryAlternate,
         Self::BadRequest,
         Self::Unauthenticated,
@@ -124,6 +130,8 @@ impl ErrorCode {
         Self::WrongCredentials,
         Self::UnsupportedTransport,
         Self::PeerAddressFamilyMismatch,
+        Self::ConnectionAlreadyExists,
+        Self::ConnectionTimeoutOrFailure,
         Self::AllocationQuotaReached,
         Self::InsufficientCapacity,
     ];

@@ -24,6 +24,7 @@ pub mod attribute;
 pub mod auth;
 pub mod budget;
 pub mod channel_data;
+pub mod connection_ids;
 pub mod demux;
 pub mod framing;
 pub mod header;
@@ -41,7 +42,8 @@ mod shaper;
 pub mod source;
 pub mod totals;
 
-pub use addr::{ChannelNumber, FiveTuple, Transport};
+pub use addr::{ChannelNumber, FiveTuple, PeerProtocol, Transport};
+pub use connection_ids::ConnectionId;
 pub use relay::{Open, OpenError, Outcome, Relay, RelayId, Settings, Shared};
 
 use std::time::Duration;

@@ -21,6 +21,21 @@ pub const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
 pub const MAX_PERMISSIONS: usize = 64;
 /// Channels one allocation may hold, expired ones in quarantine included.
 pub const MAX_CHANNELS: usize = 64;
+/// How long a peer may take to be connected to (RFC 6062 section 5.2 asks for 30 s at least). Every
+/// failure is answered after this very time, so that no answer tells a closed port from a filtered
+/// one.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a peer's connection waits for its ConnectionBind (RFC 6062 sections 5.2 and 5.3).
+pub const BIND_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a spliced pair of connections of which one side has finished may stay without a byte
+/// from the other one.
+pub const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections to peers that one allocation may have or attempt at once; more are answered with 508,
+/// or closed when peers make them. Together with [`CONNECT_TIMEOUT`] it bounds how many closed ports
+/// can be probed.
+pub const MAX_PEER_CONNECTIONS: usize = 32;
+/// Connects of one allocation in any second; more are answered with 508.
+pub const MAX_CONNECTS_PER_S: usize = 5;
 /// ICMP errors are told to a client at most this often, for all of an allocation's peers together.
 pub const ICMP_INTERVAL: Duration = Duration::from_millis(100);
 /// Ports tried before an Allocate is answered with 508.
@@ -49,4 +64,5 @@ pub const HEADROOM: usize = 48;
 pub const TAILROOM: usize = 3;
 
 const _: () = assert!(MAX_REALM_BYTES + 256 < MAX_REPLY_BYTES);
+const _: () = assert!(CONNECT_TIMEOUT.as_secs() >= 30 && BIND_TIMEOUT.as_secs() >= 30);
 const _: () = assert!(RESERVATION_LIFETIME.as_secs() >= 30);

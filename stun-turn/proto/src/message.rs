@@ -30,7 +30,8 @@ pub enum Class {
     Error,
 }
 
-/// The methods that this server knows (RFC 8489 section 18.2, RFC 8656 section 17).
+/// The methods that this server knows (RFC 8489 section 18.2, RFC 8656 section 17, RFC 6062
+/// section 6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// Tells the client its server-reflexive address.
@@ -47,11 +48,17 @@ pub enum Method {
     CreatePermission,
     /// Binds a channel number to a peer.
     ChannelBind,
+    /// Connects a TCP allocation to a peer.
+    Connect,
+    /// Splices the connection it comes over with a peer's.
+    ConnectionBind,
+    /// Tells the client that a peer has connected.
+    ConnectionAttempt,
 }
 
 impl Method {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Binding,
         Self::Allocate,
         Self::Refresh,
@@ -59,6 +66,9 @@ impl Method {
         Self::Data,
         Self::CreatePermission,
         Self::ChannelBind,
+        Self::Connect,
+        Self::ConnectionBind,
+        Self::ConnectionAttempt,
     ];
 
     /// The name in records and metrics: the RFC's.
@@ -72,13 +82,16 @@ impl Method {
             Self::Data => "Data",
             Self::CreatePermission => "CreatePermission",
             Self::ChannelBind => "ChannelBind",
+            Self::Connect => "Connect",
+            Self::ConnectionBind => "ConnectionBind",
+            Self::ConnectionAttempt => "ConnectionAttempt",
         }
     }
 
-    /// Whether it is one of requests; Send and Data are indications only.
+    /// Whether it is one of requests; the others are indications only.
     #[must_use]
     pub const fn is_request(self) -> bool {
-        !matches!(self, Self::Send | Self::Data)
+        !matches!(self, Self::Send | Self::Data | Self::ConnectionAttempt)
     }
 
     const fn from_bits(bits: u16) -> Option<Self> {
@@ -90,6 +103,9 @@ impl Method {
             0x007 => Self::Data,
             0x008 => Self::CreatePermission,
             0x009 => Self::ChannelBind,
+            0x00A => Self::Connect,
+            0x00B => Self::ConnectionBind,
+            0x00C => Self::ConnectionAttempt,
             _ => return None,
         })
     }
@@ -103,6 +119,9 @@ impl Method {
             Self::Data => 0x007,
             Self::CreatePermission => 0x008,
             Self::ChannelBind => 0x009,
+            Self::Connect => 0x00A,
+            Self::ConnectionBind => 0x00B,
+            Self::ConnectionAttempt => 0x00C,
         }
     }
 }

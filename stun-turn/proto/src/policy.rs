@@ -14,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::addr::PeerProtocol;
 use crate::ports::Ports;
 
 mod special;
@@ -93,19 +94,25 @@ impl PeerPolicy {
         self.own_addresses.contains(&ip)
     }
 
-    /// Whether packets may be sent to this (canonical) transport address. `local` is the same
-    /// address as this host knows it, where it differs behind a 1:1 NAT.
+    /// Whether packets may be sent, or connections made, to this (canonical) transport address.
+    /// `local` is the same address as this host knows it, where it differs behind a 1:1 NAT.
     ///
     /// # Errors
     /// The rule that refuses.
-    pub fn check(&self, peer: SocketAddr, local: SocketAddr, ports: &Ports) -> Result<(), Denial> {
+    pub fn check(
+        &self,
+        protocol: PeerProtocol,
+        peer: SocketAddr,
+        local: SocketAddr,
+        ports: &Ports,
+    ) -> Result<(), Denial> {
         if peer.port() == 0 {
             return Err(Denial::PortZero);
         }
         if self.is_listener(peer) || self.is_listener(local) {
             return Err(Denial::OwnListener);
         }
-        if ports.is_live(local) {
+        if ports.is_live(protocol, local) {
             return Ok(());
         }
         self.check_address(peer.ip())

@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::addr::PeerProtocol;
+
 const WORDS: usize = 65_536 / 64;
 
 /// The relayed ports of every relay address.
@@ -19,10 +21,10 @@ pub struct Ports {
 #[derive(Debug)]
 struct Address {
     ip: IpAddr,
-    /// Somebody is binding or holds it.
+    /// Somebody is binding or holds it, whatever the protocol.
     claimed: Bitmap,
-    /// An allocation answers on it.
-    live: Bitmap,
+    /// An allocation answers on it, by protocol.
+    live: [Bitmap; 2],
 }
 
 impl Ports {
@@ -32,7 +34,7 @@ impl Ports {
         let address = |ip| Address {
             ip,
             claimed: Bitmap::default(),
-            live: Bitmap::default(),
+            live: Default::default(),
         };
         Self {
             range,
@@ -65,17 +67,19 @@ impl Ports {
                 .is_some_and(|found| found.claimed.set(address.port()))
     }
 
-    /// Peers on this server may send to it from now on.
-    pub fn go_live(&self, address: SocketAddr) {
+    /// Peers on this server may send or connect to it from now on.
+    pub fn go_live(&self, protocol: PeerProtocol, address: SocketAddr) {
         if let Some(found) = self.find(address.ip()) {
-            found.live.set(address.port());
+            found.live(protocol).set(address.port());
         }
     }
 
-    /// Peers on this server may no longer send to it; it stays claimed until its socket is closed.
+    /// Peers on this server may no longer reach it; it stays claimed until its socket is closed.
     pub fn withdraw(&self, address: SocketAddr) {
         if let Some(found) = self.find(address.ip()) {
-            found.live.clear(address.port());
+            for live in &found.live {
+                live.clear(address.port());
+            }
         }
     }
 
@@ -87,15 +91,25 @@ impl Ports {
         }
     }
 
-    /// Whether an allocation answers on this local address.
+    /// Whether an allocation of this protocol answers on this local address.
     #[must_use]
-    pub fn is_live(&self, address: SocketAddr) -> bool {
+    pub fn is_live(&self, protocol: PeerProtocol, address: SocketAddr) -> bool {
         self.find(address.ip())
-            .is_some_and(|found| found.live.get(address.port()))
+            .is_some_and(|found| found.live(protocol).get(address.port()))
     }
 
     fn find(&self, ip: IpAddr) -> Option<&Address> {
         self.addresses.iter().find(|address| address.ip == ip)
+    }
+}
+
+impl Address {
+    const fn live(&self, protocol: PeerProtocol) -> &Bitmap {
+        let [udp, tcp] = &self.live;
+        match protocol {
+            PeerProtocol::Udp => udp,
+            PeerProtocol::Tcp => tcp,
+        }
     }
 }
 
@@ -147,6 +161,7 @@ impl Bitmap {
 
 #[cfg(test)]
 mod tests {
+    use super::PeerProtocol::{Tcp, Udp};
     use super::*;
 
     fn address(port: u16) -> SocketAddr {
@@ -158,11 +173,12 @@ mod tests {
         let ports = Ports::new([address(0).ip()], 50_000..=50_003);
         assert!(ports.claim(address(50_001)));
         assert!(!ports.claim(address(50_001)));
-        assert!(!ports.is_live(address(50_001)));
-        ports.go_live(address(50_001));
-        assert!(ports.is_live(address(50_001)));
+        assert!(!ports.is_live(Udp, address(50_001)));
+        ports.go_live(Udp, address(50_001));
+        assert!(ports.is_live(Udp, address(50_001)));
+        assert!(!ports.is_live(Tcp, address(50_001)), "another protocol");
         ports.release(address(50_001));
-        assert!(!ports.is_live(address(50_001)));
+        assert!(!ports.is_live(Udp, address(50_001)));
         assert!(ports.claim(address(50_001)));
     }
 

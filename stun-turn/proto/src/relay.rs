@@ -1,6 +1,7 @@
 //! The relay's state machine: one value a worker, owner of that worker's allocations.
 
 mod client_to_peer;
+mod connections;
 mod deadline;
 mod mobility;
 mod peer_to_client;
@@ -9,6 +10,7 @@ mod request;
 mod session;
 mod sorted;
 mod table;
+mod tcp;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -19,10 +21,11 @@ use std::time::Duration;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::addr::FiveTuple;
+use crate::addr::{FiveTuple, PeerProtocol};
 use crate::attribute::{ErrorCode, kind};
 use crate::auth::Authenticator;
 use crate::budget::Budget;
+use crate::connection_ids::{ConnectionId, ConnectionIds};
 use crate::message::{Class, Message, Method};
 use crate::nat_discovery::NatDiscovery;
 use crate::policy::{self, PeerPolicy};
@@ -31,12 +34,14 @@ use crate::quotas::{QuotaLimits, Quotas};
 use crate::reservations::{Reservations, Token};
 use crate::totals::Totals;
 use crate::{Now, demux, limits};
+use connections::Connections;
 use table::Table;
 
 pub use peer_to_client::{FromPeer, Icmp, PeerDatagram};
 pub use request::allocate::Open;
 pub use session::{Ended, Session, SessionId, Traffic};
 pub use table::RelayId;
+pub use tcp::{Direction, TcpRelay};
 
 /// Buffer for a reply.
 pub type ReplyBuffer = [u8; limits::MAX_REPLY_BYTES];
@@ -55,6 +60,8 @@ pub struct Settings {
     /// Whether clients may take their allocations along (RFC 8016). All of them must be served by
     /// one worker then; stays the same.
     pub mobility: bool,
+    /// Whether TCP is relayed too (RFC 6062).
+    pub tcp_relay: Option<TcpRelay>,
     /// Where every Allocate is sent instead (RFC 8489 section 10).
     pub alternate_servers: Vec<SocketAddr>,
     /// Where RFC 5780 is offered, if anywhere; stays the same.
@@ -80,6 +87,7 @@ impl Settings {
             quotas: QuotaLimits::NONE,
             max_bps: None,
             mobility: false,
+            tcp_relay: None,
             alternate_servers: Vec::new(),
             nat_discovery: None,
             relay_addresses,
@@ -95,6 +103,8 @@ pub struct Shared {
     pub ports: Ports,
     /// Ports that wait for their token.
     pub reservations: Reservations,
+    /// Connections with peers.
+    pub connection_ids: ConnectionIds,
     /// Who has how many allocations.
     pub quotas: Arc<Quotas>,
     /// How much strangers are answered.
@@ -108,6 +118,7 @@ impl Shared {
         Self {
             ports,
             reservations: Reservations::default(),
+            connection_ids: ConnectionIds::default(),
             quotas: Arc::default(),
             strangers: Budget::default(),
         }
@@ -149,6 +160,28 @@ pub enum Outcome {
         payload: Range<usize>,
         /// Set the DF bit, as the client asked (RFC 8656 section 14).
         dont_fragment: bool,
+    },
+    /// Connect to a peer, then call [`Relay::handle_connected`]; or [`Relay::handle_no_socket`].
+    Connect {
+        /// Names the connection from now on.
+        id: ConnectionId,
+        /// The relayed address to connect from.
+        from: SocketAddr,
+        /// Whom to connect to, as this host knows the address.
+        peer: SocketAddr,
+    },
+    /// Send the first bytes of the reply buffer to the client. All other bytes of this connection, in
+    /// both directions, are those of the peer's connection.
+    Bound {
+        /// The peer's connection.
+        id: ConnectionId,
+        /// Length of the reply.
+        reply: usize,
+    },
+    /// Hand the client's connection to another worker, with this message still to be handled.
+    Elsewhere {
+        /// The one given to its [`Relay::of_worker`].
+        worker: usize,
     },
     /// Bind a relayed socket, then call [`Relay::handle_opened`] before anything else.
     Open(Box<Open>),
@@ -233,7 +266,10 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Relay {
     settings: Arc<Settings>,
+    /// Which one of all workers this is.
+    worker: usize,
     table: Table,
+    connections: Connections,
     totals: Arc<Totals>,
     is_draining: bool,
     random: StdRng,
@@ -249,7 +285,9 @@ impl Relay {
     pub fn new(settings: Arc<Settings>, seed: [u8; 32]) -> Self {
         Self {
             settings,
+            worker: 0,
             table: Table::default(),
+            connections: Connections::default(),
             totals: Arc::default(),
             is_draining: false,
             random: StdRng::from_seed(seed),
@@ -257,6 +295,12 @@ impl Relay {
             unclaimed: VecDeque::new(),
             refusal: None,
         }
+    }
+
+    /// The same for the worker of this number, where there are several.
+    #[must_use]
+    pub fn of_worker(self, worker: usize) -> Self {
+        Self { worker, ..self }
     }
 
     /// What this relay has done so far, to be read at any time.
@@ -301,12 +345,14 @@ impl Relay {
     fn count(&self, outcome: &Outcome, reply: &ReplyBuffer) {
         match outcome {
             Outcome::Drop(reason) => self.totals.count_drop(*reason),
-            Outcome::Reply(length) | Outcome::ReplyFrom { reply: length, .. } => self
+            Outcome::Reply(length)
+            | Outcome::ReplyFrom { reply: length, .. }
+            | Outcome::Bound { reply: length, .. } => self
                 .totals
                 .count_reply(reply.get(..*length).unwrap_or_default()),
             Outcome::ToPeer { payload, .. } => self.totals.to_peers.count(payload.len()),
             Outcome::Opened { next, .. } => self.count(next, reply),
-            Outcome::Open(_) => {}
+            Outcome::Open(_) | Outcome::Connect { .. } | Outcome::Elsewhere { .. } => {}
         }
     }
 
@@ -330,7 +376,12 @@ impl Relay {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let reserved = self.reserved.front().map(|(at, _)| *at);
-        self.table.next_deadline().into_iter().chain(reserved).min()
+        let all = [
+            self.table.next_deadline(),
+            self.connections.next_deadline(),
+            reserved,
+        ];
+        all.into_iter().flatten().min()
     }
 
     /// Ends what has expired.
@@ -338,6 +389,8 @@ impl Relay {
         while let Some(relay) = self.table.due(now.monotonic) {
             self.close(now, relay, Cause::Expired);
         }
+        let ids = &self.settings.shared.connection_ids;
+        self.connections.expire(now.monotonic, ids);
         while let Some((_, token)) = self.reserved.front().filter(|(at, _)| *at <= now.monotonic) {
             self.unclaimed
                 .extend(self.settings.shared.reservations.expire(token));
@@ -385,6 +438,8 @@ impl Relay {
     fn close(&mut self, now: Now, relay: RelayId, cause: Cause) {
         if let Some(allocation) = self.table.get(relay) {
             self.totals.count_closed(allocation.client.transport, cause);
+            let ids = &self.settings.shared.connection_ids;
+            self.connections.close_relay(relay, ids);
             self.table
                 .close(relay, cause, now.monotonic, &self.settings.shared.ports);
         }
@@ -396,12 +451,15 @@ impl Relay {
         self.is_draining = true;
     }
 
-    /// Replaces what the operator decides. Permissions and channels that the new policy forbids end
-    /// at once; allocations stay, whatever became of their users.
+    /// Replaces what the operator decides. Permissions, channels and connections that the new policy
+    /// forbids end at once; allocations stay, whatever became of their users.
     pub fn reconfigure(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
         let (settings, table) = (&self.settings, &mut self.table);
         table.revoke(|ip| check_permission(settings, ip).is_ok());
+        let ids = &settings.shared.connection_ids;
+        let may_reach = |peer: SocketAddr| check_permission(settings, peer.ip()).is_ok();
+        self.connections.revoke(ids, may_reach);
     }
 
     /// The living allocations.
@@ -411,11 +469,15 @@ impl Relay {
             .map(move |(_, allocation)| allocation.session(now.monotonic))
     }
 
-    /// A socket to close now, after which its port must be given back to [`Shared::ports`]. Call
+    /// A socket to close now, after which its port, if it had one of its own, must be given back to
+    /// [`Shared::ports`]. Call
     /// until `None` after every `handle_*`: until then the id is not used again.
     pub fn poll_closed(&mut self) -> Option<Closed> {
-        let unclaimed = self.unclaimed.pop_front().map(Closed::Reservation);
-        unclaimed.or_else(|| self.table.poll_closed())
+        let connection = self.connections.poll_closed().map(Closed::Connection);
+        let unclaimed = || self.unclaimed.pop_front().map(Closed::Reservation);
+        connection
+            .or_else(unclaimed)
+            .or_else(|| self.table.poll_closed())
     }
 
     /// The peer that the last request was refused with 403 for, and the rule, to be told to the
@@ -450,12 +512,13 @@ impl Relay {
     }
 
     /// A sender's address as clients know it: a relayed socket of ours has its public address.
-    fn to_public(&self, peer: SocketAddr) -> SocketAddr {
+    fn to_public(&self, protocol: PeerProtocol, peer: SocketAddr) -> SocketAddr {
         let mut ours = self.settings.relay_addresses.iter();
         let found = ours.find(|address| address.local == peer.ip());
         match found {
             Some(address)
-                if address.public != address.local && self.settings.shared.ports.is_live(peer) =>
+                if address.public != address.local
+                    && self.settings.shared.ports.is_live(protocol, peer) =>
             {
                 SocketAddr::new(address.public, peer.port())
             }
@@ -468,11 +531,10 @@ impl Relay {
         check_permission(&self.settings, ip)
     }
 
-    /// Whether packets may be sent to this peer now.
-    fn check_peer(&self, peer: SocketAddr) -> Result<(), policy::Denial> {
-        self.settings
-            .policy
-            .check(peer, self.to_local(peer), &self.settings.shared.ports)
+    /// Whether packets may be sent, or connections made, to this peer now.
+    fn check_peer(&self, protocol: PeerProtocol, peer: SocketAddr) -> Result<(), policy::Denial> {
+        let (local, ports) = (self.to_local(peer), &self.settings.shared.ports);
+        self.settings.policy.check(protocol, peer, local, ports)
     }
 }
 
@@ -547,6 +609,8 @@ pub enum Closed {
     },
     /// Bound to a reserved port that nobody claimed.
     Reservation(SocketAddr),
+    /// Connected to a peer, or about to be; and the client's connection that it was spliced with.
+    Connection(ConnectionId),
 }
 
 #[cfg(test)]

@@ -19,16 +19,29 @@ impl Shaper {
     /// Whether a datagram of this size may pass now.
     pub(crate) fn admit(&mut self, bytes: usize, bytes_per_s: u64, now: Duration) -> bool {
         let rate = bytes_per_s.max(1);
-        let burst = (rate / BURST_DIVISOR).max(MIN_BURST_BYTES);
-        let time_for =
-            |bytes: u64| Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / rate);
-        let full_at = self.full_at.max(now) + time_for(bytes as u64);
-        let admitted = full_at <= now + time_for(burst);
+        let full_at = self.full_at.max(now) + time_for(bytes as u64, rate);
+        let admitted = full_at <= now + time_for(burst(rate), rate);
         if admitted {
             self.full_at = full_at;
         }
         admitted
     }
+
+    /// Counts bytes of a stream, which can't be dropped: the time from which on more may be read.
+    pub(crate) fn charge(&mut self, bytes: usize, bytes_per_s: u64, now: Duration) -> Duration {
+        let rate = bytes_per_s.max(1);
+        self.full_at = self.full_at.max(now) + time_for(bytes as u64, rate);
+        self.full_at.saturating_sub(time_for(burst(rate), rate))
+    }
+}
+
+/// What may pass at once.
+fn burst(rate: u64) -> u64 {
+    (rate / BURST_DIVISOR).max(MIN_BURST_BYTES)
+}
+
+fn time_for(bytes: u64, rate: u64) -> Duration {
+    Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / rate)
 }
 
 #[cfg(test)]
@@ -49,9 +62,24 @@ mod tests {
                     passed += bytes as u64;
                 }
             }
-            let burst = (rate / BURST_DIVISOR).max(MIN_BURST_BYTES);
-            let bound = burst as f64 + rate as f64 * now.as_secs_f64() + 1.0;
+            let bound = burst(rate) as f64 + rate as f64 * now.as_secs_f64() + 1.0;
             prop_assert!(passed as f64 <= bound, "{passed} > {bound}");
+        }
+
+        #[test]
+        fn a_stream_that_waits_as_it_is_told_carries_the_rate(
+            rate in 1_000_u64..10_000_000,
+            chunks in prop::collection::vec(1_usize..32_768, 50..200),
+        ) {
+            let (mut shaper, mut now) = (Shaper::default(), Duration::ZERO);
+            let total: u64 = chunks.iter().map(|chunk| *chunk as u64).sum();
+            for chunk in chunks {
+                now = now.max(shaper.charge(chunk, rate, now));
+            }
+            let (expected, took) = (total as f64 / rate as f64, now.as_secs_f64());
+            let burst = burst(rate) as f64 / rate as f64;
+            prop_assert!(took <= expected + 0.001, "{took} s instead of {expected} s");
+            prop_assert!(took >= expected - burst - 0.001, "{took} s instead of {expected} s");
         }
 
         #[test]

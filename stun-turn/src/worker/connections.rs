@@ -10,19 +10,20 @@ use mio::Interest;
 use mio::net::TcpStream;
 use slab::Slab;
 use socket2::{SockRef, TcpKeepalive};
-use stun_turn_proto::{FiveTuple, Now, Transport};
+use stun_turn_proto::{ConnectionId, FiveTuple, Now, Transport};
 
 use super::effects::{Resolved, send_unfragmented};
 use super::stream::{End, Stream};
 use super::{ACCEPT_PAUSE, Bound, Source, Worker};
+use crate::control::Command;
 use crate::streams::{Streams, count};
 
 /// Bytes taken from a connection in one read; a whole ChannelData message fits.
-const READ_BYTES: usize = 66 * 1024;
+pub(super) const READ_BYTES: usize = 66 * 1024;
 /// Reads that one connection may take before the others have their turn.
 const READS_A_TURN: usize = 4;
 /// Connections accepted before the others have their turn.
-const ACCEPTS_A_TURN: usize = 64;
+pub(super) const ACCEPTS_A_TURN: usize = 64;
 /// TLS handshakes that may take a step in one turn of the loop: a signature costs as much as relaying
 /// hundreds of packets, and these must not wait for all of them.
 const STEPS_A_ROUND: usize = 2;
@@ -30,7 +31,7 @@ const STEPS_A_ROUND: usize = 2;
 /// What the kernel may hold back for a client before writing waits, in bytes.
 const MAX_UNSENT_BYTES: u32 = 32 * 1024;
 /// How long a client may leave us without an acknowledgement, or without any sign of life.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
 
 /// A worker's connections with every index over them.
 pub(super) struct Connections {
@@ -43,6 +44,24 @@ pub(super) struct Connections {
     /// TLS handshakes under way, the oldest first.
     handshakes: BTreeSet<(Duration, usize)>,
     steps_left: usize,
+}
+
+/// A connection on its way to another worker.
+pub(crate) struct Adopted(Box<Stream>);
+
+impl std::fmt::Debug for Adopted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0.client().client)
+    }
+}
+
+/// What comes after a message.
+enum Next {
+    Frame,
+    /// Bytes for this peer's connection.
+    Splice(ConnectionId),
+    /// The same message again, at another worker.
+    HandOver(usize),
 }
 
 struct Entry {
@@ -81,17 +100,26 @@ impl Connections {
         }
     }
 
+    /// Sends an answer to a client, if it is still there.
+    pub(super) fn send_reply(&mut self, client: &FiveTuple, message: &[u8]) {
+        let key = self.by_client.get(client).copied();
+        if let Some(stream) = key.and_then(|key| self.get(key)) {
+            stream.send_reply(message);
+        }
+    }
+
     fn get(&mut self, key: usize) -> Option<&mut Stream> {
         self.table.get_mut(key).map(|entry| &mut entry.stream)
     }
 
-    fn insert(&mut self, stream: Stream) {
+    fn insert(&mut self, stream: Stream) -> usize {
         let at = stream.deadline(&self.shared.limits);
         let key = self.table.insert(Entry {
             stream,
             looked_after_at: at,
         });
         self.deadlines.insert((at, key));
+        key
     }
 
     /// Moves a connection's place in the deadlines when it must be looked after sooner, or always
@@ -151,7 +179,7 @@ impl Connections {
 impl Worker {
     /// Takes new connections; true when there may be more.
     pub(super) fn accept(&mut self, now: Now, index: usize) -> bool {
-        if self.paused_accepts.contains(&index) {
+        if self.paused_accepts.contains(&Source::Tcp(index)) {
             return false;
         }
         for _ in 0..ACCEPTS_A_TURN {
@@ -165,13 +193,7 @@ impl Worker {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) if is_out_of_descriptors(&error) => {
-                    self.tally.socket_errors.count(&error);
-                    if self.tally.note_descriptors(true) {
-                        tracing::warn!(%error, "no descriptor for a new connection; trying until there is one");
-                    }
-                    self.paused_accepts.push(index);
-                    self.accepts_resume_at
-                        .get_or_insert(now.monotonic + ACCEPT_PAUSE);
+                    self.pause_accepts(now, Source::Tcp(index), &error);
                     return false;
                 }
                 // The client has gone before it was accepted.
@@ -179,6 +201,17 @@ impl Worker {
             }
         }
         true
+    }
+
+    /// A listener rests, because there is no descriptor for what it would accept.
+    pub(super) fn pause_accepts(&mut self, now: Now, listener: Source, error: &io::Error) {
+        self.tally.socket_errors.count(error);
+        if self.tally.note_descriptors(true) {
+            tracing::warn!(%error, "no descriptor for a new connection; trying until there is one");
+        }
+        self.paused_accepts.push(listener);
+        self.accepts_resume_at
+            .get_or_insert(now.monotonic + ACCEPT_PAUSE);
     }
 
     fn welcome(&mut self, now: Now, mut socket: TcpStream, client: SocketAddr) -> io::Result<()> {
@@ -277,18 +310,60 @@ impl Worker {
         };
         let (client, inbox) = (stream.client(), stream.lend_inbox());
         let mut start = 0;
-        while let Some(stream) = self.connections.get(key)
+        let mut next = Next::Frame;
+        while let Next::Frame = next
+            && let Some(stream) = self.connections.get(key)
             && let Some((message, consumed)) = stream.next_frame(now.monotonic, &inbox[start..])
         {
-            self.stream_message(now, key, &client, &inbox[start..start + message]);
-            start += consumed;
+            next = self.stream_message(now, key, &client, &inbox[start..start + message]);
+            if !matches!(next, Next::HandOver(_)) {
+                start += consumed;
+            }
         }
         if let Some(stream) = self.connections.get(key) {
             stream.return_inbox(now.monotonic, inbox, start);
         }
+        match next {
+            Next::Frame => {}
+            Next::Splice(id) => {
+                if let Some((stream, _)) = self.connections.remove(key) {
+                    self.splice(now, id, stream);
+                }
+            }
+            Next::HandOver(worker) => self.hand_over(key, worker),
+        }
     }
 
-    fn stream_message(&mut self, now: Now, key: usize, client: &FiveTuple, message: &[u8]) {
+    /// Gives a connection, with all that it has sent and that is not handled yet, to the worker that is
+    /// to serve it.
+    fn hand_over(&mut self, key: usize, worker: usize) {
+        let Some((mut stream, _)) = self.connections.remove(key) else {
+            return;
+        };
+        let shared = &self.connections.shared;
+        let mailbox = shared.mailboxes.get().and_then(|all| all.get(worker));
+        match (stream.deregister(self.poll.registry()), mailbox) {
+            (Ok(()), Some(mailbox)) => mailbox.send(Command::Adopt(Adopted(Box::new(stream)))),
+            (_, _) => count(&shared.totals.closed),
+        }
+    }
+
+    /// Goes on with a connection that another worker has accepted.
+    pub(super) fn adopt(&mut self, now: Now, Adopted(mut stream): Adopted) {
+        let token = Source::Stream(self.connections.table.vacant_key()).token();
+        if let Err(error) = stream.register(self.poll.registry(), token) {
+            tracing::debug!(%error, "connection lost on its way to another worker");
+            count(&self.connections.shared.totals.closed);
+            return;
+        }
+        let key = self.connections.insert(*stream);
+        self.enroll(now, key);
+        self.take_frames(now, key);
+        // What came meanwhile, or how it ended.
+        self.ready.push(Source::Stream(key));
+    }
+
+    fn stream_message(&mut self, now: Now, key: usize, client: &FiveTuple, message: &[u8]) -> Next {
         let outcome = self
             .relay
             .handle_client(now, client, message, &mut self.reply);
@@ -300,6 +375,13 @@ impl Worker {
                     stream.send_reply(&self.reply[..length]);
                 }
             }
+            Resolved::Bound { id, reply } => {
+                if let Some(stream) = self.connections.get(key) {
+                    stream.send_reply(&self.reply[..reply]);
+                }
+                return Next::Splice(id);
+            }
+            Resolved::Elsewhere { worker } => return Next::HandOver(worker),
             Resolved::ToPeer {
                 relay,
                 peer,
@@ -317,6 +399,7 @@ impl Worker {
                 Some(None) | None => {}
             },
         }
+        Next::Frame
     }
 
     /// Closes the connections on which something did not come in time.
@@ -377,7 +460,7 @@ fn tune(socket: &SockRef<'_>) -> io::Result<()> {
 }
 
 /// EMFILE or ENFILE: of this process or of the whole system.
-fn is_out_of_descriptors(error: &io::Error) -> bool {
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)

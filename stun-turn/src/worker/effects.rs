@@ -8,13 +8,15 @@ use std::os::fd::AsFd as _;
 use std::sync::{Mutex, PoisonError};
 
 use mio::Interest;
-use mio::net::UdpSocket;
+use mio::net::{TcpListener, UdpSocket};
 use stun_turn_proto::relay::{Closed, Ended, Refusal};
-use stun_turn_proto::{FiveTuple, Now, Open, OpenError, Outcome, RelayId, auth};
+use stun_turn_proto::{
+    ConnectionId, FiveTuple, Now, Open, OpenError, Outcome, PeerProtocol, RelayId, auth,
+};
 
 use super::{Source, Worker};
 use crate::control::session_name;
-use crate::sockets::bind_relayed;
+use crate::sockets::{bind_relayed, listen_relayed};
 use crate::udp::{self, Sent, Transmit};
 
 /// Through which socket a datagram leaves.
@@ -108,7 +110,8 @@ impl Worker {
         slot: usize,
     ) {
         match self.resolve(now, outcome, client) {
-            Resolved::Nothing => {}
+            // Only connections can be spliced.
+            Resolved::Nothing | Resolved::Bound { .. } | Resolved::Elsewhere { .. } => {}
             Resolved::Reply(length) => {
                 // The request is done with; its slot carries the reply.
                 let (_, buffer) = self.batch.get(slot);
@@ -167,6 +170,15 @@ impl Worker {
                 Outcome::ReplyFrom { reply, from, to } => {
                     return Resolved::ReplyFrom { reply, from, to };
                 }
+                Outcome::Bound { id, reply } => return Resolved::Bound { id, reply },
+                Outcome::Elsewhere { worker } => return Resolved::Elsewhere { worker },
+                Outcome::Connect { id, from, peer } => match self.connect(id, from, peer) {
+                    Ok(()) => return Resolved::Nothing,
+                    Err(error) => {
+                        self.tally.socket_errors.count(&error);
+                        self.relay.handle_no_socket(id, &mut self.reply)
+                    }
+                },
                 Outcome::ToPeer {
                     relay,
                     peer,
@@ -214,11 +226,15 @@ impl Worker {
     }
 
     /// Binds an allocation's socket, and the next port's, which waits where all workers find it.
-    fn bind(&self, open: &Open) -> io::Result<UdpSocket> {
+    fn bind(&self, open: &Open) -> io::Result<Relayed> {
+        if open.protocol == PeerProtocol::Tcp {
+            let listener = listen_relayed(open.address)?;
+            return Ok(Relayed::Tcp(TcpListener::from_std(listener)));
+        }
         if open.is_reserved {
-            return self
-                .parked
-                .take(open.address)
+            let socket = self.parked.take(open.address);
+            return socket
+                .map(Relayed::Udp)
                 .ok_or_else(|| io::ErrorKind::NotFound.into());
         }
         let first = bind_relayed(open.address)?;
@@ -226,11 +242,18 @@ impl Worker {
             self.parked
                 .put(next, UdpSocket::from_std(bind_relayed(next)?));
         }
-        Ok(UdpSocket::from_std(first))
+        Ok(Relayed::Udp(UdpSocket::from_std(first)))
     }
 
-    fn register(&mut self, relay: RelayId, mut socket: UdpSocket) -> io::Result<()> {
+    fn register(&mut self, relay: RelayId, socket: Relayed) -> io::Result<()> {
         let index = relay.index();
+        let mut socket = match socket {
+            Relayed::Udp(socket) => socket,
+            Relayed::Tcp(listener) => {
+                let registry = self.poll.registry();
+                return self.peers.listen(registry, index, listener);
+            }
+        };
         let token = Source::Relayed(index).token();
         self.poll
             .registry()
@@ -255,6 +278,7 @@ impl Worker {
                         // Closing a descriptor also ends its registration.
                         *place = None;
                     }
+                    self.peers.stop_listening(relay.index());
                     record(self.index, &ended);
                     relayed
                 }
@@ -262,15 +286,32 @@ impl Worker {
                     self.parked.take(relayed);
                     relayed
                 }
+                Closed::Connection(id) => {
+                    self.close_peer(id);
+                    continue;
+                }
             };
             self.settings.shared.ports.release(relayed);
         }
     }
 }
 
+/// An allocation's socket.
+enum Relayed {
+    Udp(UdpSocket),
+    Tcp(TcpListener),
+}
+
 /// An outcome that needs nothing more but sending.
 pub(super) enum Resolved {
     Nothing,
+    Bound {
+        id: ConnectionId,
+        reply: usize,
+    },
+    Elsewhere {
+        worker: usize,
+    },
     Reply(usize),
     ReplyFrom {
         reply: usize,

@@ -4,9 +4,12 @@ mod layer;
 mod outgoing;
 
 use std::io::{self, Read as _};
+use std::net::Shutdown;
 use std::time::Duration;
 
 use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 use stun_turn_proto::framing::{self, Frame};
 use stun_turn_proto::proxy_header::{self, Header};
 use stun_turn_proto::{FiveTuple, Transport};
@@ -106,6 +109,23 @@ impl Stream {
         self.client
     }
 
+    /// Watches its socket from now on.
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut self.socket, token, interests)
+    }
+
+    /// Watches its socket no more.
+    pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut self.socket)
+    }
+
+    /// Makes it one that carries bytes for as long as its other end acknowledges, however slowly: a
+    /// reader that pauses is waited for.
+    pub(super) fn begin_splice(&mut self) -> io::Result<()> {
+        SockRef::from(&self.socket).set_tcp_user_timeout(None)
+    }
+
     /// Whether messages may come and go.
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
@@ -138,11 +158,13 @@ impl Stream {
         }
     }
 
-    fn can_send(&self) -> bool {
+    /// Whether nothing waits for the socket, so that more bytes may be sent.
+    pub(super) fn can_send(&self) -> bool {
         self.outgoing.is_empty() && self.layer.is_clear()
     }
 
-    fn send(&mut self, bytes: &[u8]) {
+    /// Sends bytes; only while it [can](Self::can_send).
+    pub(super) fn send(&mut self, bytes: &[u8]) {
         if self.end.is_none()
             && let Err(error) = self.layer.send(bytes, &mut self.socket)
         {
@@ -215,6 +237,34 @@ impl Stream {
             count(&shared.totals.tls_handshakes);
         }
         Ok(())
+    }
+
+    /// Whether the client sends no more.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// What has come and has not been taken.
+    pub(super) const fn inbox(&mut self) -> &mut Vec<u8> {
+        &mut self.inbox
+    }
+
+    /// Why it can't go on, if it can't; a client that has only finished sending does.
+    pub(super) const fn take_failure(&mut self) -> Option<End> {
+        self.end.take()
+    }
+
+    /// Tells the client that nothing more comes while it may still send. Everything before must have
+    /// been [sent](Self::can_send), and this must be written too before [`Stream::shut_down`].
+    pub(super) fn finish(&mut self) {
+        self.layer.finish();
+        self.flush();
+    }
+
+    /// Ends the sending half of the connection.
+    pub(super) fn shut_down(&mut self) {
+        // Fails when the connection is lost, which the next read tells.
+        let _ = self.socket.shutdown(Shutdown::Write);
     }
 
     /// Hands out what has come, to be cut with [`Stream::next_frame`] and given back.

@@ -15,10 +15,16 @@ pub(super) enum Source {
     Relayed(usize),
     /// A client's connection.
     Stream(usize),
+    /// A relayed address that peers connect to.
+    PeerListener(usize),
+    /// A peer's connection.
+    Peer(usize),
+    /// The client's connection that is spliced with a peer's, by the place of that.
+    Data(usize),
 }
 
 /// How many kinds of source there are: the remainder tells the kind, the quotient the place.
-const KINDS: usize = 5;
+const KINDS: usize = 8;
 
 impl Source {
     pub(super) const fn token(self) -> Token {
@@ -28,6 +34,9 @@ impl Source {
             Self::Tcp(place) => (2, place),
             Self::Relayed(place) => (3, place),
             Self::Stream(place) => (4, place),
+            Self::PeerListener(place) => (5, place),
+            Self::Peer(place) => (6, place),
+            Self::Data(place) => (7, place),
         };
         Token(place * KINDS + kind)
     }
@@ -39,7 +48,10 @@ impl Source {
             1 => Self::Udp(place),
             2 => Self::Tcp(place),
             3 => Self::Relayed(place),
-            _ => Self::Stream(place),
+            4 => Self::Stream(place),
+            5 => Self::PeerListener(place),
+            6 => Self::Peer(place),
+            _ => Self::Data(place),
         }
     }
 }
@@ -56,6 +68,9 @@ mod tests {
             Source::Tcp(3),
             Source::Relayed(70_000),
             Source::Stream(1),
+            Source::PeerListener(2),
+            Source::Peer(0),
+            Source::Data(0),
         ];
         for source in sources {
             assert_eq!(Source::of(source.token()), source);

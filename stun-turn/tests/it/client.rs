@@ -110,15 +110,27 @@ fn read_message(stream: &mut impl Read) -> Vec<u8> {
 /// A client with an allocation.
 pub(crate) struct Client {
     pub(crate) link: Link,
+    user: User,
     nonce: Vec<u8>,
     transactions: u8,
 }
 
+/// Name and password.
+type User = (&'static str, &'static str);
+
+pub(crate) const ALICE: User = ("alice", "wonder");
+
 pub(crate) fn binding(number: u8) -> Vec<u8> {
-    write(Method::Binding, number, &[], None)
+    write(Method::Binding, number, &[], None, ALICE)
 }
 
-fn write(method: Method, number: u8, parts: &[(u16, &[u8])], nonce: Option<&[u8]>) -> Vec<u8> {
+fn write(
+    method: Method,
+    number: u8,
+    parts: &[(u16, &[u8])],
+    nonce: Option<&[u8]>,
+    (name, password): User,
+) -> Vec<u8> {
     let mut buffer = [0; 1024];
     let mut writer = Writer::new(
         &mut buffer,
@@ -131,11 +143,11 @@ fn write(method: Method, number: u8, parts: &[(u16, &[u8])], nonce: Option<&[u8]
     }
     let signer = nonce.map(|nonce| {
         writer
-            .attribute(kind::USERNAME, b"alice")
+            .attribute(kind::USERNAME, name.as_bytes())
             .attribute(kind::REALM, b"callbox");
         writer.attribute(kind::NONCE, nonce);
         Signer {
-            key: long_term_key(b"alice", b"callbox", b"wonder"),
+            key: long_term_key(name.as_bytes(), b"callbox", password.as_bytes()),
             hash: Hash::Sha1,
         }
     });
@@ -147,15 +159,19 @@ pub(crate) fn mapped(reply: &[u8]) -> SocketAddr {
     xor_address(reply, kind::XOR_MAPPED_ADDRESS)
 }
 
-fn xor_address(reply: &[u8], kind: u16) -> SocketAddr {
+pub(crate) fn xor_address(reply: &[u8], kind: u16) -> SocketAddr {
     let message = Message::parse(reply).unwrap();
     assert_eq!(message.class(), Class::Success, "{message:?}");
     decode_xor_address(message.first(kind).unwrap(), message.transaction()).unwrap()
 }
 
 impl Client {
-    pub(crate) fn new(mut link: Link) -> Self {
-        link.send(&write(Method::Allocate, 0, &[], None));
+    pub(crate) fn new(link: Link) -> Self {
+        Self::of(ALICE, link)
+    }
+
+    pub(crate) fn of(user: User, mut link: Link) -> Self {
+        link.send(&write(Method::Allocate, 0, &[], None, user));
         let reply = link.receive();
         let nonce = Message::parse(&reply)
             .unwrap()
@@ -164,6 +180,7 @@ impl Client {
             .to_vec();
         Self {
             link,
+            user,
             nonce,
             transactions: 0,
         }
@@ -192,13 +209,19 @@ impl Client {
     }
 
     fn ask(&mut self, method: Method, parts: &[(u16, &[u8])]) -> Vec<u8> {
-        self.transactions = self.transactions.wrapping_add(1);
-        self.link
-            .send(&write(method, self.transactions, parts, Some(&self.nonce)));
+        let request = self.next_request(method, parts);
+        self.link.send(&request);
         let reply = self.link.receive();
         let id = Message::parse(&reply).unwrap().transaction();
         assert_eq!(id, TransactionId([self.transactions; 12]));
         reply
+    }
+
+    /// A signed request that is still to be sent.
+    pub(crate) fn next_request(&mut self, method: Method, parts: &[(u16, &[u8])]) -> Vec<u8> {
+        self.transactions = self.transactions.wrapping_add(1);
+        let nonce = Some(&self.nonce[..]);
+        write(method, self.transactions, parts, nonce, self.user)
     }
 
     /// The relayed address.

@@ -11,5 +11,6 @@ mod operating;
 mod program;
 mod proxy;
 mod stream;
+mod tcp_relay;
 mod tls;
 mod udp;

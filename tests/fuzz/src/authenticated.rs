@@ -8,8 +8,8 @@ use stun_turn_proto::attribute::{encode_xor_address, kind};
 use stun_turn_proto::auth::long_term_key;
 use stun_turn_proto::integrity::{Hash, Key, Signer};
 use stun_turn_proto::message::{Class, Message, Method, TransactionId, Writer};
-use stun_turn_proto::relay::{FromPeer, Icmp, PeerDatagram};
-use stun_turn_proto::{FiveTuple, RelayId, limits};
+use stun_turn_proto::relay::{Direction, FromPeer, Icmp, PeerDatagram};
+use stun_turn_proto::{ConnectionId, FiveTuple, RelayId, limits};
 
 use crate::world::{Sent, World};
 
@@ -46,6 +46,14 @@ enum Step {
     Leave(u8),
     End(u8),
     BindFailsEach(u8),
+    PeerConnects {
+        relay: u8,
+        peer: u8,
+    },
+    Carry {
+        bytes: u16,
+        finishes: bool,
+    },
 }
 
 #[derive(Debug, Arbitrary)]
@@ -66,6 +74,8 @@ enum Attribute {
     Token,
     Ticket,
     Data(Vec<u8>),
+    Tcp,
+    Connection,
 }
 
 /// Good peers, bad ones, and some of our own.
@@ -92,6 +102,7 @@ struct Memory {
     nonces: Vec<(FiveTuple, Vec<u8>)>,
     token: Vec<u8>,
     ticket: Vec<u8>,
+    connection: Vec<u8>,
     transaction: u32,
 }
 
@@ -113,6 +124,7 @@ pub(crate) fn run(input: &[u8]) {
     world.advance(4000);
     assert_eq!(world.relay.allocations(), 0);
     assert_eq!(world.settings.shared.quotas.total(), 0);
+    assert_eq!(world.settings.shared.connection_ids.count(), 0);
     assert_eq!(world.relay.poll_timeout(), None);
     for port in 50_000..=50_007 {
         for own in &world.settings.relay_addresses {
@@ -126,6 +138,7 @@ pub(crate) fn run(input: &[u8]) {
 }
 
 fn apply(world: &mut World, memory: &mut Memory, step: Step) {
+    memory.connection.clone_from(&world.connection_id);
     match step {
         Step::Request {
             client,
@@ -146,6 +159,8 @@ fn apply(world: &mut World, memory: &mut Memory, step: Step) {
                 Method::CreatePermission,
                 Method::ChannelBind,
                 Method::Binding,
+                Method::Connect,
+                Method::ConnectionBind,
             ];
             let method = methods[usize::from(method) % methods.len()];
             for _ in 0..=u8::from(repeats) {
@@ -212,6 +227,26 @@ fn apply(world: &mut World, memory: &mut Memory, step: Step) {
                 .map(|it| it.id);
             let ended = id.map(|id| world.relay.end_session(world.now, id));
             assert_ne!(ended, Some(false));
+            world.settle();
+        }
+        Step::PeerConnects { relay, peer: from } => {
+            let relay = RelayId::of_index(usize::from(relay % 16));
+            world.relay.handle_incoming(world.now, relay, peer(from));
+            world.settle();
+        }
+        Step::Carry { bytes, finishes } => {
+            let Some(id) = ConnectionId::of_bytes(&world.connection_id) else {
+                return;
+            };
+            let bytes = bytes.into();
+            world
+                .relay
+                .handle_carried(world.now, id, Direction::ToPeer, bytes);
+            if finishes {
+                world.relay.handle_half_closed(world.now, id);
+            } else if bytes == 0 {
+                world.relay.handle_connection_ended(id);
+            }
             world.settle();
         }
         Step::BindFailsEach(each) => world.bind_fails_each = u32::from(each % 4),
@@ -316,6 +351,8 @@ fn value_of(memory: &Memory, attribute: &Attribute, id: TransactionId) -> (u16, 
         Attribute::EvenPort(next) => (kind::EVEN_PORT, vec![u8::from(*next) << 7]),
         Attribute::Token => (kind::RESERVATION_TOKEN, memory.token.clone()),
         Attribute::Ticket => (kind::MOBILITY_TICKET, memory.ticket.clone()),
+        Attribute::Tcp => (kind::REQUESTED_TRANSPORT, vec![6, 0, 0, 0]),
+        Attribute::Connection => (kind::CONNECTION_ID, memory.connection.clone()),
         Attribute::Data(bytes) => (kind::DATA, bytes.clone()),
     }
 }

@@ -4,14 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use stun_turn_proto::attribute::kind;
 use stun_turn_proto::auth::Authenticator;
 use stun_turn_proto::auth::nonce::NonceKeys;
+use stun_turn_proto::message::Message;
 use stun_turn_proto::policy::PeerPolicy;
 use stun_turn_proto::ports::Ports;
 use stun_turn_proto::quotas::QuotaLimits;
-use stun_turn_proto::relay::{Closed, RelayAddress, ReplyBuffer};
+use stun_turn_proto::relay::{Closed, RelayAddress, ReplyBuffer, TcpRelay};
 use stun_turn_proto::{
-    FiveTuple, Now, OpenError, Outcome, Relay, Settings, Shared, Transport, limits,
+    FiveTuple, Now, OpenError, Outcome, PeerProtocol, Relay, Settings, Shared, Transport, limits,
 };
 
 pub(crate) const SERVER: &str = "9.9.9.9:3478";
@@ -26,6 +28,9 @@ pub(crate) struct World {
     /// Every so many bindings fail.
     pub(crate) bind_fails_each: u32,
     binds: u32,
+    connects: u32,
+    /// The last one that a client was told.
+    pub(crate) connection_id: Vec<u8>,
 }
 
 /// What became of a message.
@@ -48,6 +53,7 @@ impl World {
                 per_source: Some(10),
             },
             mobility: true,
+            tcp_relay: Some(TcpRelay::default()),
             ..Settings::new(
                 Authenticator::new(
                     "callbox",
@@ -75,6 +81,8 @@ impl World {
             },
             bind_fails_each: 0,
             binds: 0,
+            connects: 0,
+            connection_id: Vec::new(),
         }
     }
 
@@ -96,7 +104,9 @@ impl World {
         let sent = loop {
             outcome = match outcome {
                 Outcome::Drop(_) => break Sent::Nothing,
-                Outcome::Reply(length) | Outcome::ReplyFrom { reply: length, .. } => {
+                Outcome::Reply(length)
+                | Outcome::ReplyFrom { reply: length, .. }
+                | Outcome::Bound { reply: length, .. } => {
                     break Sent::Reply(buffer[..length].to_vec());
                 }
                 Outcome::ToPeer { peer, payload, .. } => {
@@ -116,17 +126,32 @@ impl World {
                         .handle_opened(self.now, open, result, &mut buffer)
                 }
                 Outcome::Opened { next, .. } => *next,
+                Outcome::Connect { id, from, peer } => {
+                    assert_ne!(from, peer, "nobody connects to itself");
+                    self.assert_may_be_reached(PeerProtocol::Tcp, peer);
+                    // Most peers answer, some don't, and now and then there is no socket.
+                    self.connects += 1;
+                    match self.connects % 4 {
+                        0 => self.relay.handle_no_socket(id, &mut buffer),
+                        1 => break Sent::Nothing,
+                        _ => {
+                            assert!(self.relay.handle_connected(self.now, id));
+                            break Sent::Nothing;
+                        }
+                    }
+                }
+                Outcome::Elsewhere { worker } => panic!("there is no worker {worker}"),
             };
         };
         if let Sent::ToPeer(peer, _) = &sent {
-            self.assert_may_be_sent_to(*peer);
+            self.assert_may_be_reached(PeerProtocol::Udp, *peer);
         }
         self.settle();
         sent
     }
 
     /// No packet ever leaves for an address that is not public, nor for a listener of ours.
-    fn assert_may_be_sent_to(&self, peer: SocketAddr) {
+    fn assert_may_be_reached(&self, protocol: PeerProtocol, peer: SocketAddr) {
         let is_own = self
             .settings
             .relay_addresses
@@ -134,7 +159,7 @@ impl World {
             .any(|own| own.local == peer.ip());
         if is_own {
             assert!(
-                self.settings.shared.ports.is_live(peer),
+                self.settings.shared.ports.is_live(protocol, peer),
                 "{peer} is ours, but no relayed port"
             );
         } else {
@@ -155,9 +180,20 @@ impl World {
 
     /// Closes what is to be closed, and checks what must hold between any two steps.
     pub(crate) fn settle(&mut self) {
+        let mut buffer: ReplyBuffer = [0xAA; limits::MAX_REPLY_BYTES];
+        while let Some((_, length)) = self.relay.poll_reply(&mut buffer) {
+            let message = Message::parse(&buffer[..length]).unwrap();
+            if let Some(id) = message.first(kind::CONNECTION_ID) {
+                self.connection_id = id.to_vec();
+            }
+        }
         while let Some(closed) = self.relay.poll_closed() {
-            let (Closed::Allocation { relayed, .. } | Closed::Reservation(relayed)) = closed;
-            self.settings.shared.ports.release(relayed);
+            match closed {
+                Closed::Allocation { relayed, .. } | Closed::Reservation(relayed) => {
+                    self.settings.shared.ports.release(relayed);
+                }
+                Closed::Connection(_) => {}
+            }
         }
         let places = self.settings.shared.quotas.total() as usize;
         let sessions: Vec<_> = self.relay.sessions(self.now).collect();
@@ -168,5 +204,7 @@ impl World {
             assert!(session.channels <= limits::MAX_CHANNELS);
         }
         assert_eq!(self.relay.allocations(), sessions.len());
+        let connections = self.settings.shared.connection_ids.count();
+        assert!(connections <= sessions.len() * limits::MAX_PEER_CONNECTIONS);
     }
 }

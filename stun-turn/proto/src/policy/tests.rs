@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::PeerProtocol::{Tcp, Udp};
 use super::*;
 
 fn policy() -> PeerPolicy {
@@ -19,7 +20,7 @@ fn no_ports() -> Ports {
 
 fn check(policy: &PeerPolicy, ip: &str) -> Result<(), Denial> {
     let peer = canonical(SocketAddr::new(ip.parse().unwrap(), 5000));
-    policy.check(peer, peer, &no_ports())
+    policy.check(Udp, peer, peer, &no_ports())
 }
 
 #[test]
@@ -185,15 +186,20 @@ fn our_own_addresses_are_closed_but_for_live_relayed_ports() {
     let policy = policy();
     let own: SocketAddr = "9.9.9.9:50000".parse().unwrap();
     let ports = Ports::new([own.ip()], 49_152..=65_535);
-    assert_eq!(policy.check(own, own, &ports), Err(Denial::OwnAddress));
+    assert_eq!(policy.check(Udp, own, own, &ports), Err(Denial::OwnAddress));
     assert!(ports.claim(own));
     assert_eq!(
-        policy.check(own, own, &ports),
+        policy.check(Udp, own, own, &ports),
         Err(Denial::OwnAddress),
         "claimed is not live"
     );
-    ports.go_live(own);
-    assert_eq!(policy.check(own, own, &ports), Ok(()));
+    ports.go_live(Udp, own);
+    assert_eq!(policy.check(Udp, own, own, &ports), Ok(()));
+    assert_eq!(
+        policy.check(Tcp, own, own, &ports),
+        Err(Denial::OwnAddress),
+        "what lives there has another protocol"
+    );
     assert_eq!(policy.check_address(own.ip()), Err(Denial::OwnAddress));
 }
 
@@ -204,7 +210,7 @@ fn listeners_stay_closed_even_where_the_operator_allows_the_address() {
     policy.listeners.push("0.0.0.0:9641".parse().unwrap());
     let check = |peer: &str| {
         let peer = peer.parse().unwrap();
-        policy.check(peer, peer, &no_ports())
+        policy.check(Udp, peer, peer, &no_ports())
     };
     assert_eq!(check("9.9.9.9:3478"), Err(Denial::OwnListener));
     assert_eq!(check("127.0.0.1:9641"), Err(Denial::OwnListener));

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::table::Relays;
 use super::{DropReason, Outcome, Relay, RelayId};
-use crate::addr::FiveTuple;
+use crate::addr::{FiveTuple, PeerProtocol};
 use crate::attribute::{Family, decode_xor_address, is_unknown_required, kind};
 use crate::message::Message;
 use crate::{Now, channel_data, policy};
@@ -38,7 +38,7 @@ impl Relay {
             return Outcome::Drop(DropReason::NoChannel);
         };
         let peer = if channel.is_own {
-            if self.check_peer(channel.peer).is_err() {
+            if self.check_peer(PeerProtocol::Udp, channel.peer).is_err() {
                 return Outcome::Drop(DropReason::Forbidden);
             }
             self.to_local(channel.peer)
@@ -84,12 +84,15 @@ impl Relay {
             .find_family(client, Family::of(peer.ip()))
             .filter(|relay| {
                 let allocation = self.table.get(*relay);
-                allocation.is_some_and(|it| it.is_permitted(peer.ip(), now.monotonic))
+                // A TCP allocation has no datagrams (RFC 6062 section 5).
+                allocation.is_some_and(|it| {
+                    it.protocol == PeerProtocol::Udp && it.is_permitted(peer.ip(), now.monotonic)
+                })
             });
         let Some(relay) = permitted else {
             return Outcome::Drop(DropReason::NoPermission);
         };
-        if self.check_peer(peer).is_err() {
+        if self.check_peer(PeerProtocol::Udp, peer).is_err() {
             return Outcome::Drop(DropReason::Forbidden);
         }
         let start = data.offset + 4;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rand::RngCore as _;
 
 use super::{DropReason, Relay, RelayId, ReplyBuffer};
-use crate::addr::{ChannelNumber, FiveTuple};
+use crate::addr::{ChannelNumber, FiveTuple, PeerProtocol};
 use crate::attribute::{Family, encode_xor_address, kind};
 use crate::message::{Class, Method, TransactionId, Writer};
 use crate::{Now, channel_data, limits, policy};
@@ -59,7 +59,7 @@ impl Relay {
         from: SocketAddr,
         datagram: PeerDatagram<'_>,
     ) -> FromPeer {
-        let peer = self.to_public(policy::canonical(from));
+        let peer = self.to_public(PeerProtocol::Udp, policy::canonical(from));
         let Some(allocation) = self.table.get(relay) else {
             return FromPeer::Drop(DropReason::NoAllocation);
         };
@@ -67,7 +67,9 @@ impl Relay {
             return FromPeer::Drop(DropReason::NoPermission);
         }
         // What may not be sent to may not send either: other programs of this host.
-        if self.settings.policy.is_own(peer.ip()) && self.check_peer(peer).is_err() {
+        if self.settings.policy.is_own(peer.ip())
+            && self.check_peer(PeerProtocol::Udp, peer).is_err()
+        {
             return FromPeer::Drop(DropReason::Forbidden);
         }
         let length = datagram.payload.len();
@@ -100,7 +102,7 @@ impl Relay {
         shaper.admit(bytes, max_bps, now.monotonic)
     }
 
-    fn new_transaction(&mut self) -> TransactionId {
+    pub(super) fn new_transaction(&mut self) -> TransactionId {
         let mut transaction = TransactionId([0; 12]);
         self.random.fill_bytes(&mut transaction.0);
         transaction
@@ -117,7 +119,7 @@ impl Relay {
         icmp: Icmp,
         buffer: &mut ReplyBuffer,
     ) -> Option<(FiveTuple, usize)> {
-        let peer = self.to_public(policy::canonical(peer));
+        let peer = self.to_public(PeerProtocol::Udp, policy::canonical(peer));
         if !icmp.is_relayed(Family::of(peer.ip())) {
             return None;
         }

@@ -3,6 +3,7 @@
 pub(super) mod allocate;
 mod binding;
 mod channel_bind;
+mod connect;
 mod create_permission;
 mod refresh;
 
@@ -28,9 +29,15 @@ impl Relay {
     ) -> Outcome {
         match request.method() {
             Method::Binding => return self.binding(now, client, request, reply),
-            Method::Send | Method::Data => return Outcome::Drop(DropReason::NotForServers),
-            Method::Allocate | Method::Refresh | Method::CreatePermission | Method::ChannelBind => {
+            Method::ConnectionBind => return self.connection_bind(now, client, request, reply),
+            Method::Send | Method::Data | Method::ConnectionAttempt => {
+                return Outcome::Drop(DropReason::NotForServers);
             }
+            Method::Allocate
+            | Method::Refresh
+            | Method::CreatePermission
+            | Method::ChannelBind
+            | Method::Connect => {}
         }
         let known = self.find_known(client, request);
         let owner = known
@@ -87,7 +94,7 @@ impl Relay {
         }
     }
 
-    /// Refresh, CreatePermission and ChannelBind need an allocation of the same user.
+    /// Refresh, CreatePermission, ChannelBind and Connect need an allocation of the same user.
     fn handle_on_allocation(
         &mut self,
         now: Now,
@@ -109,6 +116,7 @@ impl Relay {
             Method::CreatePermission => {
                 self.create_permission(now, client, request, identity, reply)
             }
+            Method::Connect => self.connect(now, client, request, identity),
             _ => self.channel_bind(now, client, request, identity, reply),
         }
     }

@@ -11,7 +11,7 @@ use super::mobility::{Movers, Ticket};
 use super::session::{Ended, Session, SessionId, Traffic};
 use super::sorted::SortedMap;
 use super::{Cause, Closed};
-use crate::addr::{ChannelNumber, FiveTuple};
+use crate::addr::{ChannelNumber, FiveTuple, PeerProtocol};
 use crate::attribute::{ErrorCode, Family};
 use crate::auth::Owner;
 use crate::integrity::Signer;
@@ -44,6 +44,7 @@ impl RelayId {
 #[derive(Debug)]
 pub(super) struct Allocation {
     pub(super) client: FiveTuple,
+    pub(super) protocol: PeerProtocol,
     /// Where the relayed socket is bound.
     pub(super) relayed: SocketAddr,
     /// What the client was told.
@@ -93,6 +94,7 @@ pub(super) enum Refusal {
 /// What an allocation is made of.
 pub(super) struct New {
     pub(super) client: FiveTuple,
+    pub(super) protocol: PeerProtocol,
     pub(super) relayed: SocketAddr,
     pub(super) public: SocketAddr,
     pub(super) username: Box<[u8]>,
@@ -108,6 +110,7 @@ impl Allocation {
     fn new(new: New, session: SessionId, now: Duration) -> Self {
         Self {
             client: new.client,
+            protocol: new.protocol,
             relayed: new.relayed,
             public: new.public,
             username: new.username,
@@ -259,6 +262,10 @@ impl Table {
         }
     }
 
+    pub(super) fn protocol(&self, relay: RelayId) -> Option<PeerProtocol> {
+        self.get(relay).map(|allocation| allocation.protocol)
+    }
+
     pub(super) fn live(&self) -> impl Iterator<Item = (RelayId, &Allocation)> {
         self.slots.iter().filter_map(|(index, slot)| match slot {
             Slot::Live(allocation) => Some((RelayId(index), &**allocation)),
@@ -280,7 +287,7 @@ impl Table {
         let session = SessionId(self.next_session);
         self.next_session += 1;
         let allocation = Allocation::new(new, session, now);
-        ports.go_live(allocation.relayed);
+        ports.go_live(allocation.protocol, allocation.relayed);
         let (client, expires_at) = (allocation.client, allocation.expires_at);
         let relay = RelayId(self.slots.insert(Slot::Live(Box::new(allocation))));
         let alone = Relays {

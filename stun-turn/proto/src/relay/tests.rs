@@ -9,6 +9,8 @@ mod mobility;
 mod model;
 mod nat_discovery;
 mod operator;
+mod tcp;
+mod tcp_model;
 
 use super::*;
 use crate::addr::Transport;
@@ -182,11 +184,17 @@ impl World {
     fn settle(&mut self) -> Vec<Closed> {
         let mut all = Vec::new();
         while let Some(closed) = self.relay.poll_closed() {
-            let (Closed::Allocation { relayed, .. } | Closed::Reservation(relayed)) = closed;
-            self.settings.shared.ports.release(relayed);
+            match closed {
+                Closed::Allocation { relayed, .. } | Closed::Reservation(relayed) => {
+                    self.settings.shared.ports.release(relayed);
+                }
+                Closed::Connection(_) => {}
+            }
             all.push(closed);
         }
         self.relay.table.assert_consistent();
+        let ids = &self.settings.shared.connection_ids;
+        self.relay.connections.assert_consistent(ids);
         all
     }
 
@@ -201,10 +209,15 @@ impl World {
                     self.relay.handle_opened(self.now, open, bound, &mut buffer)
                 }
                 Outcome::Opened { next, .. } => *next,
-                Outcome::ReplyFrom { reply, .. } | Outcome::Reply(reply) => {
+                Outcome::ReplyFrom { reply, .. }
+                | Outcome::Reply(reply)
+                | Outcome::Bound { reply, .. } => {
                     return Some(buffer[..reply].to_vec());
                 }
-                Outcome::Drop(_) | Outcome::ToPeer { .. } => return None,
+                Outcome::Drop(_)
+                | Outcome::ToPeer { .. }
+                | Outcome::Connect { .. }
+                | Outcome::Elsewhere { .. } => return None,
             };
         }
     }

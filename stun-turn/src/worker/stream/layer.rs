@@ -117,11 +117,16 @@ impl Layer {
         Ok(())
     }
 
-    /// Tells the client that nothing more comes, as far as the socket takes it.
-    pub(super) fn say_goodbye(&mut self, socket: &mut impl Write) {
+    /// Prepares to tell the client that nothing more comes.
+    pub(super) fn finish(&mut self) {
         if let Self::Tls(tls) = self {
             tls.send_close_notify();
         }
+    }
+
+    /// Tells the client that nothing more comes, as far as the socket takes it.
+    pub(super) fn say_goodbye(&mut self, socket: &mut impl Write) {
+        self.finish();
         // The connection ends anyway.
         let _ = self.flush(socket);
     }

@@ -13,7 +13,7 @@ use rand::{Rng as _, RngCore as _};
 use super::super::table::{New, Relays};
 use super::super::{OpenError, Outcome, Relay, RelayAddress, RelayId, ReplyBuffer, reply};
 use super::grant_lifetime;
-use crate::addr::FiveTuple;
+use crate::addr::{FiveTuple, PeerProtocol};
 use crate::attribute::{ErrorCode, Family, kind};
 use crate::auth::Identity;
 use crate::integrity::Signer;
@@ -26,8 +26,10 @@ use wish::{Families, Parity, Wish};
 /// An Allocate that waits for its socket.
 #[derive(Debug)]
 pub struct Open {
-    /// Bind a UDP socket here, IPv6 ones for IPv6 only.
+    /// Bind a socket here, IPv6 ones for IPv6 only.
     pub address: SocketAddr,
+    /// A UDP socket, or a TCP one that listens and shares its address with outgoing connections.
+    pub protocol: PeerProtocol,
     /// The socket was bound as somebody's next one: take that.
     pub is_reserved: bool,
     parity: Parity,
@@ -49,6 +51,7 @@ pub struct Open {
 #[derive(Debug, Clone)]
 struct Asker {
     client: FiveTuple,
+    protocol: PeerProtocol,
     username: Box<[u8]>,
     account: Box<[u8]>,
     signer: Signer,
@@ -96,8 +99,8 @@ impl Relay {
         if identity.expired {
             return self.challenge(now, client, request, ErrorCode::Unauthenticated, reply);
         }
-        let opened =
-            wish::read(request).and_then(|wish| self.open(client, request, identity, &wish));
+        let wish = wish::read(request, client.transport, self.settings.tcp_relay.is_some());
+        let opened = wish.and_then(|wish| self.open(client, request, identity, &wish));
         opened.unwrap_or_else(|code| self.refuse(client, request, identity, code, reply))
     }
 
@@ -145,6 +148,7 @@ impl Relay {
         }
         let asker = Asker {
             client: *client,
+            protocol: wish.protocol,
             username: identity.username.into(),
             account: identity.account.into(),
             signer: identity.signer,
@@ -201,6 +205,7 @@ impl Relay {
         let address = self.claim_port(relay_address, parity);
         Ok(Open {
             address: address.ok_or(ErrorCode::InsufficientCapacity)?,
+            protocol: asker.protocol,
             is_reserved: false,
             parity,
             attempts: 1,
@@ -231,6 +236,7 @@ impl Relay {
         let relay_address = addresses.find(|it| it.local == address.ip()).copied();
         Ok(Open {
             address,
+            protocol: asker.protocol,
             is_reserved: true,
             parity: Parity::Any,
             attempts: 1,
@@ -344,6 +350,7 @@ impl Relay {
         let token = next.map(|(address, place)| self.reserve(now, &asker, address, place));
         let new = New {
             client: asker.client,
+            protocol: asker.protocol,
             relayed: open.address,
             public: SocketAddr::new(open.relay_address.public, open.address.port()),
             username: asker.username.clone(),

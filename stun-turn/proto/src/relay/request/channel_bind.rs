@@ -3,7 +3,7 @@
 use super::super::table::Refusal;
 use super::super::{Outcome, Relay, ReplyBuffer, reply};
 use crate::Now;
-use crate::addr::{ChannelNumber, FiveTuple};
+use crate::addr::{ChannelNumber, FiveTuple, PeerProtocol};
 use crate::attribute::{ErrorCode, kind};
 use crate::auth::Identity;
 use crate::message::Message;
@@ -21,7 +21,11 @@ impl Relay {
         let value = request.first(kind::XOR_PEER_ADDRESS);
         let (number, value) = number.zip(value).ok_or(ErrorCode::BadRequest)?;
         let (relay, peer) = self.read_peer(client, request, value)?;
-        self.check_peer(peer)
+        if self.table.protocol(relay) == Some(PeerProtocol::Tcp) {
+            // Channels are for datagrams (RFC 6062 section 5).
+            return Err(ErrorCode::BadRequest);
+        }
+        self.check_peer(PeerProtocol::Udp, peer)
             .map_err(|rule| self.forbid(peer, rule))?;
         let is_own = self.settings.policy.is_own(peer.ip());
         let bound = self.table.bind(relay, number, peer, is_own, now.monotonic);

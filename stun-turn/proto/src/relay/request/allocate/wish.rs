@@ -1,12 +1,14 @@
 //! What an Allocate request wants, judged in the order of RFC 8656 section 7.2.
 
 use super::super::read_lifetime;
+use crate::addr::{PeerProtocol, Transport};
 use crate::attribute::{ErrorCode, Family, kind};
 use crate::message::Message;
 use crate::reservations::Token;
 
 /// Before anything is claimed.
 pub(super) struct Wish {
+    pub(super) protocol: PeerProtocol,
     pub(super) families: Families,
     pub(super) parity: Parity,
     pub(super) token: Option<Token>,
@@ -33,16 +35,38 @@ pub(super) enum Parity {
     EvenWithNext,
 }
 
-/// Protocol number of UDP.
+/// Protocol numbers.
+const TCP: u8 = 6;
 const UDP: u8 = 17;
 
+/// What TCP allocations can't have (RFC 6062 section 5.1), and families that would need a second one.
+const NOT_WITH_TCP: [u16; 4] = [
+    kind::DONT_FRAGMENT,
+    kind::EVEN_PORT,
+    kind::RESERVATION_TOKEN,
+    kind::ADDITIONAL_ADDRESS_FAMILY,
+];
+
+/// `client` is the transport that the request came by, `has_tcp` whether TCP is relayed at all.
+///
 /// # Errors
 /// 400, 440 or 442.
-pub(super) fn read(request: &Message<'_>) -> Result<Wish, ErrorCode> {
-    match request.first(kind::REQUESTED_TRANSPORT) {
-        Some([UDP, _, _, _]) => {}
+pub(super) fn read(
+    request: &Message<'_>,
+    client: Transport,
+    has_tcp: bool,
+) -> Result<Wish, ErrorCode> {
+    let protocol = match request.first(kind::REQUESTED_TRANSPORT) {
+        Some([UDP, _, _, _]) => PeerProtocol::Udp,
+        Some([TCP, _, _, _]) if has_tcp => PeerProtocol::Tcp,
         Some([_, _, _, _]) => return Err(ErrorCode::UnsupportedTransport),
         Some(_) | None => return Err(ErrorCode::BadRequest),
+    };
+    if protocol == PeerProtocol::Tcp {
+        let contradicts = NOT_WITH_TCP.iter().any(|it| request.first(*it).is_some());
+        if contradicts || !client.is_stream() {
+            return Err(ErrorCode::BadRequest);
+        }
     }
     let lifetime_s = read_lifetime(request)?;
     let token = match request.first(kind::RESERVATION_TOKEN) {
@@ -68,6 +92,7 @@ pub(super) fn read(request: &Message<'_>) -> Result<Wish, ErrorCode> {
         Some(_) => return Err(ErrorCode::BadRequest),
     };
     Ok(Wish {
+        protocol,
         families,
         parity,
         token,
