@@ -1,10 +1,17 @@
 //! The call page, embedded. (A debug build reads the files where the sources are.)
 
-use axum::body::Body;
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use axum::body::{Body, Bytes};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, STRICT_TRANSPORT_SECURITY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName,
+    IF_NONE_MATCH, STRICT_TRANSPORT_SECURITY, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rust_embed::RustEmbed;
 
 /// What a browser needs and nothing that only a developer does.
@@ -59,9 +66,13 @@ pub(crate) fn file(path: &str, request: &HeaderMap) -> Response<Body> {
         return plain(StatusCode::NOT_FOUND, "There is no such page.\n");
     };
     let hash = file.metadata.sha256_hash();
+    let content_type = content_type(path);
+    let zipped = accepts_gzip(request) && is_text(content_type);
     let etag = hash[..16].iter().fold(String::from("\""), |text, byte| {
         text + &format!("{byte:02x}")
-    }) + "\"";
+    });
+    // What is coded in another way is another thing to a cache (RFC 9110, section 8.8.3.3).
+    let etag = etag + if zipped { "-gzip\"" } else { "\"" };
     let known = request
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -70,17 +81,57 @@ pub(crate) fn file(path: &str, request: &HeaderMap) -> Response<Body> {
         .any(|tag| tag.trim().trim_start_matches("W/") == etag);
     let (status, body) = match known {
         true => (StatusCode::NOT_MODIFIED, Body::empty()),
+        false if zipped => (StatusCode::OK, Body::from(gzip(hash, &file.data))),
         false => (StatusCode::OK, Body::from(file.data.into_owned())),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if zipped && status == StatusCode::OK {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     // Always asked for, rarely sent: a new server never serves half an old page.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     let etag = HeaderValue::try_from(etag).expect("hexadecimal digits in quotes");
     headers.insert(ETAG, etag);
     response
+}
+
+/// Whether the browser reads gzip (RFC 9110, section 12.5.3).
+fn accepts_gzip(request: &HeaderMap) -> bool {
+    request
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|coding| {
+            let mut parts = coding.split(';').map(str::trim);
+            let name = parts.next()?;
+            let quality = parts.find_map(|part| part.strip_prefix("q="));
+            let refused = quality.is_some_and(|quality| quality.parse() == Ok(0.0));
+            (name.eq_ignore_ascii_case("gzip") && !refused).then_some(())
+        })
+        .next()
+        .is_some()
+}
+
+/// Pictures and fonts are compressed already.
+fn is_text(content_type: &str) -> bool {
+    content_type.starts_with("text/") || content_type == "image/svg+xml"
+}
+
+/// A file, compressed when it is asked for the first time; there are as many as the page has.
+fn gzip(hash: [u8; 32], data: &[u8]) -> Bytes {
+    static ZIPPED: LazyLock<Mutex<HashMap<[u8; 32], Bytes>>> = LazyLock::new(Mutex::default);
+    let mut zipped = ZIPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    let compress = || {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(data).expect("memory takes everything");
+        encoder.finish().expect("memory takes everything").into()
+    };
+    zipped.entry(hash).or_insert_with(compress).clone()
 }
 
 /// A short text.

@@ -14,7 +14,7 @@ pub(crate) async fn get(address: std::net::SocketAddr, path: &str, headers: &str
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8(answer).unwrap()
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
@@ -82,6 +82,49 @@ async fn what_a_browser_has_is_not_sent_again() {
     assert!(again.starts_with("HTTP/1.1 304"), "{again}");
     let other = get(server.page(), "/", "If-None-Match: \"0\"\r\n").await;
     assert!(other.starts_with("HTTP/1.1 200"), "{other}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn text_is_compressed_for_browsers_that_read_it() {
+    let server = start(&[]).await;
+    let ask = async |encodings: &str| {
+        let path = "/src/main.js";
+        get(
+            server.page(),
+            path,
+            &format!("Accept-Encoding: {encodings}\r\n"),
+        )
+        .await
+    };
+    for (encodings, expected) in [
+        ("gzip", Some("gzip")),
+        ("deflate, GZIP;q=0.5, br", Some("gzip")),
+        ("gzip;q=0, br", None),
+        ("identity", None),
+        ("xgzip", None),
+    ] {
+        let answer = ask(encodings).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{encodings}");
+        let encoding = header(&answer, "content-encoding");
+        assert_eq!(encoding, expected, "{encodings}");
+        assert_eq!(header(&answer, "vary"), Some("accept-encoding"));
+    }
+    let (plain, zipped) = (ask("identity").await, ask("gzip").await);
+    let length = |answer: &str| -> usize {
+        let length = header(answer, "content-length").unwrap();
+        length.parse().unwrap()
+    };
+    assert!(length(&zipped) < length(&plain) / 2, "{zipped}");
+    // Either has a tag of its own, and is not sent again.
+    let tag = |answer: &str| header(answer, "etag").unwrap().to_owned();
+    assert_ne!(tag(&plain), tag(&zipped));
+    let known = format!(
+        "Accept-Encoding: gzip\r\nIf-None-Match: {}\r\n",
+        tag(&zipped)
+    );
+    let again = get(server.page(), "/src/main.js", &known).await;
+    assert!(again.starts_with("HTTP/1.1 304"), "{again}");
     server.stop().await;
 }
 

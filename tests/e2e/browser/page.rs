@@ -23,6 +23,24 @@ fn the_landing_page_leads_to_a_room_of_its_own() {
     });
 }
 
+/// What the first visit may cost, in bytes.
+const FIRST_LOAD: u64 = 150_000;
+
+#[test]
+fn the_first_visit_is_small() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser("ann").await?;
+        browser.open(&service.page).await?;
+        browser.text_of("h1").await?;
+        let transferred = "performance.getEntries().reduce((sum, {transferSize}) => sum + (transferSize ?? 0), 0)";
+        let transferred = browser.value(transferred, Value::Null).await?;
+        let transferred = transferred.as_u64().unwrap_or_default();
+        assert!((10_000..FIRST_LOAD).contains(&transferred), "{transferred}");
+        Ok(())
+    });
+}
+
 #[test]
 fn a_full_room_is_explained() {
     stage::run(async |stage| {
