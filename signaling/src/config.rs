@@ -221,7 +221,7 @@ impl Config {
             return Err("--auth-secret '': expected at least one character".into());
         }
         let turn = match options.turn_mode {
-            TurnMode::Bundled => bundled(relay, secret, listen.ip()),
+            TurnMode::Bundled => bundled(relay, secret, listen.ip(), options.max_room),
             TurnMode::External => external(options.turn_url, secret)?,
             TurnMode::None => Turn::None,
         };
@@ -251,8 +251,24 @@ impl Config {
     }
 }
 
-/// Unless told otherwise the relay listens where the page listens.
-fn bundled(mut relay: stun_turn::config::Options, secret: Option<String>, page: IpAddr) -> Turn {
+/// Relayed addresses that a browser may ask for towards one other participant: over UDP, TCP and
+/// TLS, from two interfaces.
+const ALLOCATIONS_A_CONNECTION: u32 = 6;
+
+/// Unless told otherwise the relay listens where the page listens, and its quotas let a full room
+/// meet, even if all of it sits behind one address.
+fn bundled(
+    mut relay: stun_turn::config::Options,
+    secret: Option<String>,
+    page: IpAddr,
+    max_room: usize,
+) -> Turn {
+    let room = u32::try_from(max_room).unwrap_or(u32::MAX);
+    let of_user = room.saturating_mul(ALLOCATIONS_A_CONNECTION);
+    relay.user_quota.get_or_insert(of_user);
+    relay
+        .source_quota
+        .get_or_insert(of_user.saturating_mul(room));
     if relay.listen.is_empty() && !page.is_unspecified() {
         let address = SocketAddr::new(page, 3478);
         relay.listen = [Protocol::Udp, Protocol::Tcp]
