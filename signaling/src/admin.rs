@@ -11,7 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 use signaling_proto::hub::Snapshot;
-use stun_turn::admin::{Guard, authorize};
+use stun_turn::admin::{Guard, METRICS_CONTENT_TYPE, authorize, sessions};
 use tokio::sync::watch;
 
 use crate::hub_task::HubHandle;
@@ -22,17 +22,22 @@ use crate::page::plain;
 pub(crate) struct Admin {
     pub(crate) hub: HubHandle,
     pub(crate) guard: Guard,
+    /// The bundled relay.
+    pub(crate) relay: Option<stun_turn::Handle>,
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
 pub(crate) fn router(admin: Admin) -> Router {
-    Router::new()
+    let (guard, relay) = (admin.guard.clone(), admin.relay.clone());
+    let own = Router::new()
         .route("/metrics", get(metrics))
         .route("/readyz", get(readyz))
         .route("/rooms", get(rooms))
-        .layer(from_fn_with_state(admin.guard.clone(), authorize))
+        .with_state(admin);
+    let of_relay = relay.map_or_else(Router::new, |relay| sessions("/turn-sessions", relay));
+    own.merge(of_relay)
+        .layer(from_fn_with_state(guard, authorize))
         .route("/healthz", get(healthz))
-        .with_state(admin)
 }
 
 async fn healthz() -> Response<Body> {
@@ -60,20 +65,27 @@ async fn metrics(State(admin): State<Admin>) -> Response<Body> {
     let Some(snapshot) = admin.hub.snapshot().await else {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     };
-    let mut response = Response::new(Body::from(prometheus(&snapshot)));
-    let format = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    let mut text = open_metrics(&snapshot);
+    match &admin.relay {
+        // It ends with the mark of the end, which stands only once.
+        Some(relay) => text += &relay.metrics(),
+        None => text += "# EOF\n",
+    }
+    let mut response = Response::new(Body::from(text));
+    let format = HeaderValue::from_static(METRICS_CONTENT_TYPE);
     response.headers_mut().insert(CONTENT_TYPE, format);
     response
 }
 
-/// The text format of Prometheus, version 0.0.4. Labels have few values, whatever clients do.
-fn prometheus(snapshot: &Snapshot) -> String {
+/// OpenMetrics text without the mark of its end. Labels have few values, whatever clients do.
+fn open_metrics(snapshot: &Snapshot) -> String {
     let totals = &snapshot.totals;
     let mut text = String::new();
     let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, u64)]| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        let suffix = if kind == "counter" { "_total" } else { "" };
         for (labels, value) in values {
-            let _ = writeln!(text, "{name}{labels} {value}");
+            let _ = writeln!(text, "{name}{suffix}{labels} {value}");
         }
     };
     let plain = |value: u64| vec![(String::new(), value)];
@@ -109,12 +121,7 @@ fn prometheus(snapshot: &Snapshot) -> String {
         ("frames_sent", "Frames to clients.", totals.frames_sent),
     ];
     for (name, help, value) in counters {
-        metric(
-            &format!("signaling_{name}_total"),
-            "counter",
-            help,
-            &plain(value),
-        );
+        metric(&format!("signaling_{name}"), "counter", help, &plain(value));
     }
     let closed = [
         ("bye", totals.left_bye),
@@ -123,7 +130,7 @@ fn prometheus(snapshot: &Snapshot) -> String {
     ];
     let closed = closed.map(|(reason, value)| (format!("{{reason=\"{reason}\"}}"), value));
     metric(
-        "signaling_sessions_closed_total",
+        "signaling_sessions_closed",
         "counter",
         "Peers gone, by reason.",
         &closed,
@@ -134,7 +141,7 @@ fn prometheus(snapshot: &Snapshot) -> String {
         .map(|(code, value)| (format!("{{code=\"{code}\"}}"), *value))
         .collect();
     metric(
-        "signaling_errors_total",
+        "signaling_errors",
         "counter",
         "Errors told to clients, by code.",
         &errors,

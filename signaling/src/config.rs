@@ -11,8 +11,10 @@ use stun_turn::config::{Listen, Protocol};
 use stun_turn::settings;
 
 pub use self::values::{HttpUrl, IceUrl};
+pub use self::written::example;
 
 mod values;
+mod written;
 
 /// The options of the service itself; those of the bundled relay are added by [`with_relay_options`].
 #[derive(Debug, Clone, clap::Args)]

@@ -1,5 +1,6 @@
 //! STUN and TURN servers for one client, with credentials of its own.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use signaling_proto::hub::Environment;
@@ -11,8 +12,22 @@ use crate::config::IceUrl;
 
 /// What the hub gets from outside.
 pub(crate) struct HubEnvironment {
-    pub(crate) relay: Relay,
+    pub(crate) relay: Told,
     pub(crate) credential_ttl: Duration,
+}
+
+/// What clients are told of the relay, replaced when the operator changes it.
+#[derive(Clone)]
+pub(crate) struct Told(Arc<RwLock<Relay>>);
+
+impl Told {
+    pub(crate) fn new(relay: Relay) -> Self {
+        Self(Arc::new(RwLock::new(relay)))
+    }
+
+    pub(crate) fn replace(&self, relay: Relay) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = relay;
+    }
 }
 
 /// Where clients find the relay.
@@ -103,8 +118,8 @@ impl Environment for HubEnvironment {
     fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let expires_at = now.unwrap_or_default() + self.credential_ttl;
-        self.relay
-            .ice_servers(reached_as, peer, expires_at.as_secs())
+        let relay = self.relay.0.read().unwrap_or_else(PoisonError::into_inner);
+        relay.ice_servers(reached_as, peer, expires_at.as_secs())
     }
 }
 

@@ -25,6 +25,8 @@ mod listener;
 mod origin;
 mod outbox;
 mod page;
+mod relay;
+mod reload;
 mod router;
 mod server;
 mod tls;

@@ -26,7 +26,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) router: Router,
-    pub(crate) tls: Option<TlsAcceptor>,
+    /// Makes TLS connections with the certificate in force.
+    pub(crate) tls: Option<watch::Receiver<TlsAcceptor>>,
     /// Turns true once.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -74,7 +75,8 @@ async fn serve_stream(stream: TcpStream, service: Service, permit: OwnedSemaphor
         return;
     }
     let stream = Lingering::new(stream);
-    match service.tls.clone() {
+    let tls = service.tls.as_ref().map(|tls| tls.borrow().clone());
+    match tls {
         None => serve_http(stream, service, permit).await,
         Some(tls) => match timeout(HANDSHAKE_DEADLINE, tls.accept(stream)).await {
             Ok(Ok(stream)) => serve_http(stream, service, permit).await,

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use signaling::Server;
-use signaling::config::{Config, Options, SECRETS, with_relay_options};
+use signaling::config::{Config, Options, SECRETS, example, with_relay_options};
 use stun_turn::logging;
-use stun_turn::settings::{Settings, Sources};
+use stun_turn::settings::{self, Knowledge, Settings, Sources};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Calls in the browser, self-hosted: serves the page, introduces peers to each other over WebSocket,
@@ -23,14 +23,23 @@ struct Cli {
     sources: Sources,
 }
 
-fn main() -> ExitCode {
-    let environment = |name: &str| std::env::var(name).ok();
+/// Reads the options, at the start and again at each SIGHUP.
+fn load() -> Result<Settings, settings::Error> {
+    let environment = |name: &str| std::env::var_os(name);
     let command = with_relay_options(Cli::command());
-    let settings = Settings::load(command, "SIGNALING", std::env::args_os(), environment);
-    let settings = settings.unwrap_or_else(|error| error.exit());
+    Settings::load(command, "SIGNALING", std::env::args_os(), environment)
+}
+
+fn main() -> ExitCode {
+    let settings = load().unwrap_or_else(|error| error.exit());
     let cli = Cli::from_arg_matches(&settings.matches).unwrap_or_else(|error| error.exit());
     let config = Config::from_matches(&settings.matches).unwrap_or_else(|error| error.exit());
-    if settings.answer(&cli.sources, &SECRETS) {
+    let knowledge = Knowledge {
+        secrets: &SECRETS,
+        computed: config.computed(),
+        example: &example,
+    };
+    if settings.answer(&cli.sources, &knowledge) {
         return ExitCode::SUCCESS;
     }
     logging::init(&cli.log);
@@ -48,14 +57,18 @@ async fn run(config: Config) -> anyhow::Result<()> {
     // Before anything listens, so that no signal meets the default handler.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     raise_file_limit(config.hub.max_sessions);
     let lan = config.lan;
     let mut server = Server::start(config).await?;
     announce(&server, lan);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        () = server.failed() => anyhow::bail!("the signaling core has failed; please report this"),
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => reload(&server),
+            () = server.failed() => anyhow::bail!("the signaling core has failed; please report this"),
+        }
     }
     tracing::info!("stopping");
     tokio::select! {
@@ -64,6 +77,33 @@ async fn run(config: Config) -> anyhow::Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+/// Reads all options again; whatever is wrong with them leaves the old ones in force.
+fn reload(server: &Server) {
+    let config = load()
+        .map_err(|error| error.to_string())
+        .and_then(|settings| {
+            Config::from_matches(&settings.matches).map_err(|error| error.to_string())
+        });
+    let reloaded = config.and_then(|config| {
+        let reloaded = server.reload(config);
+        reloaded.map_err(|error| format!("{error:#}"))
+    });
+    match reloaded {
+        Err(error) => {
+            let error = error.trim_end();
+            tracing::error!(%error, "not reloaded, the old options stay in force");
+        }
+        Ok(unchanged) => {
+            for option in unchanged {
+                tracing::warn!(option, "differs, but is changed by a restart only");
+            }
+            tracing::info!(
+                "reloaded certificates, and the relay's users, secrets, peer policy, quotas and limits"
+            );
+        }
+    }
 }
 
 /// Each connection is an open file, and most systems start programs with a limit of 1024.
@@ -91,4 +131,34 @@ fn announce(server: &Server, lan: bool) {
     }
     let _ = out.flush();
     tracing::info!(page = %server.page(), admin = %server.admin(), "serving");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// All keys of the example at once: what it shows is what is read.
+    #[test]
+    fn every_line_of_the_example_is_a_value_that_is_taken() {
+        let knowledge = Knowledge {
+            secrets: &SECRETS,
+            computed: Vec::new(),
+            example: &example,
+        };
+        let command = || with_relay_options(Cli::command());
+        let text = settings::example(&command(), &knowledge);
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let keys = text.lines().filter_map(|line| line.strip_prefix('#'));
+        for line in keys.filter(|line| line.starts_with(char::is_alphabetic)) {
+            writeln!(file, "{line}").unwrap();
+        }
+        let config = format!("--config={}", file.path().display());
+        let argv = ["signaling", &config].map(Into::into);
+        let loaded = Settings::load(command(), "SIGNALING", argv, |_| None);
+        let loaded =
+            loaded.unwrap_or_else(|error| panic!("{error}\n(examples: config::example)\n{text}"));
+        Cli::from_arg_matches(&loaded.matches).unwrap();
+    }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use signaling_proto::hub::Hub;
 use stun_turn::admin::Guard;
-use stun_turn::config::Protocol;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -15,11 +14,12 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admin::{self, Admin};
-use crate::config::{Config, HttpUrl, Tls, Turn};
+use crate::config::{Config, HttpUrl, Tls};
 use crate::hub_task::HubHandle;
-use crate::ice_servers::{HubEnvironment, Relay};
+use crate::ice_servers::{HubEnvironment, Told};
 use crate::listener::{self, Service};
 use crate::origin::Origins;
+use crate::relay::{self, Bundled};
 use crate::router::{self, App};
 use crate::{lan, tls};
 
@@ -41,7 +41,12 @@ pub struct Server {
     turn_urls: Vec<String>,
     hub: HubHandle,
     hub_task: JoinHandle<()>,
-    relay: Option<stun_turn::Server>,
+    pub(crate) relay: Option<Bundled>,
+    pub(crate) told: Told,
+    /// The page's certificate in force.
+    pub(crate) acceptor: Option<watch::Sender<TlsAcceptor>>,
+    /// What it was started with.
+    pub(crate) config: Config,
     stop: watch::Sender<bool>,
     /// Ends when every WebSocket has been served.
     served: mpsc::Receiver<()>,
@@ -64,11 +69,14 @@ impl Server {
     /// When a port is taken or a certificate can't be read; names the option. Nothing is left running.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let addresses = lan::addresses();
-        let acceptor = acceptor(&config.tls, &addresses)?;
+        let in_force = config.clone();
+        let (acceptor, tls) = acceptor(&config.tls, &addresses)?
+            .map(watch::channel)
+            .unzip();
         let page_listener = bind("--listen", config.listen)?;
         let admin_listener = bind("--admin", config.admin)?;
         let (page, admin) = (page_listener.local_addr()?, admin_listener.local_addr()?);
-        let (server, told) = start_relay(config.turn, &[page, admin])?;
+        let (bundled, told) = relay::start(config.turn, &[page, admin])?;
 
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let url = match &config.public_url {
@@ -81,10 +89,11 @@ impl Server {
             |public_url| public_url.host().to_owned(),
         );
         let turn_urls = told.urls(&host).1;
+        let told = Told::new(told);
         let hub = Hub::new(
             config.hub,
             HubEnvironment {
-                relay: told,
+                relay: told.clone(),
                 credential_ttl: config.credential_ttl,
             },
         );
@@ -103,13 +112,18 @@ impl Server {
         };
         let service = Service {
             router: router::router(app),
-            tls: acceptor,
+            tls,
             stopping: stopping.clone(),
         };
         tokio::spawn(listener::serve(page_listener, service, MAX_REQUESTS));
+        let relay = bundled.as_ref().map(|bundled| bundled.server.handle());
+        if let Some(relay) = relay {
+            tokio::spawn(relay::keep_fresh(relay.clone(), stopping.clone()));
+        }
         let router = admin::router(Admin {
             hub: hub.clone(),
             guard: Guard::new(config.admin_token.map(Arc::from)),
+            relay: relay.cloned(),
             stopping: stopping.clone(),
         });
         let service = Service {
@@ -125,7 +139,10 @@ impl Server {
             turn_urls,
             hub,
             hub_task,
-            relay: server,
+            relay: bundled,
+            told,
+            acceptor,
+            config: in_force,
             stop,
             served,
         })
@@ -185,7 +202,7 @@ impl Server {
         let _ = stop.send(true);
         if let Some(relay) = relay {
             // It waits for threads.
-            let _ = tokio::task::spawn_blocking(|| relay.shutdown()).await;
+            let _ = tokio::task::spawn_blocking(|| relay.server.shutdown()).await;
         }
     }
 }
@@ -230,48 +247,6 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// Starts the relay, if it is bundled. It must never relay to `own` addresses of this process.
-fn start_relay(
-    turn: Turn,
-    own: &[SocketAddr],
-) -> anyhow::Result<(Option<stun_turn::Server>, Relay)> {
-    let (mut relay, secret) = match turn {
-        Turn::None => return Ok((None, Relay::Nowhere)),
-        Turn::External { urls, secret } => return Ok((None, Relay::Elsewhere { urls, secret })),
-        Turn::Bundled { relay, secret } => (*relay, secret),
-    };
-    let secret = secret.map_or_else(random_secret, Ok)?;
-    // The first one mints.
-    relay.auth_secrets.insert(0, secret.clone());
-    relay.protected.extend(own);
-    let server = stun_turn::Server::start(relay).map_err(|error| {
-        let error = format!(" {error}").replace(" --", " --turn-");
-        let error = error.trim_start();
-        anyhow::anyhow!(
-            "{error}\nThe bundled relay can't start: choose another port with --turn-listen \
-             udp:ADDR:PORT --turn-listen tcp:ADDR:PORT, or do without it: --turn-mode none"
-        )
-    })?;
-    let port = |wanted: Protocol| {
-        let mut listeners = server.listeners().iter();
-        let found = listeners.find(|(protocol, _)| *protocol == wanted);
-        found.map(|(_, address)| address.port())
-    };
-    let told = Relay::Here {
-        udp_port: port(Protocol::Udp),
-        tcp_port: port(Protocol::Tcp),
-        tls_port: port(Protocol::Tls),
-        secret,
-    };
-    Ok((Some(server), told))
-}
-
-fn random_secret() -> anyhow::Result<String> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// An address that a browser can be given for `bound`.

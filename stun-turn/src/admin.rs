@@ -15,10 +15,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
 use crate::control::{Handle, SessionInfo};
 use crate::metrics;
 
+pub use crate::metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
 pub use guard::{Guard, authorize};
 
 /// Options of the admin address.
@@ -70,10 +72,18 @@ fn router(guard: Guard, relay: Handle) -> Router {
     Router::new()
         .route("/metrics", get(read_metrics))
         .route("/readyz", get(readyz))
-        .route("/sessions", get(sessions))
-        .route("/sessions/{id}", delete(end_session))
+        .with_state(relay.clone())
+        .merge(sessions("/sessions", relay))
         .layer(from_fn_with_state(guard, authorize))
         .route("/healthz", get(async || "alive\n"))
+}
+
+/// The living allocations under `path`: `GET` lists them, `DELETE` of `path/ID` ends one. Whoever
+/// serves this asks for authorization.
+pub fn sessions(path: &str, relay: Handle) -> Router {
+    Router::new()
+        .route(path, get(list_sessions))
+        .route(&format!("{path}/{{id}}"), delete(end_session))
         .with_state(relay)
 }
 
@@ -92,13 +102,17 @@ async fn readyz(State(relay): State<Handle>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn sessions(State(relay): State<Handle>) -> Json<Value> {
-    let sessions: Vec<Value> = relay.sessions().iter().map(to_json).collect();
+async fn list_sessions(State(relay): State<Handle>) -> Json<Value> {
+    // Workers are waited for.
+    let sessions = spawn_blocking(move || relay.sessions()).await;
+    let sessions = sessions.unwrap_or_default();
+    let sessions: Vec<Value> = sessions.iter().map(to_json).collect();
     Json(json!({ "sessions": sessions }))
 }
 
 async fn end_session(State(relay): State<Handle>, Path(id): Path<String>) -> Response {
-    if relay.end_session(&id) {
+    let has_ended = spawn_blocking(move || relay.end_session(&id)).await;
+    if has_ended.unwrap_or(false) {
         StatusCode::NO_CONTENT.into_response()
     } else {
         (StatusCode::NOT_FOUND, "There is no such session.\n").into_response()

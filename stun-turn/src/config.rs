@@ -1,6 +1,7 @@
 //! What an operator may set: the options as typed, and what follows from them.
 
 mod values;
+mod written;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -13,79 +14,75 @@ use stun_turn_proto::relay::TcpRelay;
 
 use crate::streams::StreamLimits;
 pub use values::{External, Listen, PortRange, Protocol, Realm, User};
+pub use written::example;
 
 /// The options of the relay; `signaling` offers the same under the prefix `--turn-`.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Address to listen on, udp:ADDR:PORT, tcp:ADDR:PORT or tls:ADDR:PORT, IPv6 in brackets; repeatable;
-    /// with certificates each tcp and tls one takes both [default: udp and tcp on port 3478 of all addresses,
-    /// with certificates also tls on 5349]
-    #[arg(long, value_name = "PROTO:ADDR:PORT")]
+    /// Where to listen: udp:, tcp: or tls: and ADDR:PORT; repeatable [default: udp and tcp on port 3478 of
+    /// all addresses, with --tls-cert also tls on 5349]
+    #[arg(long, value_name = "PROTO:ADDR:PORT", help_heading = "Listening")]
     pub listen: Vec<Listen>,
     /// Realm of the long-term credentials [default: callbox]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Users")]
     pub realm: Option<Realm>,
-    /// Static user; repeatable
-    #[arg(long, value_name = "NAME:PASSWORD")]
+    /// User with a fixed password; repeatable
+    #[arg(long, value_name = "NAME:PASSWORD", help_heading = "Users")]
     pub user: Vec<User>,
     /// Secret for time-limited credentials by the TURN REST convention; repeatable, all verify
-    #[arg(long, value_name = "SECRET", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "SECRET", value_parser = NonEmptyStringValueParser::new(), help_heading = "Users")]
     pub auth_secret: Vec<String>,
     /// Local address for relayed sockets, one per family; repeatable [default: the listening ones]
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", help_heading = "Relaying")]
     pub relay_address: Vec<IpAddr>,
     /// Address that clients are told behind a 1:1 NAT, one per family; repeatable
-    #[arg(long, value_name = "PUBLIC[=LOCAL]")]
+    #[arg(long, value_name = "PUBLIC[=LOCAL]", help_heading = "Relaying")]
     pub external_address: Vec<External>,
     /// Ports for relayed sockets [default: 49152-65535]
-    #[arg(long, value_name = "MIN-MAX")]
+    #[arg(long, value_name = "MIN-MAX", help_heading = "Relaying")]
     pub relay_ports: Option<PortRange>,
     /// Peers to relay to besides public unicast ones; the longest prefix decides; repeatable
-    #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr)]
+    #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr, help_heading = "Relaying")]
     pub allow_peer: Vec<IpNet>,
     /// Peers never to relay to; the longest prefix decides; repeatable
-    #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr)]
+    #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr, help_heading = "Relaying")]
     pub deny_peer: Vec<IpNet>,
     /// Allocations on the whole server [default: as many as there are ports]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     pub max_allocations: Option<u32>,
     /// Allocations of one user, 0 for any number [default: 10]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
     pub user_quota: Option<u32>,
     /// Allocations from one IPv4 address or IPv6 /64, 0 for any number [default: 50]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
     pub source_quota: Option<u32>,
     /// Bytes per second that one allocation may carry in each direction [default: any number]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
     pub max_bps: Option<u64>,
     /// Server that all clients are sent to instead, by 300 Try Alternate; repeatable
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Listening")]
     pub alternate_server: Vec<SocketAddr>,
-    /// Chain of certificates in PEM; repeatable, chosen by the name that the client asks for, else the
-    /// first
-    #[arg(long, value_name = "FILE")]
+    /// Chain of certificates in PEM, leaf first; repeatable, chosen by the name that the client asks for
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
     pub tls_cert: Vec<PathBuf>,
     /// Private key in PEM; one for each certificate, in the same order
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
     pub tls_key: Vec<PathBuf>,
-    /// Load balancers that write a PROXY header (version 1 or 2) in front of each tcp or tls connection;
-    /// repeatable
-    #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr)]
+    /// Load balancers that write a PROXY header in front of each tcp or tls connection; repeatable
+    #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr, help_heading = "Listening")]
     pub trusted_proxy: Vec<IpNet>,
     /// Relay TCP to peers too (RFC 6062), for clients that come over tcp or tls
-    #[arg(long)]
+    #[arg(long, help_heading = "Relaying")]
     pub tcp_relay: bool,
-    /// Let clients whose address changes take their allocations along (RFC 8016); one worker then
-    /// serves all
-    #[arg(long)]
+    /// Let clients whose address changes take their allocations along (RFC 8016), on one worker
+    #[arg(long, help_heading = "Relaying")]
     pub mobility: bool,
-    /// Second address and port for RFC 5780, by which clients find out what kind of NAT they are
-    /// behind; this host must have the address [default: off]
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Second address and port of this host for RFC 5780, NAT behaviour discovery [default: off]
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Listening")]
     pub nat_discovery: Option<SocketAddr>,
     /// Threads that carry data [default: one a core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Listening")]
     pub workers: Option<u16>,
 }
 

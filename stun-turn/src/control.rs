@@ -21,6 +21,8 @@ use crate::streams::{StreamTotals, Streams};
 use crate::tally::Tally;
 use crate::worker::Adopted;
 
+/// How long one key for nonces should be used; see [`Handle::rotate_nonce_key`].
+pub const NONCE_KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How long a worker may take to answer; they answer between two turns of their loop.
 const PATIENCE: Duration = Duration::from_secs(2);
 

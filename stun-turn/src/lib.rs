@@ -33,6 +33,6 @@ mod text;
 mod udp;
 mod worker;
 
-pub use control::{Handle, SessionInfo};
+pub use control::{Handle, NONCE_KEY_LIFETIME, SessionInfo};
 pub use server::{Server, StartError, certificates};
 pub use stun_turn_proto as proto;

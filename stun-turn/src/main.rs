@@ -7,9 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
-use stun_turn::config::{Options, SECRETS};
+use stun_turn::config::{self, Config, Options, SECRETS};
 use stun_turn::proto::auth::credential::{self, Credential};
-use stun_turn::settings::{self, Settings, Sources};
+use stun_turn::settings::{self, Knowledge, Settings, Sources};
 use stun_turn::{StartError, admin, check, logging};
 
 /// STUN and TURN server: tells clients their public address and relays for those who can't reach
@@ -64,7 +64,12 @@ fn main() -> ExitCode {
     {
         return refuse(&error.into());
     }
-    if settings.answer(&cli.sources, &SECRETS) {
+    let knowledge = Knowledge {
+        secrets: &SECRETS,
+        computed: Config::from(cli.options.clone()).computed(),
+        example: &config::example,
+    };
+    if settings.answer(&cli.sources, &knowledge) {
         return ExitCode::SUCCESS;
     }
     match cli.command {
@@ -113,13 +118,9 @@ fn refuse(error: &anyhow::Error) -> ExitCode {
 
 /// Reads the options, at the start and again at each SIGHUP.
 fn load() -> Result<Settings, settings::Error> {
-    let environment = |name: &str| std::env::var(name).ok();
-    Settings::load(
-        Cli::command(),
-        "STUN_TURN",
-        std::env::args_os(),
-        environment,
-    )
+    Settings::load(Cli::command(), "STUN_TURN", std::env::args_os(), |name| {
+        std::env::var_os(name)
+    })
 }
 
 fn print_credential(secret: &str, ttl_s: u64, id: &str) {
@@ -130,4 +131,33 @@ fn print_credential(secret: &str, ttl_s: u64, id: &str) {
     let Credential { username, password } = credential::mint(secret.as_bytes(), id, expires_at);
     println!("username: {username}");
     println!("password: {password}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// All keys of the example at once: what it shows is what is read.
+    #[test]
+    fn every_line_of_the_example_is_a_value_that_is_taken() {
+        let knowledge = Knowledge {
+            secrets: &SECRETS,
+            computed: Vec::new(),
+            example: &config::example,
+        };
+        let text = settings::example(&Cli::command(), &knowledge);
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let keys = text.lines().filter_map(|line| line.strip_prefix('#'));
+        for line in keys.filter(|line| line.starts_with(char::is_alphabetic)) {
+            writeln!(file, "{line}").unwrap();
+        }
+        let config = format!("--config={}", file.path().display());
+        let argv = ["stun-turn", &config].map(Into::into);
+        let loaded = Settings::load(Cli::command(), "STUN_TURN", argv, |_| None);
+        let loaded =
+            loaded.unwrap_or_else(|error| panic!("{error}\n(examples: config::example)\n{text}"));
+        Cli::from_arg_matches(&loaded.matches).unwrap();
+    }
 }

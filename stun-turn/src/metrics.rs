@@ -16,7 +16,7 @@ use stun_turn_proto::relay::{Cause, DropReason};
 use crate::control::Handle;
 
 /// The content type of [`Handle::metrics`].
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 impl Handle {
     /// All totals as OpenMetrics text, version 1.0.0.

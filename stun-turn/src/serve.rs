@@ -10,14 +10,12 @@ use clap::FromArgMatches as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use stun_turn::config::Config;
-use stun_turn::{Handle, Server, StartError, admin, file_limit};
+use stun_turn::{Handle, NONCE_KEY_LIFETIME, Server, StartError, admin, file_limit};
 
 use crate::{Cli, load};
 
 /// How often a draining server looks whether it is empty.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(100);
-/// How long one key for nonces is used.
-const NONCE_KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Serves until it is told to stop.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {

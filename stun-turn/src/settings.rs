@@ -6,9 +6,13 @@
 //! variable is `STUN_TURN_AUTH_SECRET` and the key `auth-secret` (`auth_secret` is taken too); a
 //! repeatable option takes several values separated by spaces, in the file an array.
 
-use std::any::TypeId;
+mod print;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+pub use print::{Knowledge, example};
+pub use toml::Value;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -24,12 +28,15 @@ pub struct Sources {
     /// Check the options and exit
     #[arg(long, help_heading = "Configuration")]
     pub check_config: bool,
-    /// Print the options in force as TOML, secrets hidden, and exit
+    /// Print the options in force as TOML that --config reads, without secrets, and exit
     #[arg(long, help_heading = "Configuration")]
     pub print_config: bool,
+    /// Print a file for --config with all options explained, and exit
+    #[arg(long, help_heading = "Configuration")]
+    pub example_config: bool,
 }
 
-const SOURCES: [&str; 3] = ["config", "check_config", "print_config"];
+const SOURCES: [&str; 4] = ["config", "check_config", "print_config", "example_config"];
 
 /// A program's options in force.
 #[derive(Debug)]
@@ -85,7 +92,7 @@ impl Settings {
         command: Command,
         env_prefix: &str,
         argv: impl IntoIterator<Item = OsString>,
-        env: impl Fn(&str) -> Option<String>,
+        env: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Error> {
         let command = command.after_help(format!(
             "Every option is also an environment variable ({env_prefix}_ and its name in capitals, \
@@ -107,6 +114,7 @@ impl Settings {
             let name = arg.get_long().unwrap_or_default();
             let variable = format!("{env_prefix}_{}", name.replace('-', "_").to_uppercase());
             if let Some(value) = env(&variable) {
+                let value = value.into_string().map_err(|_| not_utf8(&variable))?;
                 all.extend(arguments_of_text(arg, &value));
             } else if let Some(value) = lookup(&file, name) {
                 all.extend(arguments_of_toml(arg, value));
@@ -115,55 +123,6 @@ impl Settings {
         all.extend(argv.into_iter().skip(1));
         let matches = command.clone().try_get_matches_from(all)?;
         Ok(Self { command, matches })
-    }
-
-    /// Does what `--print-config` and `--check-config` ask for; true when the program is done then.
-    #[must_use]
-    pub fn answer(&self, sources: &Sources, secrets: &[&str]) -> bool {
-        if sources.print_config {
-            print!("{}", self.to_toml(secrets));
-        } else if sources.check_config {
-            println!("the options are fine");
-        }
-        sources.print_config || sources.check_config
-    }
-
-    /// The options in force as TOML. Values of options named in `secrets` are hidden.
-    #[must_use]
-    pub fn to_toml(&self, secrets: &[&str]) -> String {
-        let mut table = toml::Table::new();
-        for arg in own_options(&self.command) {
-            let name = arg.get_long().unwrap_or_default();
-            let Some(raw) = self.matches.get_raw(arg.get_id().as_str()) else {
-                continue;
-            };
-            let is_secret = secrets.iter().any(|secret| name.ends_with(secret));
-            let kind = arg.get_value_parser().type_id();
-            let is_number = [
-                TypeId::of::<u16>(),
-                TypeId::of::<u32>(),
-                TypeId::of::<u64>(),
-                TypeId::of::<usize>(),
-            ]
-            .iter()
-            .any(|number| kind == *number);
-            let value = |text: &std::ffi::OsStr| match text.to_string_lossy() {
-                _ if is_secret => toml::Value::String("(hidden)".into()),
-                text if is_number => text.parse().map_or_else(
-                    |_| toml::Value::String(text.to_string()),
-                    toml::Value::Integer,
-                ),
-                text if takes_value(arg) => toml::Value::String(text.into_owned()),
-                text => toml::Value::Boolean(text == "true"),
-            };
-            let mut values: Vec<_> = raw.map(value).collect();
-            let value = match arg.get_action() {
-                ArgAction::Append => toml::Value::Array(values),
-                _ => values.pop().unwrap_or(toml::Value::Boolean(false)),
-            };
-            table.insert(name.to_owned(), value);
-        }
-        table.to_string()
     }
 }
 
@@ -211,6 +170,11 @@ pub fn extract<T: clap::Args + FromArgMatches>(
         }
     }
     T::from_arg_matches(&command.try_get_matches_from(argv)?)
+}
+
+fn not_utf8(variable: &str) -> Error {
+    let message = format!("the environment variable {variable} is not valid UTF-8\n");
+    Error::Usage(clap::Error::raw(ErrorKind::InvalidUtf8, message))
 }
 
 /// Everything but help, version and [`Sources`].

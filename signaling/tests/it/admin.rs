@@ -64,3 +64,46 @@ async fn a_token_is_needed_where_one_is_set() {
     );
     server.stop().await;
 }
+
+#[tokio::test]
+async fn the_bundled_relay_is_told_of_beside_the_rooms() {
+    let listen = ["--turn-listen", "udp:127.0.0.1:0"];
+    let server = start(&listen).await;
+    let metrics = get(server.admin(), "/metrics", "").await;
+    assert!(
+        metrics.contains("content-type: application/openmetrics-text; version=1.0.0"),
+        "{metrics}"
+    );
+    for line in [
+        "# TYPE signaling_sessions_opened counter\n",
+        "signaling_sessions_opened_total 0\n",
+        "stun_turn_allocations{transport=\"udp\"} 0\n",
+    ] {
+        assert!(metrics.contains(line), "no {line}in {metrics}");
+    }
+    assert_eq!(metrics.matches("# EOF").count(), 1, "{metrics}");
+    let documented = include_str!("../../../docs/operating.md");
+    for line in metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+    {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        let name = format!("`{name}{suffix}`");
+        assert!(documented.contains(&name), "docs/operating.md lacks {name}");
+    }
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    let sessions = get(server.admin(), "/turn-sessions", "").await;
+    assert!(sessions.ends_with("{\"sessions\":[]}"), "{sessions}");
+    server.stop().await;
+
+    let alone = start(&[]).await;
+    let metrics = get(alone.admin(), "/metrics", "").await;
+    assert!(
+        metrics.ends_with("# EOF\n") && !metrics.contains("stun_turn"),
+        "{metrics}"
+    );
+    let sessions = get(alone.admin(), "/turn-sessions", "").await;
+    assert!(sessions.starts_with("HTTP/1.1 404"), "{sessions}");
+    alone.stop().await;
+}

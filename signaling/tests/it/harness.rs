@@ -20,6 +20,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts a service with further options; without a relay unless they say otherwise.
 pub(crate) async fn start(options: &[&str]) -> Server {
+    Server::start(config(options)).await.unwrap()
+}
+
+/// What [`start`] starts with.
+pub(crate) fn config(options: &[&str]) -> Config {
     let command = with_relay_options(Options::augment_args(Command::new("signaling")));
     let mut argv = vec![
         "signaling",
@@ -33,9 +38,7 @@ pub(crate) async fn start(options: &[&str]) -> Server {
     }
     argv.extend(options);
     let matches = command.try_get_matches_from(argv).unwrap();
-    Server::start(Config::from_matches(&matches).unwrap())
-        .await
-        .unwrap()
+    Config::from_matches(&matches).unwrap()
 }
 
 /// The upgrade request that a client sends.

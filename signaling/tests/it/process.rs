@@ -208,3 +208,105 @@ fn it_says_where_to_go_and_stops_within_two_seconds() {
         "{error}"
     );
 }
+
+#[test]
+fn the_example_config_in_the_documentation_is_the_program_s() {
+    let output = run(&["--example-config"]);
+    assert!(output.status.success());
+    let documented = include_bytes!("../../../docs/signaling.example.toml");
+    assert!(
+        output.stdout == documented,
+        "docs/signaling.example.toml is not of today. Make it anew:\n\
+         cargo run -p signaling -- --example-config > docs/signaling.example.toml"
+    );
+}
+
+#[test]
+fn the_config_in_force_is_printed_whole_and_read_back() {
+    let output = run(&[
+        "--print-config",
+        "--lan",
+        "--turn-user-quota",
+        "7",
+        "--turn-user",
+        "a:b",
+    ]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "listen = \"0.0.0.0:8443\"",
+        "lan = true",
+        "turn-realm = \"callbox\"",
+        "turn-user-quota = 7",
+        "turn-source-quota = 50",
+    ] {
+        assert!(
+            printed.lines().any(|found| found == line),
+            "{line} in {printed}"
+        );
+    }
+    assert!(!printed.contains("a:b"), "{printed}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &printed).unwrap();
+    let again = run(&["--config", file.path().to_str().unwrap(), "--print-config"]);
+    assert!(
+        again.status.success(),
+        "{}",
+        String::from_utf8_lossy(&again.stderr)
+    );
+    let values = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    };
+    let again = String::from_utf8(again.stdout).unwrap();
+    assert_eq!(values(&again), values(&printed));
+}
+
+/// Whether somebody can use the relay, as a client finds out.
+fn can_relay(url: &str, user: &str, password: &str) -> bool {
+    let options = stun_turn::check::Options {
+        url: url.parse().unwrap(),
+        user: Some(user.to_owned()),
+        password: Some(password.to_owned()),
+        auth_secret: None,
+        realm: None,
+        ca: None,
+        insecure: false,
+        timeout: 10,
+        json: true,
+    };
+    stun_turn::check::run(options, &mut std::io::sink()).unwrap()
+}
+
+#[test]
+fn sighup_changes_the_relay_s_users_and_refuses_nonsense() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: &str| std::fs::write(file.path(), text).unwrap();
+    write("[turn]\nuser = [\"alice:wonder\"]\n");
+    let config = ["--config", file.path().to_str().unwrap()];
+    let mut child = Running(signaling(&[&FREE[..], &config].concat()).spawn().unwrap());
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    let turn = lines.nth(1).unwrap().unwrap();
+    let url = turn.strip_prefix("TURN: ").unwrap();
+    let mut log = BufReader::new(child.0.stderr.take().unwrap()).lines();
+    let pid = child.0.id().to_string();
+    let mut reload = |expected: &str| {
+        let told = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
+        assert!(told.success());
+        log.by_ref()
+            .map(Result::unwrap)
+            .find(|line| line.contains(expected))
+            .unwrap()
+    };
+    assert!(can_relay(url, "alice", "wonder"));
+
+    write("max-room = 3\n[turn]\nuser = [\"bob:builder\"]\n");
+    reload("max-room");
+    reload("reloaded certificates");
+    assert!(!can_relay(url, "alice", "wonder"));
+    assert!(can_relay(url, "bob", "builder"));
+
+    write("[turn]\nuser = [\"carol\"]\n");
+    let refusal = reload("not reloaded");
+    assert!(refusal.contains("--turn-user"), "{refusal}");
+    assert!(can_relay(url, "bob", "builder"), "as before");
+}

@@ -6,6 +6,8 @@ use std::ffi::OsStr;
 use clap::{Arg, ArgAction, Command};
 use toml::{Table, Value};
 
+use crate::text::wrap;
+
 use super::{Settings, Sources, own_options, takes_value};
 
 /// How long lines of the example's comments may be, in characters.
@@ -133,18 +135,7 @@ fn comment(arg: &Arg) -> String {
         let names: Vec<_> = values.iter().map(|value| value.get_name()).collect();
         words += &format!(" [values: {}]", names.join(", "));
     }
-    let mut text = String::new();
-    let mut line = String::from("#");
-    for word in words.split_whitespace() {
-        if line.chars().count() + 1 + word.chars().count() > WIDTH {
-            text += &line;
-            text.push('\n');
-            line = String::from("#");
-        }
-        line.push(' ');
-        line += word;
-    }
-    format!("{text}{line}\n")
+    wrap(&words, "# ", WIDTH)
 }
 
 fn example_value(arg: &Arg, knowledge: &Knowledge<'_>) -> String {

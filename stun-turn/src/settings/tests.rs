@@ -48,7 +48,7 @@ fn load_command(
     let argv = ["prog", &config].into_iter().chain(argv.iter().copied());
     let env: HashMap<_, _> = env.iter().copied().collect();
     Settings::load(command, "PROG", argv.map(Into::into), |name| {
-        env.get(name).map(|v| (*v).to_owned())
+        env.get(name).map(|v| OsString::from(*v))
     })
 }
 
@@ -123,12 +123,63 @@ fn what_is_printed_can_be_loaded_again_and_hides_secrets() {
         &["--auth-secret", "hush", "--lan", "--name", "007"],
     )
     .unwrap();
-    let text = settings.to_toml(&["auth-secret"]);
+    let knowledge = Knowledge {
+        secrets: &["auth-secret"],
+        computed: vec![("name".to_owned(), "given beats computed".into())],
+        example: &|_| None,
+    };
+    let text = settings.to_toml(&knowledge);
     assert!(!text.contains("hush"), "{text}");
+    assert!(text.contains("# auth-secret is set"), "{text}");
     let again = inner(load(&text, &[], &[]).unwrap());
+    assert!(
+        again.auth_secret.is_empty(),
+        "no placeholder becomes a secret"
+    );
     assert_eq!(
         (again.max_room, again.lan, again.name.as_deref()),
         (9, true, Some("007"))
+    );
+}
+
+#[test]
+fn an_example_has_every_option_under_its_heading() {
+    let knowledge = Knowledge {
+        secrets: &[],
+        computed: Vec::new(),
+        example: &|name| match name {
+            "auth-secret" => Some("[\"s\"]"),
+            "name" => Some("\"n\""),
+            _ => None,
+        },
+    };
+    let text = example(&Cli::command(), &knowledge);
+    for lines in [
+        "\n##### General\n\n# A number\n#max-room = 7\n",
+        "\n# Several\n#auth-secret = [\"s\"]\n",
+        "\n# A switch\n#lan = false\n",
+    ] {
+        assert!(text.contains(lines), "{lines} in {text}");
+    }
+    assert!(!text.contains("print-config ="), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_refused_by_its_name() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let load = |wrong: &'static str| {
+        let env = move |name: &str| (name == wrong).then(|| OsString::from_vec(vec![0xFF]));
+        Settings::load(Cli::command(), "PROG", ["prog".into()], env)
+    };
+    let error = load("PROG_NAME").unwrap_err().to_string();
+    assert!(
+        error.contains("PROG_NAME") && error.contains("UTF-8"),
+        "{error}"
+    );
+    assert!(
+        load("PROG_OTHER").is_ok(),
+        "variables of others are not our business"
     );
 }
 

@@ -177,6 +177,24 @@ fn metrics_sessions_and_the_end_of_one() {
 }
 
 #[test]
+fn every_metric_is_documented() {
+    let documented = include_str!("../../../docs/operating.md");
+    let (_, metrics) = Program::start(&[]).get("/metrics");
+    let types = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut count = 0;
+    for line in types {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        let name = format!("`{name}{suffix}`");
+        assert!(documented.contains(&name), "docs/operating.md lacks {name}");
+        count += 1;
+    }
+    assert!(count > 10, "{metrics}");
+}
+
+#[test]
 fn the_admin_address_is_for_whoever_has_the_token_or_is_here() {
     let program = Program::start(&["--admin-token", "north"]);
     assert_eq!(program.get("/healthz").0, 200);

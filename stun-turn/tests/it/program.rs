@@ -192,3 +192,55 @@ fn a_credential_is_minted_as_the_relay_verifies_it() {
         "the secret is missing"
     );
 }
+
+#[test]
+fn the_example_config_in_the_documentation_is_the_program_s() {
+    let (code, printed, _) = run(&["--example-config"]);
+    assert_eq!(code, Some(0));
+    let documented = include_str!("../../../docs/stun-turn.example.toml");
+    assert!(
+        printed == documented,
+        "docs/stun-turn.example.toml is not of today. Make it anew:\n\
+         cargo run -p stun-turn -- --example-config > docs/stun-turn.example.toml"
+    );
+}
+
+#[test]
+fn the_config_in_force_is_printed_whole_and_read_back() {
+    let given = [
+        "--user-quota",
+        "7",
+        "--listen",
+        "udp:127.0.0.1:5000",
+        "--user",
+        "alice:wonder",
+    ];
+    let (_, printed, _) = run(&[&["--print-config"], &given[..]].concat());
+    for line in [
+        "listen = [\"udp:127.0.0.1:5000\"]",
+        "realm = \"callbox\"",
+        "relay-ports = \"49152-65535\"",
+        "user-quota = 7",
+        "source-quota = 50",
+        "admin = \"127.0.0.1:9641\"",
+        "drain-deadline = 30",
+    ] {
+        assert!(
+            printed.lines().any(|found| found == line),
+            "{line} in {printed}"
+        );
+    }
+    assert!(printed.contains("workers = "), "{printed}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &printed).unwrap();
+    let config = ["--config", file.path().to_str().unwrap(), "--print-config"];
+    let (code, again, stderr) = run(&config);
+    assert_eq!(code, Some(0), "{stderr}");
+    let values = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(values(&again), values(&printed));
+    let (_, defaults, _) = run(&["--print-config"]);
+    assert!(defaults.contains("udp:0.0.0.0:3478"), "{defaults}");
+}

@@ -1,0 +1,69 @@
+//! New options under a running service.
+
+use std::mem::discriminant;
+
+use crate::config::{Config, Tls, Turn};
+use crate::ice_servers::Relay;
+use crate::server::Server;
+use crate::tls;
+
+impl Server {
+    /// Puts the page's certificate, and of the relay users, secrets, peer policy, quotas, limits and
+    /// certificates of `config` in force, in external mode URLs and secret; live connections go on as
+    /// they are. Returns the names of options that differ but need a restart.
+    ///
+    /// # Errors
+    /// When certificates can't be used; nothing is changed then.
+    pub fn reload(&self, config: Config) -> anyhow::Result<Vec<String>> {
+        let mut unchanged = self.differing(&config);
+        let acceptor = match (&self.config.tls, &config.tls) {
+            (Tls::Files { .. }, Tls::Files { cert, key }) => Some(tls::from_files(cert, key)?),
+            _ => None,
+        };
+        let told = match (config.turn, &self.relay) {
+            (Turn::Bundled { relay, secret }, Some(running)) => {
+                let (told, of_relay) = running.reload(*relay, secret)?;
+                unchanged.extend(of_relay);
+                Some(told)
+            }
+            (Turn::External { urls, secret }, None)
+                if matches!(self.config.turn, Turn::External { .. }) =>
+            {
+                Some(Relay::Elsewhere { urls, secret })
+            }
+            _ => None,
+        };
+        if let Some(told) = told {
+            self.told.replace(told);
+        }
+        if let (Some(acceptor), Some(in_force)) = (acceptor, &self.acceptor) {
+            in_force.send_replace(acceptor);
+        }
+        Ok(unchanged)
+    }
+
+    /// Options that can't be changed while the service runs.
+    fn differing(&self, new: &Config) -> Vec<String> {
+        let old = &self.config;
+        let tls = discriminant(&old.tls) != discriminant(&new.tls);
+        let turn = discriminant(&old.turn) != discriminant(&new.turn);
+        [
+            ("listen", old.listen != new.listen),
+            ("lan", old.lan != new.lan),
+            ("tls-cert", tls && old.lan == new.lan),
+            ("public-url", old.public_url != new.public_url),
+            ("allow-origin", old.allow_origins != new.allow_origins),
+            ("turn-mode", turn),
+            ("credential-ttl", old.credential_ttl != new.credential_ttl),
+            ("max-room", old.hub.max_room != new.hub.max_room),
+            ("max-rooms", old.hub.max_rooms != new.hub.max_rooms),
+            ("max-sessions", old.hub.max_sessions != new.hub.max_sessions),
+            ("admin", old.admin != new.admin),
+            ("admin-token", old.admin_token != new.admin_token),
+        ]
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(name, _)| name.to_owned())
+        .collect()
+    }
+}
