@@ -168,12 +168,27 @@ pub fn with_relay_options(command: Command) -> Command {
         "turn",
         "Bundled relay (the options of stun-turn)",
     );
-    command.args(relay).mut_arg("turn-listen", |arg| {
-        arg.help(
-            "Address to listen on, udp:ADDR:PORT or tcp:ADDR:PORT, IPv6 in brackets; repeatable\n\
-             [default: udp and tcp on port 3478 of the address that the page listens on]",
-        )
-    })
+    let defaults = [
+        (
+            "turn-listen",
+            "Where to listen: udp:, tcp: or tls: and ADDR:PORT; repeatable [default: udp and tcp on port 3478 of \
+             the address that the page listens on]",
+        ),
+        (
+            "turn-user-quota",
+            "Allocations of one user, 0 for any number [default: what a room of --max-room needs]",
+        ),
+        (
+            "turn-source-quota",
+            "Allocations from one IPv4 address or IPv6 /64, 0 for any number [default: what a room of --max-room \
+             behind one address needs]",
+        ),
+    ];
+    let help = |arg: clap::Arg| {
+        let own = defaults.iter().find(|(name, _)| arg.get_id() == name);
+        own.map_or(arg.clone(), |(_, help)| arg.help(*help))
+    };
+    command.args(relay.into_iter().map(help))
 }
 
 impl Config {

@@ -35,6 +35,8 @@ pub fn example(name: &str) -> Option<&'static str> {
         }
         "auth-secret" | "admin-token" => r#""a long random text""#,
         "turn-listen" => r#"["udp:127.0.0.1:3478", "tcp:127.0.0.1:3478"]"#,
+        "turn-user-quota" => "96",
+        "turn-source-quota" => "1536",
         other => return stun_turn::config::example(other.strip_prefix(RELAY)?),
     })
 }

@@ -237,7 +237,7 @@ fn the_config_in_force_is_printed_whole_and_read_back() {
         "lan = true",
         "turn-realm = \"callbox\"",
         "turn-user-quota = 7",
-        "turn-source-quota = 50",
+        "turn-relay-ports = \"49152-65535\"",
     ] {
         assert!(
             printed.lines().any(|found| found == line),
