@@ -171,6 +171,8 @@ impl Worker {
             tracing::trace!(%from, "peer's connection refused");
             return;
         };
+        // An attempt of ours to connect to the same peer at the same time.
+        self.peers.remove(id);
         let registry = self.poll.registry();
         if let Err(error) = self.peers.insert(registry, id, socket, State::Unbound) {
             tracing::debug!(%from, %error, "peer's connection lost before it began");

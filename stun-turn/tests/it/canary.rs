@@ -5,7 +5,7 @@
 //! listener may have seen a packet. A public address shows that packets would have arrived.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 
 use ipnet::IpNet;
@@ -112,13 +112,19 @@ fn inside_a_namespace() {
         assert!(add_address(public), "{public}");
     }
     let asked: Vec<IpAddr> = REFUSED.iter().flat_map(|net| samples(net)).collect();
-    let canaries: Vec<UdpSocket> = asked.iter().filter_map(|ip| canary(*ip)).collect();
+    let canaries: Vec<(UdpSocket, TcpListener)> =
+        asked.iter().filter_map(|ip| canary(*ip)).collect();
     assert!(canaries.len() > 60, "only {} canaries", canaries.len());
 
     let options = Options {
-        listen: ["udp:203.0.114.1:0", "udp:[2620:fe::1]:0"]
-            .map(|it| it.parse().unwrap())
-            .to_vec(),
+        listen: [
+            "udp:203.0.114.1:0",
+            "udp:[2620:fe::1]:0",
+            "tcp:203.0.114.1:0",
+        ]
+        .map(|it| it.parse().unwrap())
+        .to_vec(),
+        tcp_relay: true,
         user: vec!["alice:wonder".parse().unwrap()],
         workers: Some(1),
         ..Options::default()
@@ -146,18 +152,45 @@ fn inside_a_namespace() {
         }
     }
     show_that_packets_arrive(listener);
-    for canary in canaries {
-        let error = canary.recv_from(&mut [0; 64]).unwrap_err();
-        assert_eq!(
-            error.kind(),
-            ErrorKind::WouldBlock,
-            "{canary:?} was reached"
-        );
+    for family in [1, 2] {
+        connect_to_all(&server, family, &asked);
+    }
+    for (datagrams, connections) in canaries {
+        for error in [
+            datagrams.recv_from(&mut [0; 64]).unwrap_err(),
+            connections.accept().unwrap_err(),
+        ] {
+            let reached = error.kind() != ErrorKind::WouldBlock;
+            assert!(!reached, "{datagrams:?} was reached");
+        }
     }
     server.shutdown();
 }
 
-/// Every way to reach a peer.
+/// The same by connections (RFC 6062), of which one to a public peer arrives.
+fn connect_to_all(server: &Server, family: u8, asked: &[IpAddr]) {
+    let mut client = Client::new(Link::tcp(server));
+    client.allocate_over(6, family);
+    for ip in asked.iter().copied().chain(hidden(asked)) {
+        let expected = if ip.is_ipv4() == (family == 1) {
+            403
+        } else {
+            443
+        };
+        let peer = SocketAddr::new(ip, PORT);
+        assert_eq!(client.connect_code(peer), expected, "Connect {ip}");
+    }
+    let public = if family == 1 {
+        "8.8.8.8"
+    } else {
+        "2620:fe::fe"
+    };
+    let peer = TcpListener::bind(SocketAddr::new(public.parse().unwrap(), PORT)).unwrap();
+    assert_eq!(client.connect_code(peer.local_addr().unwrap()), 0);
+    assert!(peer.accept().is_ok());
+}
+
+/// Every way to reach a peer with datagrams.
 fn ask_for(client: &mut Client, ip: IpAddr, expected: u16) {
     let peer = SocketAddr::new(ip, PORT);
     assert_eq!(client.permit_code(peer), expected, "CreatePermission {ip}");
@@ -217,8 +250,8 @@ fn samples(net: &str) -> Vec<IpAddr> {
     samples
 }
 
-/// A listener on an address, if this host can be given it.
-fn canary(ip: IpAddr) -> Option<UdpSocket> {
+/// Listeners on an address, if this host can be given it.
+fn canary(ip: IpAddr) -> Option<(UdpSocket, TcpListener)> {
     if ip.is_unspecified() {
         // It would take the place of all others.
         return None;
@@ -227,7 +260,9 @@ fn canary(ip: IpAddr) -> Option<UdpSocket> {
     add_address(&format!("{ip}/{length}"));
     let socket = UdpSocket::bind(SocketAddr::new(ip, PORT)).ok()?;
     socket.set_nonblocking(true).unwrap();
-    Some(socket)
+    let listener = TcpListener::bind(SocketAddr::new(ip, PORT)).ok()?;
+    listener.set_nonblocking(true).unwrap();
+    Some((socket, listener))
 }
 
 fn add_address(address: &str) -> bool {

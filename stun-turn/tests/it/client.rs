@@ -159,7 +159,7 @@ pub(crate) fn mapped(reply: &[u8]) -> SocketAddr {
     xor_address(reply, kind::XOR_MAPPED_ADDRESS)
 }
 
-pub(crate) fn xor_address(reply: &[u8], kind: u16) -> SocketAddr {
+fn xor_address(reply: &[u8], kind: u16) -> SocketAddr {
     let message = Message::parse(reply).unwrap();
     assert_eq!(message.class(), Class::Success, "{message:?}");
     decode_xor_address(message.first(kind).unwrap(), message.transaction()).unwrap()
@@ -226,14 +226,29 @@ impl Client {
 
     /// The relayed address.
     pub(crate) fn allocate(&mut self, family: u8) -> SocketAddr {
+        self.allocate_over(17, family)
+    }
+
+    /// The relayed address for peers over this protocol, 17 for UDP and 6 for TCP.
+    pub(crate) fn allocate_over(&mut self, protocol: u8, family: u8) -> SocketAddr {
         let family = [family, 0, 0, 0];
         let parts: [(u16, &[u8]); 2] = [
-            (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0]),
+            (kind::REQUESTED_TRANSPORT, &[protocol, 0, 0, 0]),
             (kind::REQUESTED_ADDRESS_FAMILY, &family),
         ];
         xor_address(
             &self.request(Method::Allocate, &parts),
             kind::XOR_RELAYED_ADDRESS,
+        )
+    }
+
+    /// The error code of a Connect, 0 for success.
+    pub(crate) fn connect_code(&mut self, peer: SocketAddr) -> u16 {
+        let id = TransactionId([self.transactions.wrapping_add(1); 12]);
+        let (value, length) = encode_xor_address(peer, id);
+        self.code(
+            Method::Connect,
+            &[(kind::XOR_PEER_ADDRESS, &value[..length])],
         )
     }
 

@@ -14,7 +14,7 @@ use stun_turn::proto::message::{Class, Message, Method, TransactionId};
 use stun_turn::proto::relay::TcpRelay;
 
 use crate::certificates::{Pair, link, offering, trusting};
-use crate::client::{Client, Link, PATIENCE, address, options, xor_address};
+use crate::client::{Client, Link, PATIENCE, address, options};
 
 /// The time after which failures are answered here.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -37,16 +37,10 @@ fn with_bob(mut options: Options) -> Options {
     options
 }
 
-fn allocate(client: &mut Client) -> SocketAddr {
-    let tcp: (u16, &[u8]) = (kind::REQUESTED_TRANSPORT, &[6, 0, 0, 0]);
-    let reply = client.request(Method::Allocate, &[tcp]);
-    xor_address(&reply, kind::XOR_RELAYED_ADDRESS)
-}
-
 /// A client over TCP with a TCP allocation, and its relayed address.
 fn allocated(server: &Server) -> (Client, SocketAddr) {
     let mut client = Client::new(Link::tcp(server));
-    let relayed = allocate(&mut client);
+    let relayed = client.allocate_over(6, 1);
     (client, relayed)
 }
 
@@ -59,10 +53,6 @@ fn encoded(peer: SocketAddr) -> Vec<u8> {
 fn connect(client: &mut Client, peer: SocketAddr) -> [u8; 4] {
     let reply = client.request(Method::Connect, &[(kind::XOR_PEER_ADDRESS, &encoded(peer))]);
     connection_id(&reply)
-}
-
-fn connect_code(client: &mut Client, peer: SocketAddr) -> u16 {
-    client.code(Method::Connect, &[(kind::XOR_PEER_ADDRESS, &encoded(peer))])
 }
 
 fn connection_id(message: &[u8]) -> [u8; 4] {
@@ -146,7 +136,7 @@ fn assert_closed(stream: &mut (impl Read + ?Sized)) {
 
 /// A connection over this kind of link carries everything both ways from the first byte to the last.
 fn a_client_connects(server: &Server, mut client: Client, new_link: impl Fn() -> Link) {
-    let relayed = allocate(&mut client);
+    let relayed = client.allocate_over(6, 1);
     let (listener, at) = listen();
     let id = connect(&mut client, at);
     let mut peer = accept(&listener);
@@ -156,7 +146,7 @@ fn a_client_connects(server: &Server, mut client: Client, new_link: impl Fn() ->
         "from the relayed address"
     );
     peer.write_all(b"early").unwrap();
-    assert_eq!(connect_code(&mut client, at), 446);
+    assert_eq!(client.connect_code(at), 446);
     let mut data = bind_over(new_link(), id, b"in the same segment");
     assert_eq!(read(&mut peer, 19), b"in the same segment");
     assert_eq!(read(data.bytes(), 5), b"early");
@@ -167,7 +157,7 @@ fn a_client_connects(server: &Server, mut client: Client, new_link: impl Fn() ->
         peer.write_all(&message).unwrap();
         assert_eq!(read(data.bytes(), message.len()), message);
     }
-    assert_eq!(connect_code(&mut client, at), 446, "active");
+    assert_eq!(client.connect_code(at), 446, "active");
     // The peer finishes first and still reads.
     peer.write_all(b"last words").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
@@ -179,7 +169,7 @@ fn a_client_connects(server: &Server, mut client: Client, new_link: impl Fn() ->
     assert_closed(&mut peer);
     // With both connections the peer is free again.
     let start = Instant::now();
-    while connect_code(&mut client, at) == 446 {
+    while client.connect_code(at) == 446 {
         assert!(start.elapsed() < PATIENCE, "still taken");
         std::thread::yield_now();
     }
@@ -262,7 +252,7 @@ fn closed_and_silent_ports_look_alike() {
     let silent = listener.local_addr().unwrap().as_socket().unwrap();
     for port in [closed, silent] {
         let start = Instant::now();
-        assert_eq!(connect_code(&mut client, port), 447);
+        assert_eq!(client.connect_code(port), 447);
         let took = start.elapsed();
         let late = took.checked_sub(CONNECT_TIMEOUT).expect("not sooner");
         assert!(late < Duration::from_millis(100), "{took:?}");
@@ -289,7 +279,7 @@ fn what_the_policy_forbids_sees_no_connection() {
         "0.0.0.0:80".parse().unwrap(),
         "10.0.0.1:80".parse().unwrap(),
     ] {
-        assert_eq!(connect_code(&mut client, peer), 403, "{peer}");
+        assert_eq!(client.connect_code(peer), 403, "{peer}");
     }
     let refused = canary.accept().map(|_| ()).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::WouldBlock, "no SYN");
@@ -310,6 +300,44 @@ fn two_clients_of_one_server_connect_to_each_other() {
     bobs.write_all(b"world").unwrap();
     assert_eq!(read(&mut alices, 5), b"world");
     server.shutdown();
+}
+
+/// Whichever attempt comes first, both clients have one connection and know its id.
+#[test]
+fn clients_that_connect_to_each_other_at_once_are_connected() {
+    for workers in [1, 4] {
+        let server = start_plain(workers);
+        for _ in 0..5 {
+            let mut clients = [allocated(&server), allocated(&server)];
+            let peers = [clients[1].1, clients[0].1];
+            for (client, _) in &mut clients {
+                permit(client, "127.0.0.1:1".parse().unwrap());
+            }
+            for ((client, _), peer) in clients.iter_mut().zip(peers) {
+                let peer = encoded(peer);
+                let request =
+                    client.next_request(Method::Connect, &[(kind::XOR_PEER_ADDRESS, &peer)]);
+                client.link.send(&request);
+            }
+            let [mut one, mut other] = clients.each_mut().map(|(client, _)| {
+                let mut first_id = || loop {
+                    let reply = client.link.receive();
+                    let message = Message::parse(&reply).unwrap();
+                    if message.first(kind::CONNECTION_ID).is_some() {
+                        return connection_id(&reply);
+                    }
+                    let code = message.first(kind::ERROR_CODE).unwrap();
+                    assert_eq!(code[2..], [4, 46], "else it is told of the other's");
+                };
+                bind(&server, first_id())
+            });
+            one.write_all(b"hello").unwrap();
+            assert_eq!(read(&mut other, 5), b"hello");
+            other.write_all(b"world").unwrap();
+            assert_eq!(read(&mut one, 5), b"world");
+        }
+        server.shutdown();
+    }
 }
 
 #[test]

@@ -168,6 +168,16 @@ impl Connections {
         Ok(id)
     }
 
+    /// The Connect to this peer that is under way.
+    pub(super) fn connecting(&self, relay: RelayId, peer: SocketAddr) -> Option<ConnectionId> {
+        let ids = &self.by_relay.get(&relay)?.ids;
+        let is_meant = |id: &&ConnectionId| {
+            let found = self.by_id.get(id);
+            found.is_some_and(|it| it.peer == peer && matches!(it.state, State::Connecting(_)))
+        };
+        ids.iter().find(is_meant).copied()
+    }
+
     /// The peer has answered; false when nobody waits for it any more.
     pub(super) fn connected(&mut self, id: ConnectionId, ends_at: Duration) -> bool {
         let Some(connection) = self.by_id.get_mut(&id) else {

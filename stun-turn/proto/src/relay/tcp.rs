@@ -45,7 +45,7 @@ impl Relay {
     }
 
     /// A peer has connected to a relayed address (RFC 6062 section 5.3). Keep the connection under the
-    /// returned id and leave what it sends in the kernel; close it without a byte on `None`.
+    /// returned id, instead of an attempt that may be under way under it, and leave what it sends in the kernel; close it without a byte on `None`.
     pub fn handle_incoming(
         &mut self,
         now: Now,
@@ -66,6 +66,12 @@ impl Relay {
         from: SocketAddr,
     ) -> Result<ConnectionId, DropReason> {
         let peer = self.to_public(PeerProtocol::Tcp, policy::canonical(from));
+        if let Some(id) = self.connections.connecting(relay, peer) {
+            // Both sides connected at once. There can be one connection between two addresses, and this
+            // is what the client asked for; its own attempt has failed.
+            self.handle_connected(now, id);
+            return Ok(id);
+        }
         let allocation = self.table.get(relay).ok_or(DropReason::NoAllocation)?;
         if !allocation.is_permitted(peer.ip(), now.monotonic) {
             return Err(DropReason::NoPermission);

@@ -259,11 +259,33 @@ fn a_peer_is_connected_to_once_at_a_time() {
     );
     world.relay.handle_connection_ended(first.id);
     assert_eq!(world.closed_connections(), [first.id]);
-    let second = world.connect(&client, PEER).unwrap();
-    assert_ne!(second.id, first.id);
+    let second = world.connected(&client, PEER);
+    assert_ne!(second, first.id);
     // What a peer connects from counts as well.
     world.request(&mut client, Method::CreatePermission, &[peer(PEER)]);
     let relay = world.relay_id(&client);
+    let again = world.relay.handle_incoming(world.now, relay, address(PEER));
+    assert_eq!(again, None);
+}
+
+/// Over loopback the kernel refuses the attempt of whoever comes second, and with it the client would
+/// lose the connection that there is.
+#[test]
+fn a_peer_that_connects_while_it_is_connected_to_answers_the_connect() {
+    let mut world = world();
+    let client = allocated(&mut world);
+    let id = world.connect(&client, PEER).unwrap().id;
+    let relay = world.relay_id(&client);
+    let other = world
+        .relay
+        .handle_incoming(world.now, relay, address("8.8.8.8:7"));
+    assert_eq!(other, None, "not the one that is connected to");
+    let taken = world.relay.handle_incoming(world.now, relay, address(PEER));
+    assert_eq!(taken, Some(id));
+    let reply = world.told(&client).unwrap();
+    assert_eq!(reply.code, 0);
+    assert_eq!(reply.get(kind::CONNECTION_ID), Some(&id.to_bytes()[..]));
+    assert_eq!(world.told(&client), None);
     let again = world.relay.handle_incoming(world.now, relay, address(PEER));
     assert_eq!(again, None);
 }

@@ -105,8 +105,16 @@ fn run(ops: &[Op]) {
                 // The permission lasts 300 s and nobody renews it.
                 let may = now < Duration::from_secs(300) && !model.peers.contains_key(&at);
                 let id = world.relay.handle_incoming(world.now, relay, from);
-                assert_eq!(id.is_some(), may);
-                if let Some(id) = id {
+                if let Some((connecting, state, ends_at)) = model.peers.get_mut(&at)
+                    && *state == Modelled::Connecting
+                {
+                    assert_eq!(id, Some(*connecting));
+                    (*state, *ends_at) = (Modelled::Unbound, later);
+                    assert_eq!(world.told(&client).unwrap().code, 0);
+                } else {
+                    assert_eq!(id.is_some(), may);
+                }
+                if let Some(id) = id.filter(|_| may) {
                     model.peers.insert(at, (id, Modelled::Unbound, later));
                     assert!(
                         world
