@@ -24,7 +24,7 @@ use crate::addr::FiveTuple;
 use crate::attribute::{ErrorCode, kind};
 use crate::integrity::{Hash, Key, Signer};
 use crate::limits;
-use crate::message::{Message, Writer};
+use crate::message::{Integrity, Message, Writer};
 use nonce::{Features, NonceKeys};
 use users::Users;
 
@@ -227,8 +227,12 @@ impl Authenticator {
             .verify(nonce, client, &self.realm, unix_s)
             .ok_or(ErrorCode::StaleNonce)?;
         let algorithm = PasswordAlgorithm::of(request, announced.password_algorithms)?;
-        // A request that was processed as if nothing had been offered gets the old attribute.
-        let hash = if algorithm.is_explicit {
+        // A request that was processed as if nothing had been offered gets the old attribute. And so
+        // does one that chose MD5 under the old attribute, which section 9.2.5 forbids: its client
+        // knows no other, and could not check the reply.
+        let knows_no_other = algorithm.algorithm == PasswordAlgorithm::Md5
+            && matches!(request.integrity(), Some(Integrity::Sha1(_)));
+        let hash = if algorithm.is_explicit && !knows_no_other {
             Hash::Sha256
         } else {
             Hash::Sha1

@@ -245,3 +245,17 @@ fn a_reply_is_signed_as_its_request_chose() {
     let last = Message::parse(&reply.bytes).unwrap().integrity();
     assert!(matches!(last, Some(crate::message::Integrity::Sha256(_))));
 }
+
+/// librice's client answers the offer of two algorithms with MD5 and signs with MESSAGE-INTEGRITY; a
+/// reply with MESSAGE-INTEGRITY-SHA256 it took for a forgery.
+#[test]
+fn a_client_that_knows_the_list_but_not_the_new_attribute_can_check_its_reply() {
+    let mut world = World::new();
+    let mut client = world.client("198.51.100.7:4000", "alice");
+    let offered = raw(kind::PASSWORD_ALGORITHMS, &[0, 2, 0, 0, 0, 1, 0, 0]);
+    let chosen = raw(kind::PASSWORD_ALGORITHM, &[0, 1, 0, 0]);
+    let reply = world.request(&mut client, Method::Allocate, &[udp(), offered, chosen]);
+    assert_eq!((reply.code, reply.is_signed), (0, true));
+    let last = Message::parse(&reply.bytes).unwrap().integrity();
+    assert!(matches!(last, Some(crate::message::Integrity::Sha1(_))));
+}
