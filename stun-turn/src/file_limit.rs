@@ -3,6 +3,12 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// The limit in force, `None` for no limit.
+#[must_use]
+pub fn in_force() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// Raises the limit to what the system allows this process; returns the limit in force, `None` for
 /// no limit.
 pub fn raise() -> Option<u64> {

@@ -173,6 +173,8 @@ impl Totals {
         for (reason, counter) in [
             ("tls_failed", &totals.tls_failures),
             ("too_many_handshakes", &totals.tls_evicted),
+            ("too_many_connections", &totals.strangers_evicted),
+            ("unauthenticated", &totals.unauthenticated),
             ("timed_out", &totals.timed_out),
             ("garbage", &totals.garbage),
             ("proxy_header", &totals.proxy_malformed),

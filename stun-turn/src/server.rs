@@ -132,8 +132,8 @@ impl Server {
             .enumerate()
             .map(|(index, sockets)| {
                 let (settings, parked) = (Arc::clone(&settings), Arc::clone(&parked));
-                let own = (index, start, seed()?);
-                Worker::new(settings, parked, Arc::clone(&streams), sockets, own)
+                let (streams, place) = (Arc::clone(&streams), (index, config.workers));
+                Worker::new(settings, parked, streams, sockets, place, (start, seed()?))
             })
             .collect::<io::Result<_>>()?;
         let colleagues: Vec<Colleague> = workers.iter().map(Worker::colleague).collect();

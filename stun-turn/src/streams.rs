@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::control::Mailbox;
+use crate::file_limit;
 use crate::tls::Tls;
 
 /// How long a client's connection may take for what, and how many may be in between.
@@ -24,8 +25,15 @@ pub struct StreamLimits {
     /// From one message to the next on a connection without an allocation. As long as an allocation
     /// lives without a refresh: a client that let it go has had the time to ask for another one.
     pub idle: Duration,
-    /// TLS handshakes that one worker has under way at once; one more ends the oldest.
+    /// TLS handshakes that one worker has under way at once; one more ends the oldest of the source
+    /// that has most.
     pub handshakes: usize,
+    /// Connections without an allocation that one worker keeps of one source; one more ends the
+    /// source's oldest.
+    pub strangers_a_source: usize,
+    /// Connections without an allocation that all workers keep, each an equal part; one more ends the
+    /// oldest of the source that has most.
+    pub strangers: usize,
 }
 
 impl Default for StreamLimits {
@@ -36,6 +44,11 @@ impl Default for StreamLimits {
             message: Duration::from_secs(10),
             idle: Duration::from_secs(600),
             handshakes: 128,
+            strangers_a_source: 128,
+            // Allocations need descriptors too, most of them one, those of streams two.
+            strangers: file_limit::in_force().map_or(usize::MAX, |limit| {
+                usize::try_from(limit / 4).unwrap_or(usize::MAX)
+            }),
         }
     }
 }
@@ -51,8 +64,12 @@ pub struct StreamTotals {
     pub tls_handshakes: AtomicU64,
     /// TLS handshakes and connections that broke TLS.
     pub tls_failures: AtomicU64,
-    /// TLS handshakes cut short because too many younger ones were under way.
+    /// TLS handshakes cut short because too many were under way.
     pub tls_evicted: AtomicU64,
+    /// Connections without an allocation closed because there were too many.
+    pub strangers_evicted: AtomicU64,
+    /// Connections closed because they gave no valid credentials, again and again.
+    pub unauthenticated: AtomicU64,
     /// Connections closed because something did not come in time.
     pub timed_out: AtomicU64,
     /// Connections closed because they spoke neither STUN nor TLS.

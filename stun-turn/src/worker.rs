@@ -5,6 +5,7 @@
 //! ready socket a bounded amount of work, expire what is due, close what has no use any more.
 
 mod connections;
+mod crowd;
 mod effects;
 mod peers;
 mod ready;
@@ -51,6 +52,23 @@ struct Bound<S> {
     address: SocketAddr,
 }
 
+/// What a socket's turn has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The kernel tells when there is more.
+    Done,
+    /// There may be more.
+    More,
+    /// There was no room for it in this round.
+    Postponed,
+}
+
+impl Turn {
+    const fn of(has_more: bool) -> Self {
+        if has_more { Self::More } else { Self::Done }
+    }
+}
+
 /// One worker, run by one thread.
 pub(crate) struct Worker {
     poll: Poll,
@@ -74,6 +92,8 @@ pub(crate) struct Worker {
     reply: Box<ReplyBuffer>,
     /// Sockets that had more to give than their turn allowed; mio reports them only once.
     ready: Ready,
+    /// Those whose turns come first in the next round.
+    postponed: Vec<Source>,
     /// Listeners that rest because the system has no descriptors left, and until when.
     paused_accepts: Vec<Source>,
     accepts_resume_at: Option<Duration>,
@@ -91,7 +111,8 @@ impl Worker {
         parked: Arc<Parked>,
         streams: Arc<Streams>,
         listeners: Vec<(SocketAddr, Listener)>,
-        (index, start, seed): (usize, Instant, [u8; 32]),
+        (index, workers): (usize, usize),
+        (start, seed): (Instant, [u8; 32]),
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), Source::Mailbox.token())?;
@@ -131,12 +152,13 @@ impl Worker {
             udp,
             tcp,
             relayed: Vec::new(),
-            connections: Connections::new(streams),
+            connections: Connections::new(streams, workers),
             peers: Peers::default(),
             batch: RecvBatch::new(),
             outbox: Outbox::default(),
             reply: Box::new([0; limits::MAX_REPLY_BYTES]),
             ready: Ready::default(),
+            postponed: Vec::new(),
             paused_accepts: Vec::new(),
             accepts_resume_at: None,
             scratch: Vec::new(),
@@ -183,10 +205,13 @@ impl Worker {
                 let Some(source) = self.ready.pop() else {
                     break;
                 };
-                if self.work(now, source) {
-                    self.ready.push(source);
+                match self.work(now, source) {
+                    Turn::Done => {}
+                    Turn::More => self.ready.push(source),
+                    Turn::Postponed => self.postponed.push(source),
                 }
             }
+            self.ready.put_first(&mut self.postponed);
             self.relay.handle_timeout(now);
             self.tell_clients();
             self.close_relayed();
@@ -260,18 +285,18 @@ impl Worker {
         }
     }
 
-    /// Gives one socket its turn; true when it may have more.
-    fn work(&mut self, now: Now, source: Source) -> bool {
-        match source {
+    /// Gives one socket its turn.
+    fn work(&mut self, now: Now, source: Source) -> Turn {
+        Turn::of(match source {
+            Source::Stream(key) => return self.read_stream(now, key),
             // Commands are looked at in every turn.
             Source::Mailbox => false,
             Source::Udp(index) => self.read_clients(now, index),
             Source::Relayed(index) => self.read_peers(now, index),
             Source::Tcp(index) => self.accept(now, index),
-            Source::Stream(key) => self.read_stream(now, key),
             Source::PeerListener(index) => self.accept_peers(now, index),
             Source::Peer(key) | Source::Data(key) => self.carry(now, key),
-        }
+        })
     }
 
     /// Clients' datagrams to one listener.

@@ -415,6 +415,12 @@ impl Relay {
         }
     }
 
+    /// Ends an allocation whose socket can't be used, whoever its client is and wherever that may
+    /// return from.
+    pub fn abandon(&mut self, now: Now, relay: RelayId) {
+        self.close(now, relay, Cause::ClientGone);
+    }
+
     /// Ends an allocation by the operator's word; false when there is none of this name.
     pub fn end_session(&mut self, now: Now, id: SessionId) -> bool {
         let found = self

@@ -11,6 +11,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use subtle::ConstantTimeEq as _;
 
+const BEARER: &[u8] = b"Bearer ";
+
 /// A bearer token, or whoever is on this host.
 #[derive(Clone)]
 pub struct Guard {
@@ -60,10 +62,12 @@ pub async fn authorize(State(guard): State<Guard>, request: Request, next: Next)
 }
 
 fn has_token(headers: &HeaderMap, token: &str) -> bool {
+    // The scheme's name is written in any case (RFC 9110, 11.1), the token is not.
     let given = headers
         .get(AUTHORIZATION)
-        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    given.is_some_and(|given| given.ct_eq(token.as_bytes()).into())
+        .and_then(|value| value.as_bytes().split_at_checked(BEARER.len()))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER));
+    given.is_some_and(|(_, given)| given.ct_eq(token.as_bytes()).into())
 }
 
 /// Whether the request names this host as somebody on it would. A page in the operator's browser

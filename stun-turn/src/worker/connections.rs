@@ -10,11 +10,13 @@ use mio::Interest;
 use mio::net::TcpStream;
 use slab::Slab;
 use socket2::{SockRef, TcpKeepalive};
+use stun_turn_proto::source::Source as Origin;
 use stun_turn_proto::{ConnectionId, FiveTuple, Now, Transport};
 
+use super::crowd::Crowd;
 use super::effects::{Resolved, send_unfragmented};
 use super::stream::{End, Stream};
-use super::{ACCEPT_PAUSE, Bound, Source, Worker};
+use super::{ACCEPT_PAUSE, Bound, Source, Turn, Worker};
 use crate::control::Command;
 use crate::streams::{Streams, count};
 
@@ -27,6 +29,16 @@ pub(super) const ACCEPTS_A_TURN: usize = 64;
 /// TLS handshakes that may take a step in one turn of the loop: a signature costs as much as relaying
 /// hundreds of packets, and these must not wait for all of them.
 const STEPS_A_ROUND: usize = 2;
+
+/// What one connection's turn and all connections' turns in a round may cost: then the datagrams of
+/// others have theirs, however many connections there are and whatever they send.
+const TURN_COST: usize = 16 * REQUEST_COST;
+const ROUND_COST: usize = 8 * TURN_COST;
+/// A request makes us hash and answer; ChannelData is looked up and sent.
+const REQUEST_COST: usize = 4;
+const CHANNEL_DATA_COST: usize = 1;
+/// Bytes whose reading (and perhaps deciphering) costs as much as ChannelData.
+const BYTES_A_COST: usize = 4096;
 
 /// What the kernel may hold back for a client before writing waits, in bytes.
 const MAX_UNSENT_BYTES: u32 = 32 * 1024;
@@ -41,9 +53,15 @@ pub(super) struct Connections {
     by_client: HashMap<FiveTuple, usize>,
     /// When to look after each; sorted, never scanned.
     deadlines: BTreeSet<(Duration, usize)>,
-    /// TLS handshakes under way, the oldest first.
-    handshakes: BTreeSet<(Duration, usize)>,
+    /// TLS handshakes under way.
+    handshakes: Crowd,
+    /// Connections without an allocation.
+    strangers: Crowd,
+    /// This worker's part of them.
+    max_strangers: usize,
     steps_left: usize,
+    round_left: usize,
+    turn_left: usize,
 }
 
 /// A connection on its way to another worker.
@@ -68,17 +86,23 @@ struct Entry {
     stream: Stream,
     /// Its place in the deadlines: its own deadline may have moved behind it since.
     looked_after_at: Duration,
+    /// As whose it counts among those without an allocation, if it does.
+    stranger: Option<Origin>,
 }
 
 impl Connections {
-    pub(super) fn new(shared: Arc<Streams>) -> Self {
+    pub(super) fn new(shared: Arc<Streams>, workers: usize) -> Self {
         Self {
+            max_strangers: (shared.limits.strangers / workers.max(1)).max(1),
             shared,
             table: Slab::new(),
             by_client: HashMap::new(),
             deadlines: BTreeSet::new(),
-            handshakes: BTreeSet::new(),
+            handshakes: Crowd::default(),
+            strangers: Crowd::default(),
             steps_left: 0,
+            round_left: 0,
+            turn_left: 0,
         }
     }
 
@@ -88,6 +112,7 @@ impl Connections {
 
     pub(super) fn start_round(&mut self) {
         self.steps_left = STEPS_A_ROUND;
+        self.round_left = ROUND_COST;
     }
 
     /// Sends a peer's data to a client, if it is still there.
@@ -117,9 +142,44 @@ impl Connections {
         let key = self.table.insert(Entry {
             stream,
             looked_after_at: at,
+            stranger: None,
         });
         self.deadlines.insert((at, key));
         key
+    }
+
+    /// Notes what a connection has cost.
+    const fn charge(&mut self, cost: usize) {
+        self.turn_left = self.turn_left.saturating_sub(cost);
+        self.round_left = self.round_left.saturating_sub(cost);
+    }
+
+    /// Counts a connection among those without an allocation, or no more. When there are too many, one
+    /// must make way.
+    fn note_stranger(&mut self, key: usize, is_stranger: bool) -> Option<usize> {
+        let entry = self.table.get_mut(key)?;
+        let origin = Origin::of(entry.stream.client().client.ip());
+        let (before, since) = (entry.stranger, entry.stream.opened_at());
+        let after = is_stranger.then_some(origin);
+        if before == after {
+            return None;
+        }
+        entry.stranger = after;
+        let awaits_header = entry.stream.awaits_header();
+        if let Some(before) = before {
+            self.strangers.remove(before, since, key);
+        }
+        let origin = after?;
+        self.strangers.insert(origin, since, key);
+        // As long as a proxy's connection is nobody's, only the sum counts.
+        let is_over = self.strangers.count(origin) > self.shared.limits.strangers_a_source;
+        if is_over && !awaits_header {
+            self.strangers.oldest_of(origin)
+        } else if self.strangers.len() > self.max_strangers {
+            self.strangers.oldest_of_most()
+        } else {
+            None
+        }
     }
 
     /// Moves a connection's place in the deadlines when it must be looked after sooner, or always
@@ -137,8 +197,9 @@ impl Connections {
     }
 
     /// Notes that a connection's handshake has begun or ended. When more are under way than may be, the
-    /// oldest must end: an honest one takes a moment, so that whoever starts many and finishes none
-    /// crowds out itself. (Refusing the newest would let few stalled ones keep everybody out.)
+    /// oldest of the source that has most must end: whoever starts many and finishes none crowds out
+    /// itself. (Refusing the newest would let few stalled ones keep everybody out; ending the oldest of
+    /// all would let one source end every handshake over a long way.)
     fn note_handshake(
         &mut self,
         key: usize,
@@ -148,13 +209,13 @@ impl Connections {
         if before == after {
             return None;
         }
+        let origin = Origin::of(self.get(key)?.client().client.ip());
         if let Some(since) = before {
-            self.handshakes.remove(&(since, key));
+            self.handshakes.remove(origin, since, key);
         }
-        self.handshakes.insert((after?, key));
+        self.handshakes.insert(origin, after?, key);
         let is_crowded = self.handshakes.len() > self.shared.limits.handshakes;
-        let (_, oldest) = *self.handshakes.first().filter(|_| is_crowded)?;
-        Some(oldest)
+        self.handshakes.oldest_of_most().filter(|_| is_crowded)
     }
 
     /// Takes it out of the table and every index; also the client that it was for, if any.
@@ -162,12 +223,17 @@ impl Connections {
         let Entry {
             stream,
             looked_after_at,
+            stranger,
         } = self.table.try_remove(key)?;
         self.deadlines.remove(&(looked_after_at, key));
-        if let Some(since) = stream.handshake_since() {
-            self.handshakes.remove(&(since, key));
-        }
         let client = stream.client();
+        if let Some(since) = stream.handshake_since() {
+            let origin = Origin::of(client.client.ip());
+            self.handshakes.remove(origin, since, key);
+        }
+        if let Some(origin) = stranger {
+            self.strangers.remove(origin, stream.opened_at(), key);
+        }
         let is_known = self.by_client.get(&client) == Some(&key);
         if is_known {
             self.by_client.remove(&client);
@@ -230,50 +296,96 @@ impl Worker {
         )?;
         let is_proxied = self.connections.shared.is_trusted_proxy(client.ip());
         let stream = Stream::new(socket, five_tuple, is_proxied, now.monotonic);
-        self.connections.insert(stream);
+        let key = self.connections.insert(stream);
         count(&self.connections.shared.totals.accepted);
+        self.note_stranger(now, key, true);
         Ok(())
     }
 
-    /// Reads, answers and writes one connection; true when there may be more to read.
-    pub(super) fn read_stream(&mut self, now: Now, key: usize) -> bool {
+    /// Counts a connection as one without an allocation, or no more; when there are too many, another
+    /// one or this one is closed.
+    fn note_stranger(&mut self, now: Now, key: usize, is_stranger: bool) {
+        if let Some(crowded) = self.connections.note_stranger(key, is_stranger) {
+            self.close_stream(now, crowded, &End::Crowded);
+        }
+    }
+
+    /// Reads, answers and writes one connection.
+    pub(super) fn read_stream(&mut self, now: Now, key: usize) -> Turn {
+        if self.connections.round_left == 0 {
+            return Turn::Postponed;
+        }
+        self.connections.turn_left = TURN_COST.min(self.connections.round_left);
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.resize(READ_BYTES, 0);
-        let mut has_more = true;
+        let mut turn = Turn::More;
         for _ in 0..READS_A_TURN {
-            has_more = self.read_once(now, key, &mut scratch);
-            if !has_more {
+            turn = self.read_once(now, key, &mut scratch);
+            if turn != Turn::More || self.connections.turn_left == 0 {
                 break;
             }
         }
         self.scratch = scratch;
         self.close_relayed();
         self.connections.reschedule(key, false);
-        has_more
+        turn
     }
 
-    /// True when there may be more to read.
-    fn read_once(&mut self, now: Now, key: usize, scratch: &mut [u8]) -> bool {
+    fn read_once(&mut self, now: Now, key: usize, scratch: &mut [u8]) -> Turn {
         let connections = &mut self.connections;
         let Some(Entry { stream, .. }) = connections.table.get_mut(key) else {
-            return false;
+            return Turn::Done;
         };
         stream.flush();
         let was_open = stream.is_open();
         if !was_open && connections.steps_left == 0 {
-            return true;
+            return Turn::Postponed;
         }
-        let (bytes, has_more) = stream.read(scratch);
+        let mut has_more = true;
+        if stream.has_waiting() {
+            // What has come is bounded, because nothing is read before it is handled.
+            self.take_frames(now, key);
+        } else {
+            let bytes;
+            (bytes, has_more) = stream.read(scratch);
+            self.take_bytes(now, key, bytes);
+        }
+        let stream = self.connections.get(key);
+        let has_waiting = stream.as_ref().is_some_and(|it| it.has_waiting());
+        if let Some(end) = stream.and_then(Stream::take_end) {
+            self.close_stream(now, key, &end);
+            return Turn::Done;
+        }
+        if has_more || has_waiting {
+            Turn::More
+        } else {
+            Turn::Done
+        }
+    }
+
+    /// Takes what was read from a connection.
+    fn take_bytes(&mut self, now: Now, key: usize, bytes: &[u8]) {
+        let connections = &mut self.connections;
+        connections.charge(1 + bytes.len() / BYTES_A_COST);
+        let Some(Entry { stream, .. }) = connections.table.get_mut(key) else {
+            return;
+        };
+        let was_open = stream.is_open();
         if !bytes.is_empty() {
             let handshake = stream.handshake_since();
             stream.take(now.monotonic, bytes, &connections.shared);
             stream.flush();
             let (is_open, handshake_now) = (stream.is_open(), stream.handshake_since());
+            // The source that a proxy has told, not the proxy's.
+            let is_settled = !stream.awaits_header();
             if !was_open && stream.client().transport == Transport::Tls {
                 connections.steps_left -= 1;
             }
             if let Some(oldest) = connections.note_handshake(key, handshake, handshake_now) {
                 self.close_stream(now, oldest, &End::TlsEvicted);
+            }
+            if !was_open && is_settled {
+                self.note_stranger(now, key, true);
             }
             if is_open {
                 if !was_open {
@@ -282,12 +394,6 @@ impl Worker {
                 self.take_frames(now, key);
             }
         }
-        let end = self.connections.get(key).and_then(Stream::take_end);
-        if let Some(end) = end {
-            self.close_stream(now, key, &end);
-            return false;
-        }
-        has_more
     }
 
     /// From now on messages go to this connection.
@@ -303,7 +409,7 @@ impl Worker {
         self.connections.by_client.insert(client, key);
     }
 
-    /// Handles every whole message that a connection has sent.
+    /// Handles the whole messages that a connection has sent, as many as its turn allows.
     fn take_frames(&mut self, now: Now, key: usize) {
         let Some(stream) = self.connections.get(key) else {
             return;
@@ -312,19 +418,29 @@ impl Worker {
         let mut start = 0;
         let mut next = Next::Frame;
         while let Next::Frame = next
+            && self.connections.turn_left > 0
             && let Some(stream) = self.connections.get(key)
             && let Some((message, consumed)) = stream.next_frame(now.monotonic, &inbox[start..])
         {
+            // The two most significant bits tell them apart (RFC 8656, 12.4).
+            self.connections.charge(match inbox[start] >> 6 {
+                0b01 => CHANNEL_DATA_COST,
+                _ => REQUEST_COST,
+            });
             next = self.stream_message(now, key, &client, &inbox[start..start + message]);
             if !matches!(next, Next::HandOver(_)) {
                 start += consumed;
             }
         }
+        let has_waiting = self.connections.turn_left == 0;
         if let Some(stream) = self.connections.get(key) {
-            stream.return_inbox(now.monotonic, inbox, start);
+            stream.return_inbox(now.monotonic, inbox, (start, has_waiting));
         }
         match next {
-            Next::Frame => {}
+            Next::Frame => {
+                let is_stranger = !self.relay.has_allocation(&client);
+                self.note_stranger(now, key, is_stranger);
+            }
             Next::Splice(id) => {
                 if let Some((stream, _)) = self.connections.remove(key) {
                     self.splice(now, id, stream);
@@ -358,8 +474,9 @@ impl Worker {
         }
         let key = self.connections.insert(*stream);
         self.enroll(now, key);
+        self.connections.turn_left = TURN_COST;
         self.take_frames(now, key);
-        // What came meanwhile, or how it ended.
+        // What waits or came meanwhile, or how it ended.
         self.ready.push(Source::Stream(key));
     }
 
@@ -372,7 +489,7 @@ impl Worker {
             Resolved::Nothing | Resolved::ReplyFrom { .. } => {}
             Resolved::Reply(length) => {
                 if let Some(stream) = self.connections.get(key) {
-                    stream.send_reply(&self.reply[..length]);
+                    stream.answer(&self.reply[..length]);
                 }
             }
             Resolved::Bound { id, reply } => {
@@ -412,13 +529,15 @@ impl Worker {
                 continue;
             };
             let stream = &mut stream.stream;
-            if self.relay.has_allocation(&stream.client()) {
+            let is_served = self.relay.has_allocation(&stream.client());
+            if is_served {
                 stream.excuse(now.monotonic);
             }
             if stream.deadline(&self.connections.shared.limits) <= now.monotonic {
                 self.close_stream(now, key, &End::TimedOut);
             } else {
                 self.connections.reschedule(key, true);
+                self.note_stranger(now, key, !is_served);
             }
         }
     }
@@ -435,6 +554,8 @@ impl Worker {
             End::Garbage => count(&totals.garbage),
             End::Tls(_) => count(&totals.tls_failures),
             End::TlsEvicted => count(&totals.tls_evicted),
+            End::Crowded => count(&totals.strangers_evicted),
+            End::Unauthenticated => count(&totals.unauthenticated),
             End::TimedOut => count(&totals.timed_out),
             End::Overflowed => count(&totals.overflowed),
         }

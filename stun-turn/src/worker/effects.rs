@@ -202,7 +202,7 @@ impl Worker {
                     let socket = bound.take().expect("opened only after a socket was bound");
                     if let Err(error) = self.register(relay, socket) {
                         tracing::warn!(%error, "a relayed socket can't be watched");
-                        self.relay.handle_client_gone(now, client);
+                        self.relay.abandon(now, relay);
                         if let Outcome::Open(open) = *next {
                             self.give_up(now, open);
                         }

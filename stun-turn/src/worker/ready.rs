@@ -26,6 +26,15 @@ impl Ready {
         Some(source)
     }
 
+    /// Puts sources that could not have their turns in front of all that have had theirs.
+    pub(super) fn put_first(&mut self, postponed: &mut Vec<Source>) {
+        for source in postponed.drain(..).rev() {
+            if self.waiting.insert(source) {
+                self.queue.push_front(source);
+            }
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }
@@ -54,5 +63,28 @@ mod tests {
             assert_eq!(ready.pop(), Some(Source::Udp(0)));
             assert!(ready.is_empty());
         }
+    }
+
+    #[test]
+    fn everybody_has_a_turn_when_a_round_has_few() {
+        const TURNS_A_ROUND: usize = 2;
+        let mut ready = Ready::default();
+        (0..10).for_each(|key| ready.push(Source::Stream(key)));
+        let mut turns = [0; 10];
+        for _ in 0..5 {
+            let (mut left, mut postponed) = (TURNS_A_ROUND, Vec::new());
+            for _ in 0..ready.len() {
+                match ready.pop() {
+                    Some(source @ Source::Stream(key)) if left > 0 => {
+                        turns[key] += 1;
+                        left -= 1;
+                        ready.push(source);
+                    }
+                    other => postponed.extend(other),
+                }
+            }
+            ready.put_first(&mut postponed);
+        }
+        assert_eq!(turns, [1; 10]);
     }
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
+use stun_turn_proto::attribute::kind;
 use stun_turn_proto::framing::{self, Frame};
+use stun_turn_proto::message::{Class, Message, Method};
 use stun_turn_proto::proxy_header::{self, Header};
 use stun_turn_proto::{FiveTuple, Transport};
 
@@ -20,6 +22,32 @@ use outgoing::Outgoing;
 
 /// First byte of a TLS handshake's record; no message of STUN or TURN starts with it.
 const TLS_HANDSHAKE: u8 = 22;
+
+/// Refusals after which somebody who has never given valid credentials is hung up on. An honest client
+/// needs one to learn the nonce, and one more for each typo.
+const MAX_REFUSALS: u32 = 32;
+
+/// What a reply tells of the one who is answered.
+enum Credentials {
+    /// It was not asked for them.
+    None,
+    Valid,
+    Invalid,
+}
+
+impl Credentials {
+    fn shown_by(reply: &[u8]) -> Self {
+        let Ok(reply) = Message::parse(reply) else {
+            return Self::None;
+        };
+        match (reply.class(), reply.first(kind::ERROR_CODE)) {
+            (Class::Success, _) if reply.method() != Method::Binding => Self::Valid,
+            // 401 and 438.
+            (Class::Error, Some([_, _, 4, 1 | 38, ..])) => Self::Invalid,
+            _ => Self::None,
+        }
+    }
+}
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +80,10 @@ pub(super) enum End {
     Tls(rustls::Error),
     #[error("more TLS handshakes have begun than are kept waiting")]
     TlsEvicted,
+    #[error("more connections without an allocation than are kept")]
+    Crowded,
+    #[error("request after request without valid credentials")]
+    Unauthenticated,
     #[error("something did not come in time")]
     TimedOut,
     #[error("the client lets replies pile up")]
@@ -68,6 +100,10 @@ pub(super) struct Stream {
     outgoing: Outgoing,
     /// Nothing was cut out of the stream yet.
     is_new: bool,
+    /// Whole messages may wait in the inbox for the connection's next turn.
+    has_waiting: bool,
+    /// Requests refused for want of valid credentials; `None` once one was granted.
+    refusals: Option<u32>,
     /// The client sends no more; what waits for it is still written.
     has_ended: bool,
     end: Option<End>,
@@ -96,6 +132,8 @@ impl Stream {
             inbox: Vec::new(),
             outgoing: Outgoing::default(),
             is_new: true,
+            has_waiting: false,
+            refusals: Some(0),
             has_ended: false,
             end: None,
             opened_at: now,
@@ -131,6 +169,21 @@ impl Stream {
         matches!(self.phase, Phase::Open)
     }
 
+    /// When the connection began.
+    pub(super) const fn opened_at(&self) -> Duration {
+        self.opened_at
+    }
+
+    /// Whether a proxy has still to tell whom it is for.
+    pub(super) const fn awaits_header(&self) -> bool {
+        matches!(self.phase, Phase::Header)
+    }
+
+    /// Whether messages that have come must be handled before more is read.
+    pub(super) const fn has_waiting(&self) -> bool {
+        self.has_waiting
+    }
+
     /// Since when a TLS handshake is under way, if one is.
     pub(super) const fn handshake_since(&self) -> Option<Duration> {
         match self.phase {
@@ -147,6 +200,22 @@ impl Stream {
             for _ in 0..self.outgoing.push_media(message) {
                 count(&shared.totals.media_dropped);
             }
+        }
+    }
+
+    /// Sends an answer to one of the client's messages. Too many refusals in a row, and it must end.
+    pub(super) fn answer(&mut self, reply: &[u8]) {
+        self.send_reply(reply);
+        let Some(refusals) = self.refusals else {
+            return;
+        };
+        self.refusals = match Credentials::shown_by(reply) {
+            Credentials::None => return,
+            Credentials::Valid => None,
+            Credentials::Invalid => Some(refusals + 1),
+        };
+        if self.refusals >= Some(MAX_REFUSALS) {
+            self.end.get_or_insert(End::Unauthenticated);
         }
     }
 
@@ -292,14 +361,24 @@ impl Stream {
         }
     }
 
-    /// Takes the inbox back, from `start` on.
-    pub(super) fn return_inbox(&mut self, now: Duration, inbox: Vec<u8>, start: usize) {
+    /// Takes the inbox back, from `start` on; `has_waiting` if that may be whole messages.
+    pub(super) fn return_inbox(
+        &mut self,
+        now: Duration,
+        mut inbox: Vec<u8>,
+        (start, has_waiting): (usize, bool),
+    ) {
+        self.has_waiting = has_waiting && start < inbox.len();
         self.inbox = if start == 0 {
             inbox
+        } else if self.has_waiting {
+            inbox.drain(..start);
+            inbox
         } else {
+            // What is left is small, and the room for what was read is given back.
             inbox[start..].to_vec()
         };
-        if !self.inbox.is_empty() {
+        if !self.inbox.is_empty() && !self.has_waiting {
             self.partial_since.get_or_insert(now);
         }
     }
@@ -327,6 +406,7 @@ impl Stream {
     /// Why it must be closed now, if it must.
     pub(super) fn take_end(&mut self) -> Option<End> {
         let is_finished = self.has_ended
+            && !self.has_waiting
             && (!self.is_open() || (self.outgoing.is_empty() && self.layer.is_clear()));
         self.end
             .take()

@@ -124,6 +124,11 @@ pub(crate) fn binding(number: u8) -> Vec<u8> {
     write(Method::Binding, number, &[], None, ALICE)
 }
 
+/// An Allocate without credentials, which 401 answers.
+pub(crate) fn allocate_as_nobody() -> Vec<u8> {
+    write(Method::Allocate, 0, &[], None, ALICE)
+}
+
 fn write(
     method: Method,
     number: u8,

@@ -20,15 +20,17 @@ const SHORT: Duration = Duration::from_millis(150);
 /// What it does not wait for.
 const LONG: Duration = Duration::from_secs(3600);
 
-const PATIENT: StreamLimits = StreamLimits {
+pub(crate) const PATIENT: StreamLimits = StreamLimits {
     handshake: LONG,
     first_message: LONG,
     message: LONG,
     idle: LONG,
     handshakes: 100,
+    strangers_a_source: usize::MAX,
+    strangers: usize::MAX,
 };
 
-fn start(pair: &Pair, stream_limits: StreamLimits) -> Server {
+pub(crate) fn start(pair: &Pair, stream_limits: StreamLimits) -> Server {
     let options = offering(&[pair], options(&["udp", "tls"], "127.0.0.1", 1));
     let config = Config {
         stream_limits,
@@ -42,7 +44,7 @@ fn dial(server: &Server) -> TcpStream {
 }
 
 /// Reads until the server hangs up.
-fn wait_for_end(mut stream: impl std::io::Read) {
+pub(crate) fn wait_for_end(mut stream: impl std::io::Read) {
     let mut rest = [0; 4096];
     loop {
         match stream.read(&mut rest) {
@@ -56,7 +58,7 @@ fn wait_for_end(mut stream: impl std::io::Read) {
     }
 }
 
-fn wait_for(total: &AtomicU64, expected: u64) {
+pub(crate) fn wait_for(total: &AtomicU64, expected: u64) {
     let start = Instant::now();
     while total.load(Ordering::Relaxed) != expected {
         let now = total.load(Ordering::Relaxed);
@@ -66,7 +68,7 @@ fn wait_for(total: &AtomicU64, expected: u64) {
 }
 
 /// The first bytes of a client's handshake.
-fn client_hello(pair: &Pair) -> Vec<u8> {
+pub(crate) fn client_hello(pair: &Pair) -> Vec<u8> {
     let name = ServerName::try_from("turn.example").unwrap();
     let mut tls = ClientConnection::new(Arc::new(trusting(&[pair])), name).unwrap();
     let mut hello = Vec::new();

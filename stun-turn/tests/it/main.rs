@@ -6,6 +6,7 @@ mod canary;
 mod certificates;
 mod check;
 mod client;
+mod crowds;
 mod deadlines;
 mod operating;
 mod program;

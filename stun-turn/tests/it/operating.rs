@@ -213,6 +213,11 @@ fn the_admin_address_is_for_whoever_has_the_token_or_is_here() {
             200
         );
     }
+    // The scheme's name in any case, as HTTP has it; the token as it is.
+    let lower = program.ask("GET", "/metrics", "Authorization: bearer north\r\n");
+    assert_eq!(lower.0, 200);
+    let other = program.ask("GET", "/metrics", "Authorization: Bearer NORTH\r\n");
+    assert_eq!(other.0, 401);
     let program = Program::start(&[]);
     let rebound = program.ask("GET", "/sessions", "Host: evil.example\r\n");
     assert_eq!(rebound.0, 401, "a page of another name");
@@ -220,6 +225,24 @@ fn the_admin_address_is_for_whoever_has_the_token_or_is_here() {
         program.ask("GET", "/sessions", "Host: localhost:1\r\n").0,
         200
     );
+}
+
+/// A probe that is not answered gets the relay restarted, so nobody may keep it waiting.
+#[test]
+fn silent_connections_to_the_admin_address_do_not_delay_a_probe() {
+    let program = Program::start(&[]);
+    let silent: Vec<TcpStream> = (0..200)
+        .map(|_| TcpStream::connect(program.admin).unwrap())
+        .collect();
+    let start = Instant::now();
+    assert_eq!(program.get("/healthz").0, 200);
+    // Less than any deadline that could have ended the others.
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        start.elapsed()
+    );
+    drop(silent);
 }
 
 #[test]

@@ -114,6 +114,21 @@ fn tickets_are_for_their_user_and_for_who_may_move() {
     );
 }
 
+/// The driver could not watch its socket, so nobody is to come back to it.
+#[test]
+fn an_abandoned_allocation_ends_though_its_client_might_return() {
+    let (mut world, client, ticket) = mobile();
+    let relay = world.relay_id(&client);
+    world
+        .relay
+        .handle_client_gone(world.now, &client.five_tuple);
+    assert!(world.relay.has_allocation(&client.five_tuple));
+    world.relay.abandon(world.now, relay);
+    assert_eq!(world.settings.shared.quotas.total(), 0);
+    let mut new = world.client(NEW, "alice");
+    assert_eq!(refresh(&mut world, &mut new, &ticket).code, 437);
+}
+
 #[test]
 fn announcements_do_not_pile_up() {
     let (mut world, client, ticket) = mobile();
