@@ -18,8 +18,6 @@ pub mod nonce;
 mod password_algorithm;
 mod users;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::addr::FiveTuple;
 use crate::attribute::{ErrorCode, kind};
 use crate::integrity::{Hash, Key, Signer};
@@ -263,18 +261,6 @@ impl Authenticator {
         }
         verified
     }
-}
-
-/// A short name for a user in logs, which must not tell the real one: two records of one user can
-/// be matched, nothing else.
-#[must_use]
-pub fn tag(username: &[u8]) -> String {
-    let digest = Sha256::digest(credential::account(username));
-    digest
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ pub const MAX: u32 = 1000;
 /// Sources that are told apart; 128 KiB in all.
 const SLOTS: usize = 1 << 14;
 
+/// How far back a clock may seem to step.
+const STEP_BACK_MS: u32 = 60_000;
+
 /// A reply, in the unit of the slots.
 const REPLY: u32 = 1000;
 
@@ -89,9 +92,10 @@ const fn pack(at_ms: u32, left: u32) -> u64 {
 /// grows beyond the burst by itself.
 fn left_at(packed: u64, now_ms: u32) -> u32 {
     let (at_ms, left) = ((packed >> 32) as u32, packed as u32);
-    // Workers read their clocks one after the other: a little back is no time, not 49 days.
+    // Workers read their clocks one after the other: a little back is no time, not 49 days. (Half of
+    // all differences were once taken for a little, and who came back after 25 days got nothing.)
     let passed_ms = now_ms.wrapping_sub(at_ms);
-    let passed_ms = if passed_ms > u32::MAX / 2 {
+    let passed_ms = if passed_ms > u32::MAX - STEP_BACK_MS {
         0
     } else {
         passed_ms
@@ -168,6 +172,16 @@ mod tests {
         }
         assert!(!budget.spend(VICTIM, Duration::ZERO));
         assert_eq!(budget.slots.len(), SLOTS);
+    }
+
+    #[test]
+    fn who_comes_back_after_weeks_is_answered() {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        for days in [1, 24, 25, 30, 49] {
+            let budget = Budget::default();
+            answered(&budget, VICTIM, BURST, Duration::ZERO);
+            assert!(budget.spend(VICTIM, DAY * days), "{days} days later");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod table;
 mod tcp;
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,8 +23,8 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use crate::addr::{FiveTuple, PeerProtocol};
-use crate::attribute::{ErrorCode, kind};
-use crate::auth::Authenticator;
+use crate::attribute::ErrorCode;
+use crate::auth::{Authenticator, credential};
 use crate::budget::Budget;
 use crate::connection_ids::{ConnectionId, ConnectionIds};
 use crate::message::{Class, Message, Method};
@@ -33,7 +34,7 @@ use crate::ports::Ports;
 use crate::quotas::{QuotaLimits, Quotas};
 use crate::reservations::{Reservations, Token};
 use crate::totals::Totals;
-use crate::{Now, demux, limits};
+use crate::{Now, channel_data, demux, limits};
 use connections::Connections;
 use table::Table;
 
@@ -109,9 +110,18 @@ pub struct Shared {
     pub quotas: Arc<Quotas>,
     /// How much strangers are answered.
     pub strangers: Budget,
+    tag_keys: RandomState,
 }
 
 impl Shared {
+    /// A short name for a user in logs, which must not tell the real one: two records of one user in
+    /// one run of the server can be matched, nothing else.
+    #[must_use]
+    pub fn tag(&self, username: &[u8]) -> String {
+        let hash = self.tag_keys.hash_one(credential::account(username));
+        format!("{:08x}", hash as u32)
+    }
+
     /// Nothing is taken and nobody has asked yet.
     #[must_use]
     pub fn new(ports: Ports) -> Self {
@@ -121,6 +131,7 @@ impl Shared {
             connection_ids: ConnectionIds::default(),
             quotas: Arc::default(),
             strangers: Budget::default(),
+            tag_keys: RandomState::new(),
         }
     }
 }
@@ -317,7 +328,7 @@ impl Relay {
         bytes: &[u8],
         reply: &mut ReplyBuffer,
     ) -> Outcome {
-        self.complete_move(client, bytes);
+        self.note_data(now, client, bytes);
         let outcome = match demux::kind(bytes) {
             Some(demux::Kind::ChannelData) => self.channel_data(now, client, bytes),
             Some(demux::Kind::Stun) => match Message::parse(bytes) {
@@ -330,15 +341,35 @@ impl Relay {
         outcome
     }
 
-    /// Anything but the announcement itself completes a move that was announced from there.
-    fn complete_move(&mut self, client: &FiveTuple, bytes: &[u8]) {
+    /// Data from an announced address complete the move, if they are for a channel of the client or
+    /// a Send indication; requests do so once they are authenticated.
+    fn note_data(&mut self, now: Now, client: &FiveTuple, bytes: &[u8]) {
         if !self.settings.mobility {
             return;
         }
-        let is_announcement = Message::parse(bytes)
-            .is_ok_and(|message| message.first(kind::MOBILITY_TICKET).is_some());
-        if !is_announcement && let Some(from) = self.table.move_to(client) {
-            self.totals.count_moved(from.transport, client.transport);
+        let Some(from) = self.table.movers.announced_by(client) else {
+            return;
+        };
+        let is_data = match channel_data::parse(bytes) {
+            Some((number, _)) => self.table.find(&from).is_some_and(|relays| {
+                relays.iter().any(|relay| {
+                    let allocation = self.table.get(relay);
+                    allocation.is_some_and(|it| it.channel(number, now.monotonic).is_some())
+                })
+            }),
+            None => Message::parse(bytes).is_ok_and(|message| {
+                (message.class(), message.method()) == (Class::Indication, Method::Send)
+            }),
+        };
+        if is_data {
+            self.complete_move(client);
+        }
+    }
+
+    fn complete_move(&mut self, client: &FiveTuple) {
+        if let Some((from, count)) = self.table.move_to(client) {
+            self.totals
+                .count_moved(count, from.transport, client.transport);
         }
     }
 
@@ -403,6 +434,7 @@ impl Relay {
     pub fn handle_client_gone(&mut self, now: Now, client: &FiveTuple) {
         self.table.movers.forget_announcement(client);
         if self.table.movers.may_return(client) {
+            self.table.detach(client);
             return;
         }
         for relay in self

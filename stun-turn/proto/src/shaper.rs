@@ -7,6 +7,9 @@ const BURST_DIVISOR: u64 = 4;
 /// At least this many bytes may pass at once, so that a low limit still lets whole datagrams pass.
 const MIN_BURST_BYTES: u64 = 16 * 1500;
 
+/// The most that is charged at once.
+const MAX_READ_BYTES: u64 = 128 * 1024;
+
 /// A token bucket for one direction. What exceeds it is dropped, which is what the congestion
 /// control of media and of data channels listens to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,8 +22,10 @@ impl Shaper {
     /// Whether a datagram of this size may pass now.
     pub(crate) fn admit(&mut self, bytes: usize, bytes_per_s: u64, now: Duration) -> bool {
         let rate = bytes_per_s.max(1);
-        let full_at = self.full_at.max(now) + time_for(bytes as u64, rate);
-        let admitted = full_at <= now + time_for(burst(rate), rate);
+        // No fuller than a burst makes it: the rate may have been raised since.
+        let burst_time = time_for(burst(rate), rate);
+        let full_at = self.full_at.clamp(now, now + burst_time) + time_for(bytes as u64, rate);
+        let admitted = full_at <= now + burst_time;
         if admitted {
             self.full_at = full_at;
         }
@@ -30,7 +35,8 @@ impl Shaper {
     /// Counts bytes of a stream, which can't be dropped: the time from which on more may be read.
     pub(crate) fn charge(&mut self, bytes: usize, bytes_per_s: u64, now: Duration) -> Duration {
         let rate = bytes_per_s.max(1);
-        self.full_at = self.full_at.max(now) + time_for(bytes as u64, rate);
+        let most = now + time_for(burst(rate) + MAX_READ_BYTES, rate);
+        self.full_at = self.full_at.clamp(now, most) + time_for(bytes as u64, rate);
         self.full_at.saturating_sub(time_for(burst(rate), rate))
     }
 }
@@ -48,6 +54,20 @@ fn time_for(bytes: u64, rate: u64) -> Duration {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_raised_rate_counts_at_once() {
+        let mut shaper = Shaper::default();
+        while shaper.admit(1000, 1000, Duration::ZERO) {}
+        let soon = Duration::from_millis(300);
+        assert!(
+            shaper.admit(1000, 1_000_000, soon),
+            "not after what 1 kB/s would have taken"
+        );
+        shaper.charge(100_000, 1000, soon);
+        let next = shaper.charge(1, 1_000_000, soon);
+        assert!(next < Duration::from_secs(1), "{next:?}");
+    }
 
     proptest! {
         #[test]

@@ -107,12 +107,12 @@ impl Totals {
         }
     }
 
-    pub(crate) fn count_moved(&self, from: Transport, to: Transport) {
+    pub(crate) fn count_moved(&self, allocations: usize, from: Transport, to: Transport) {
         if let Some(gauge) = self.allocations.get(from as usize) {
-            gauge.sub(1);
+            gauge.sub(allocations as u64);
         }
         if let Some(gauge) = self.allocations.get(to as usize) {
-            gauge.add(1);
+            gauge.add(allocations as u64);
         }
     }
 

@@ -62,27 +62,56 @@ impl Movers {
         let Some(mobile) = self.mobiles.get_mut(client) else {
             return fresh;
         };
-        match &mut mobile.announcement {
+        let ticket = match &mobile.announcement {
             Some(announcement) if announcement.to == to => announcement.ticket,
-            before => {
-                let announcement = Announcement { to, ticket: fresh };
-                if let Some(before) = before.replace(announcement) {
-                    self.announced.remove(&before.to);
-                }
-                self.announced.insert(to, *client);
-                fresh
-            }
+            _ => fresh,
+        };
+        let before = mobile.announcement.replace(Announcement { to, ticket });
+        if let Some(before) = before.filter(|before| before.to != to) {
+            self.forget(&before.to, client);
         }
+        // Who announced the same address before has lost it.
+        let rival = self.announced.insert(to, *client);
+        if let Some(rival) = rival.filter(|rival| rival != client)
+            && let Some(mobile) = self.mobiles.get_mut(&rival)
+        {
+            mobile.announcement = None;
+        }
+        ticket
+    }
+
+    /// Who has announced to come from there.
+    pub(super) fn announced_by(&self, to: &FiveTuple) -> Option<FiveTuple> {
+        self.announced.get(to).copied()
     }
 
     /// Completes the move to `to`, if one was announced: the five-tuple that was in force.
     pub(super) fn complete(&mut self, to: &FiveTuple) -> Option<FiveTuple> {
         let from = self.announced.remove(to)?;
         let mobile = self.mobiles.remove(&from)?;
-        let announcement = mobile.announcement?;
         self.by_ticket.remove(&mobile.ticket);
+        let announcement = mobile.announcement?;
         self.admit(*to, announcement.ticket);
         Some(from)
+    }
+
+    /// Gives a client another name: its connection has ended, and its address may be given to
+    /// somebody else. Its ticket finds it.
+    pub(super) fn rename(&mut self, client: &FiveTuple, name: FiveTuple) {
+        if let Some(mobile) = self.mobiles.remove(client) {
+            self.by_ticket.insert(mobile.ticket, name);
+            if let Some(announcement) = &mobile.announcement {
+                self.announced.insert(announcement.to, name);
+            }
+            self.mobiles.insert(name, mobile);
+        }
+    }
+
+    /// Forgets that `client` announced `to`, unless it is somebody else's announcement by now.
+    fn forget(&mut self, to: &FiveTuple, client: &FiveTuple) {
+        if self.announced.get(to) == Some(client) {
+            self.announced.remove(to);
+        }
     }
 
     /// Whether a client that has lost its connection may come back.
@@ -104,7 +133,7 @@ impl Movers {
         if let Some(mobile) = self.mobiles.remove(client) {
             self.by_ticket.remove(&mobile.ticket);
             if let Some(announcement) = mobile.announcement {
-                self.announced.remove(&announcement.to);
+                self.forget(&announcement.to, client);
             }
         }
     }

@@ -54,6 +54,8 @@ impl Relay {
             Err(code) => return self.challenge(now, client, request, code, reply),
         };
         self.trust(now, client);
+        self.settle_move(client, request, identity.username);
+        let known = self.find_known(client, request);
         if let Some(refusal) =
             refuse_unknown_attributes(request, &[], Some(&identity.signer), reply)
         {
@@ -69,14 +71,31 @@ impl Relay {
         }
     }
 
-    /// The five-tuple in force of whoever asks: their own, or that of the ticket they show.
+    /// The five-tuple in force of whoever asks: their own, that of the ticket they show, or the one
+    /// that they announced to leave.
     fn find_known(&self, client: &FiveTuple, request: &Message<'_>) -> Option<FiveTuple> {
         if self.table.find(client).is_some() {
             return Some(*client);
         }
-        let may_move = self.settings.mobility && request.method() == Method::Refresh;
-        let ticket = request.first(kind::MOBILITY_TICKET).filter(|_| may_move)?;
-        self.table.movers.find(ticket)
+        if !self.settings.mobility {
+            return None;
+        }
+        match request.first(kind::MOBILITY_TICKET) {
+            Some(ticket) if request.method() == Method::Refresh => self.table.movers.find(ticket),
+            Some(_) => None,
+            None => self.table.movers.announced_by(client),
+        }
+    }
+
+    /// An authenticated request from the announced address, without a ticket, completes the move.
+    fn settle_move(&mut self, client: &FiveTuple, request: &Message<'_>, username: &[u8]) {
+        let announced = self.table.movers.announced_by(client);
+        let relays = announced.and_then(|from| self.table.find(&from));
+        let allocation = relays.and_then(|relays| self.table.get(relays.first));
+        let is_owner = allocation.is_some_and(|it| *it.username == *username);
+        if is_owner && request.first(kind::MOBILITY_TICKET).is_none() {
+            self.complete_move(client);
+        }
     }
 
     /// Whether a stranger may be answered once more. What comes over a connection has proven its
@@ -103,6 +122,10 @@ impl Relay {
         identity: &Identity<'_>,
         reply: &mut ReplyBuffer,
     ) -> Result<Outcome, ErrorCode> {
+        let shows_ticket = request.first(kind::MOBILITY_TICKET).is_some();
+        if shows_ticket && request.method() == Method::Refresh && !self.settings.mobility {
+            return Err(ErrorCode::MobilityForbidden);
+        }
         let relays = self
             .table
             .find(known)

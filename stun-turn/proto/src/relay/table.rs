@@ -1,7 +1,7 @@
 //! The allocations and every index over them. Nothing else writes any of it.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use slab::Slab;
@@ -225,6 +225,9 @@ struct Closing {
     ended: Box<Ended>,
 }
 
+/// The discard-only prefix (RFC 6666), and port 0: no packet comes from there.
+const NOWHERE: u128 = 0x0100 << 112;
+
 /// All relayed sockets of one worker.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -234,6 +237,8 @@ pub(super) struct Table {
     closed: VecDeque<Closing>,
     pub(super) movers: Movers,
     next_session: u64,
+    /// Clients that have lost their connections so far.
+    detached: u64,
 }
 
 impl Table {
@@ -427,20 +432,40 @@ impl Table {
     }
 
     /// Completes an announced move to `client`: its allocations are reached there from now on.
-    /// Returns where they were.
-    pub(super) fn move_to(&mut self, client: &FiveTuple) -> Option<FiveTuple> {
+    /// Returns where they were, and how many they are.
+    pub(super) fn move_to(&mut self, client: &FiveTuple) -> Option<(FiveTuple, usize)> {
         if self.by_client.contains_key(client) {
             return None;
         }
         let from = self.movers.complete(client)?;
-        let relays = self.by_client.remove(&from)?;
-        self.by_client.insert(*client, relays);
+        Some((from, self.rename(&from, *client)))
+    }
+
+    /// Keeps the allocations of a client whose connection has ended for whoever shows its ticket. Its
+    /// address is nobody's: the next one who has it is somebody else.
+    pub(super) fn detach(&mut self, client: &FiveTuple) {
+        let nowhere = Ipv6Addr::from_bits(NOWHERE | u128::from(self.detached));
+        self.detached += 1;
+        let name = FiveTuple {
+            client: SocketAddr::new(nowhere.into(), 0),
+            ..*client
+        };
+        self.movers.rename(client, name);
+        self.rename(client, name);
+    }
+
+    /// Returns how many allocations have another five-tuple now.
+    fn rename(&mut self, from: &FiveTuple, to: FiveTuple) -> usize {
+        let Some(relays) = self.by_client.remove(from) else {
+            return 0;
+        };
+        self.by_client.insert(to, relays);
         for relay in relays.iter() {
             if let Some(allocation) = self.get_mut(relay) {
-                allocation.client = *client;
+                allocation.client = to;
             }
         }
-        Some(from)
+        relays.iter().count()
     }
 
     /// The ticket of a client that may move.

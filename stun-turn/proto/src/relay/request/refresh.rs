@@ -23,9 +23,6 @@ impl Relay {
         identity: &Identity<'_>,
         reply: &mut ReplyBuffer,
     ) -> Result<Outcome, ErrorCode> {
-        if request.first(kind::MOBILITY_TICKET).is_some() && !self.settings.mobility {
-            return Err(ErrorCode::MobilityForbidden);
-        }
         let relays = self.table.find(known);
         let relays = relays.ok_or(ErrorCode::AllocationMismatch)?;
         let family = match request.first(kind::REQUESTED_ADDRESS_FAMILY) {
