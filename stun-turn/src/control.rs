@@ -256,6 +256,9 @@ impl Handle {
             relay_addresses: old.relay_addresses.clone(),
             external_addresses: old.external_addresses.clone(),
             relay_ports: old.relay_ports.clone(),
+            mobility: old.mobility,
+            nat_discovery: old.nat_discovery,
+            trusted_proxies: old.trusted_proxies.clone(),
             workers: old.workers,
             ..config
         };

@@ -94,7 +94,7 @@ fn main() -> ExitCode {
 /// What the options' values alone do not tell.
 fn check_options(cli: &Cli) -> Result<(), StartError> {
     cli.admin.guard().map_err(StartError::Usage)?;
-    stun_turn::certificates(&cli.options.clone().into())?;
+    stun_turn::check_config(&cli.options.clone().into())?;
     Ok(())
 }
 

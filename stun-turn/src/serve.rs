@@ -1,7 +1,7 @@
 //! The running program: what signals do to it.
 
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     // Before anything listens, so that no signal meets the default handler.
     let signals = signals()?;
     let guard = cli.admin.guard().map_err(StartError::Usage)?;
-    let drain_deadline = Duration::from_secs(cli.drain_deadline);
+    let fixed = Fixed::of(&cli);
     let mut config = Config::from(cli.options);
     warn_about(&config);
     file_limit::raise();
@@ -33,7 +33,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     admin::start(admin.try_clone()?, guard, server.handle().clone())?;
     announce(&server, &admin);
     drop(admin);
-    serve(server.handle(), &signals, drain_deadline);
+    serve(server.handle(), &signals, &fixed);
     server.shutdown();
     Ok(())
 }
@@ -72,12 +72,43 @@ fn warn_about(config: &Config) {
     }
 }
 
+/// The program's own options, which a reload does not change.
+struct Fixed {
+    admin: SocketAddr,
+    admin_token: Option<String>,
+    drain_deadline: Duration,
+    log: String,
+}
+
+impl Fixed {
+    fn of(cli: &Cli) -> Self {
+        Self {
+            admin: cli.admin.admin,
+            admin_token: cli.admin.admin_token.clone(),
+            drain_deadline: Duration::from_secs(cli.drain_deadline),
+            log: format!("{:?}", cli.log),
+        }
+    }
+
+    /// Names of what another start would have otherwise.
+    fn differing(&self, new: &Self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("admin", self.admin != new.admin),
+            ("admin-token", self.admin_token != new.admin_token),
+            ("drain-deadline", self.drain_deadline != new.drain_deadline),
+            ("log-format, log-level", self.log != new.log),
+        ];
+        let differing = all.into_iter().filter(|(_, differs)| *differs);
+        differing.map(|(name, _)| name)
+    }
+}
+
 /// Waits for signals: SIGHUP reloads, SIGTERM drains, SIGINT or a second SIGTERM ends.
-fn serve(relay: &Handle, signals: &Receiver<i32>, drain_deadline: Duration) {
+fn serve(relay: &Handle, signals: &Receiver<i32>, fixed: &Fixed) {
     loop {
         match signals.recv_timeout(NONCE_KEY_LIFETIME) {
-            Ok(SIGHUP) => reload(relay),
-            Ok(SIGTERM) => return drain(relay, signals, drain_deadline),
+            Ok(SIGHUP) => reload(relay, fixed),
+            Ok(SIGTERM) => return drain(relay, signals, fixed.drain_deadline),
             Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 if let Err(error) = relay.rotate_nonce_key() {
@@ -93,8 +124,8 @@ fn drain(relay: &Handle, signals: &Receiver<i32>, deadline: Duration) {
     relay.drain();
     let allocations = relay.allocations();
     tracing::info!(allocations, deadline_s = deadline.as_secs(), "draining");
-    let end = Instant::now() + deadline;
-    while relay.allocations() > 0 && Instant::now() < end {
+    let end = Instant::now().checked_add(deadline);
+    while relay.allocations() > 0 && end.is_none_or(|end| Instant::now() < end) {
         match signals.recv_timeout(DRAIN_INTERVAL) {
             Ok(SIGHUP) => tracing::info!("draining, nothing is reloaded"),
             Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
@@ -105,18 +136,18 @@ fn drain(relay: &Handle, signals: &Receiver<i32>, deadline: Duration) {
 }
 
 /// Reads all options again; whatever is wrong with them leaves the old ones in force.
-fn reload(relay: &Handle) {
-    let loaded = load()
-        .map_err(|error| error.to_string())
-        .and_then(|settings| {
-            Cli::from_arg_matches(&settings.matches).map_err(|error| error.to_string())
-        });
+fn reload(relay: &Handle, fixed: &Fixed) {
+    let loaded = load().and_then(|settings| Ok(Cli::from_arg_matches(&settings.matches)?));
     match loaded {
         Err(error) => {
+            let error = error.without_values();
             let error = error.trim_end();
             tracing::error!(%error, "not reloaded, the old options stay in force");
         }
         Ok(cli) => {
+            for option in fixed.differing(&Fixed::of(&cli)) {
+                tracing::warn!(option, "differs, but is changed by a restart only");
+            }
             let config = Config::from(cli.options);
             warn_about(&config);
             match relay.reload(config) {

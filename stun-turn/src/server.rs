@@ -96,15 +96,9 @@ impl Server {
     /// # Errors
     /// See [`StartError`]; nothing is left running then.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        refuse_twice(&config.listen)?;
-        if config.mobility && config.workers > 1 {
-            let workers = config.workers;
-            return Err(StartError::Usage(format!(
-                "--workers {workers}: --mobility needs all clients on one worker, expected 1"
-            )));
-        }
+        let certificates = check(&config)?;
         let streams = Arc::new(Streams {
-            tls: Tls::new(certificates(&config)?).map_err(io::Error::other)?,
+            tls: Tls::new(certificates).map_err(io::Error::other)?,
             limits: config.stream_limits.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             totals: StreamTotals::default(),
@@ -244,6 +238,22 @@ impl Bound {
         }
         Ok(Some(discovery))
     }
+}
+
+/// What can be told of a configuration without binding anything, for the start and for
+/// `--check-config`. Returns the certificates.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn check(config: &Config) -> Result<Certificates, StartError> {
+    refuse_twice(&config.listen)?;
+    if config.mobility && config.workers > 1 {
+        let workers = config.workers;
+        return Err(StartError::Usage(format!(
+            "--workers {workers}: --mobility needs all clients on one worker, expected 1"
+        )));
+    }
+    certificates(config)
 }
 
 /// Loads the certificates that a configuration names, for the start and for

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub use print::{Knowledge, example};
 pub use toml::Value;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
@@ -64,6 +64,20 @@ impl Error {
                 eprintln!("error: {self}");
                 std::process::exit(1)
             }
+        }
+    }
+}
+
+impl Error {
+    /// For a log: which option is wrong, but not its value, which may be a secret.
+    #[must_use]
+    pub fn without_values(&self) -> String {
+        match self {
+            Self::Usage(error) => match error.get(ContextKind::InvalidArg) {
+                Some(option) => format!("{option}: {}", error.kind()),
+                None => error.to_string(),
+            },
+            other => other.to_string(),
         }
     }
 }
@@ -235,9 +249,13 @@ fn read_file(command: &Command, path: &Path) -> Result<toml::Table, Error> {
         let message = format!("--config {}: {message}\n", path.display());
         Error::Usage(clap::Error::raw(kind, message))
     };
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error| refuse(ErrorKind::InvalidValue, format!("not TOML: {error}")))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        // The error shows its line whole, which may be a secret's.
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        let message = format!("not TOML: line {line}: {}", error.message());
+        refuse(ErrorKind::InvalidValue, message)
+    })?;
     let flat = flatten(table);
     for (index, key) in flat.keys().enumerate() {
         if flat.keys().take(index).any(|other| same_name(other, key)) {

@@ -24,7 +24,8 @@ impl Shaper {
         let rate = bytes_per_s.max(1);
         // No fuller than a burst makes it: the rate may have been raised since.
         let burst_time = time_for(burst(rate), rate);
-        let full_at = self.full_at.clamp(now, now + burst_time) + time_for(bytes as u64, rate);
+        self.full_at = self.full_at.clamp(now, now + burst_time);
+        let full_at = self.full_at + time_for(bytes as u64, rate);
         let admitted = full_at <= now + burst_time;
         if admitted {
             self.full_at = full_at;
@@ -59,11 +60,11 @@ mod tests {
     fn a_raised_rate_counts_at_once() {
         let mut shaper = Shaper::default();
         while shaper.admit(1000, 1000, Duration::ZERO) {}
-        let soon = Duration::from_millis(300);
-        assert!(
-            shaper.admit(1000, 1_000_000, soon),
-            "not after what 1 kB/s would have taken"
-        );
+        // At 1 kB/s the next one would have had to wait for a second.
+        assert!(!shaper.admit(1000, 1_000_000, Duration::ZERO));
+        let soon = Duration::from_millis(2);
+        shaper.admit(1, 1_000_000, soon);
+        assert!(shaper.admit(1000, 1_000_000, soon));
         shaper.charge(100_000, 1000, soon);
         let next = shaper.charge(1, 1_000_000, soon);
         assert!(next < Duration::from_secs(1), "{next:?}");

@@ -14,7 +14,7 @@ use stun_turn_proto::source::Source as Origin;
 use stun_turn_proto::{ConnectionId, FiveTuple, Now, Transport};
 
 use super::crowd::Crowd;
-use super::effects::{Resolved, send_unfragmented};
+use super::effects::{Resolved, send_one, send_unfragmented};
 use super::stream::{End, Stream};
 use super::{ACCEPT_PAUSE, Bound, Source, Turn, Worker};
 use crate::control::Command;
@@ -506,12 +506,12 @@ impl Worker {
                 dont_fragment,
             } => match self.relayed.get(relay.index()) {
                 Some(Some(socket)) if dont_fragment => {
-                    send_unfragmented(socket, &message[payload], peer);
+                    let errors = &self.tally.socket_errors;
+                    send_unfragmented(socket, &message[payload], peer, errors);
                 }
                 Some(Some(socket)) => {
-                    if let Err(error) = socket.send_to(&message[payload], peer) {
-                        self.tally.socket_errors.count(&error);
-                    }
+                    let errors = &self.tally.socket_errors;
+                    send_one(socket, &message[payload], peer, errors);
                 }
                 Some(None) | None => {}
             },

@@ -11,12 +11,14 @@ use mio::Interest;
 use mio::net::{TcpListener, UdpSocket};
 use stun_turn_proto::relay::{Closed, Ended, Refusal};
 use stun_turn_proto::{
-    ConnectionId, FiveTuple, Now, Open, OpenError, Outcome, PeerProtocol, RelayId, auth,
+    ConnectionId, FiveTuple, Now, Open, OpenError, Outcome, PeerProtocol, RelayId,
 };
 
+use super::connections::is_out_of_descriptors;
 use super::{Source, Worker};
 use crate::control::session_name;
 use crate::sockets::{bind_relayed, listen_relayed};
+use crate::tally::SocketErrors;
 use crate::udp::{self, Sent, Transmit};
 
 /// Through which socket a datagram leaves.
@@ -135,13 +137,18 @@ impl Worker {
                 payload,
                 dont_fragment,
             } => {
-                let (received, buffer) = self.batch.get(slot);
-                let offset = received.payload().start;
+                let offset = self.batch.get(slot).0.payload().start;
                 let part = payload.start + offset..payload.end + offset;
                 if !dont_fragment {
                     self.outbox.push_peer(relay, slot, part, peer);
-                } else if let Some(Some(socket)) = self.relayed.get(relay.index()) {
-                    send_unfragmented(socket, &buffer[part], peer);
+                    return;
+                }
+                // It goes alone, after all that was decided before it.
+                self.flush();
+                let (_, buffer) = self.batch.get(slot);
+                if let Some(Some(socket)) = self.relayed.get(relay.index()) {
+                    let errors = &self.tally.socket_errors;
+                    send_unfragmented(socket, &buffer[part], peer, errors);
                 }
             }
         }
@@ -194,7 +201,10 @@ impl Worker {
                 }
                 Outcome::Open(open) => {
                     let result = self.bind(&open);
-                    let told = result.as_ref().map(|_| ()).map_err(open_error);
+                    let told = result
+                        .as_ref()
+                        .map(|_| ())
+                        .map_err(|error| self.open_error(error));
                     bound = result.ok();
                     self.relay.handle_opened(now, open, told, &mut self.reply)
                 }
@@ -279,7 +289,11 @@ impl Worker {
                         *place = None;
                     }
                     self.peers.stop_listening(relay.index());
-                    record(self.index, &ended);
+                    record(
+                        self.index,
+                        &self.settings.shared.tag(&ended.username),
+                        &ended,
+                    );
                     relayed
                 }
                 Closed::Reservation(relayed) => {
@@ -326,26 +340,48 @@ pub(super) enum Resolved {
     },
 }
 
-/// A single datagram with DF set: rare, and the option is the socket's, so it goes alone.
-pub(super) fn send_unfragmented(socket: &UdpSocket, payload: &[u8], peer: SocketAddr) {
+/// A single datagram.
+pub(super) fn send_one(
+    socket: &UdpSocket,
+    payload: &[u8],
+    peer: SocketAddr,
+    errors: &SocketErrors,
+) {
+    // A socket that reports ICMP errors tells those of earlier datagrams here, once.
+    let sent = socket
+        .send_to(payload, peer)
+        .or_else(|_| socket.send_to(payload, peer));
+    if let Err(error) = sent {
+        errors.count(&error);
+    }
+}
+
+/// A single datagram with DF set: rare, and the option is the socket's.
+pub(super) fn send_unfragmented(
+    socket: &UdpSocket,
+    payload: &[u8],
+    peer: SocketAddr,
+    errors: &SocketErrors,
+) {
     let is_ipv6 = peer.is_ipv6();
-    let sent = udp::forbid_fragments(socket.as_fd(), is_ipv6, true)
-        .and_then(|()| socket.send_to(payload, peer));
-    let restored = udp::forbid_fragments(socket.as_fd(), is_ipv6, false);
-    if let Err(error) = sent.and(restored.map(|()| 0)) {
-        tracing::trace!(%error, %peer, "the system refused a datagram with DF");
+    match udp::forbid_fragments(socket.as_fd(), is_ipv6, true) {
+        Ok(()) => send_one(socket, payload, peer, errors),
+        Err(error) => errors.count(&error),
+    }
+    if let Err(error) = udp::forbid_fragments(socket.as_fd(), is_ipv6, false) {
+        errors.count(&error);
     }
 }
 
 /// One line for each allocation that has ended.
-fn record(worker: usize, ended: &Ended) {
+fn record(worker: usize, user: &str, ended: &Ended) {
     let Ended {
         client, traffic, ..
     } = ended;
     tracing::info!(
         session = session_name(worker, ended.id),
         cause = ended.cause.name(),
-        user = auth::tag(&ended.username),
+        user,
         client = %client.client,
         transport = ?client.transport,
         relayed = %ended.relayed,
@@ -358,12 +394,19 @@ fn record(worker: usize, ended: &Ended) {
     );
 }
 
-fn open_error(error: &io::Error) -> OpenError {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => OpenError::AddressInUse,
-        _ => {
-            tracing::warn!(%error, "binding a relayed socket failed; the client is told 508");
-            OpenError::Failed
+impl Worker {
+    /// What the core is told of a socket that could not be bound. The operator is warned once for
+    /// as long as it lasts: any client can make this happen again and again.
+    fn open_error(&self, error: &io::Error) -> OpenError {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            return OpenError::AddressInUse;
         }
+        self.tally.socket_errors.count(error);
+        if is_out_of_descriptors(error) && self.tally.note_descriptors(true) {
+            tracing::warn!(%error, "no descriptor for a relayed socket; clients are told 508");
+        } else {
+            tracing::debug!(%error, "binding a relayed socket failed; the client is told 508");
+        }
+        OpenError::Failed
     }
 }

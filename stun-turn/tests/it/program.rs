@@ -133,6 +133,8 @@ fn help_and_check_and_print() {
     );
     assert_eq!(run(&["--check-config", "--realm", "r"]).0, Some(0));
     assert_eq!(run(&["--check-config", "--realm", ""]).0, Some(2));
+    let several = ["--check-config", "--mobility", "--workers", "4"];
+    assert_eq!(run(&several).0, Some(2), "what the start refuses");
     let (_, printed, _) = run(&["--print-config", "--realm", "r", "--user", "alice:wonder"]);
     assert!(
         printed.contains("realm = \"r\"") && !printed.contains("wonder"),

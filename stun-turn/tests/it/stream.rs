@@ -139,3 +139,24 @@ fn flood(peer: &UdpSocket, to: SocketAddr, numbers: Range<u32>) {
         peer.send_to(&datagram, to).unwrap();
     }
 }
+
+/// The error that one peer's host reported once swallowed the next datagram to another peer.
+#[test]
+fn a_peer_that_is_not_there_costs_the_others_nothing() {
+    let server = start("127.0.0.1", 1);
+    let mut client = Client::new(Link::tcp(&server));
+    client.allocate(1);
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.bind(0x4000, "127.0.0.1:9".parse().unwrap());
+    client.bind(0x4001, peer.local_addr().unwrap());
+    for number in 0..100_u8 {
+        client.link.send(b"\x40\x00\x00\x01x\0\0\0");
+        client.link.send(&[0x40, 0x01, 0, 1, number, 0, 0, 0]);
+    }
+    let mut buffer = [0; 16];
+    for number in 0..100_u8 {
+        assert_eq!(peer.recv(&mut buffer).unwrap(), 1);
+        assert_eq!(buffer[0], number);
+    }
+}
