@@ -77,7 +77,7 @@ impl Error {
                 Some(option) => format!("{option}: {}", error.kind()),
                 None => error.to_string(),
             },
-            other => other.to_string(),
+            other @ Self::File(..) => other.to_string(),
         }
     }
 }

@@ -325,7 +325,7 @@ fn write(
             hash: Hash::Sha1,
         }
     });
-    let length = writer.finish(signer.as_ref(), memory.transaction % 2 == 0)?;
+    let length = writer.finish(signer.as_ref(), memory.transaction.is_multiple_of(2))?;
     Some(buffer[..length].to_vec())
 }
 

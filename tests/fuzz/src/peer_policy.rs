@@ -185,12 +185,11 @@ fn passes(bits: u128, rules: &[(IpNet, bool)]) -> bool {
 fn embedded(bits: u128) -> Option<u32> {
     let low = bits as u32;
     let interface = (bits >> 32) as u32;
+    let is_suffixed = [0, 0xFFFF_0000, 0x0064_FF9B << 64].contains(&(bits >> 32));
     let is_isatap = interface == 0x0000_5EFE || interface == 0x0200_5EFE;
     if bits <= 1 {
         None
-    } else if bits >> 32 == 0 || bits >> 32 == 0xFFFF_0000 || bits >> 32 == 0x0064_FF9B << 64 {
-        Some(low)
-    } else if is_isatap {
+    } else if is_suffixed || is_isatap {
         Some(low)
     } else if bits >> 112 == 0x2002 {
         Some((bits >> 80) as u32)

@@ -20,7 +20,7 @@ pub(crate) fn run(input: &[u8]) {
 fn reference(name: &[u8]) -> Option<u64> {
     let text: String = name.iter().map(|byte| char::from(*byte)).collect();
     let digits = text.split(':').next()?;
-    let is_plain = !digits.is_empty() && digits.chars().all(|letter| ('0'..='9').contains(&letter));
+    let is_plain = !digits.is_empty() && digits.chars().all(|letter| letter.is_ascii_digit());
     if !is_plain || digits.len() > 19 {
         return None;
     }
