@@ -24,7 +24,16 @@ async fn pair(
     service: &Signaling,
     query: &str,
 ) -> anyhow::Result<[(Arc<Browser>, Peer); 2]> {
-    let (ann, bob) = tokio::try_join!(stage.browser("ann"), stage.browser("bob"))?;
+    let browsers = tokio::try_join!(stage.browser("ann"), stage.browser("bob"))?;
+    meet(browsers, service, query).await
+}
+
+/// These two in one room, connected.
+async fn meet(
+    (ann, bob): (Arc<Browser>, Arc<Browser>),
+    service: &Signaling,
+    query: &str,
+) -> anyhow::Result<[(Arc<Browser>, Peer); 2]> {
     ann.enter(&service.room("tea", "ann", query)).await?;
     bob.enter(&service.room("tea", "bob", query)).await?;
     let [sees_bob] = <[Peer; 1]>::try_from(ann.peers(1).await?).expect("one peer");

@@ -1,4 +1,4 @@
-//! coturn's clients against our relay, over UDP and TCP: nothing may get lost.
+//! coturn's clients against our relay, over UDP, TCP and TLS: nothing may get lost.
 
 use std::net::Ipv4Addr;
 
@@ -52,6 +52,22 @@ fn uclient_reaches_a_peer_over_tcp() {
         for options in [&["-t"][..], &["-t", "-s"]] {
             stage
                 .uclient(relay.tcp, options, Some(&peer), MESSAGES)
+                .await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn uclient_reaches_a_peer_over_tls() {
+    stage::run(async |stage| {
+        let options = ["--user", "alice:wonder", "--allow-peer", "127.0.0.0/8"];
+        let (_relay, address) = stage.tls_relay(&options).await?;
+        let peer = stage.echo_peer()?;
+        // -S is TLS over TCP; it checks no certificate unless it is given an authority's.
+        for options in [&["-t", "-S"][..], &["-t", "-S", "-s"]] {
+            stage
+                .uclient(address, options, Some(&peer), MESSAGES)
                 .await?;
         }
         Ok(())

@@ -61,6 +61,12 @@ impl Peer {
         self.0["path"].as_str().unwrap_or_default()
     }
 
+    /// What our side of the selected pair speaks, a relayed one with its relay: `udp`, `tcp`, `tls`.
+    #[must_use]
+    pub fn protocol(&self) -> &str {
+        self.0["protocol"].as_str().unwrap_or_default()
+    }
+
     /// Whether it says that it sends video.
     #[must_use]
     pub fn sends_video(&self) -> bool {
