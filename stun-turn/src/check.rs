@@ -38,7 +38,7 @@ const CREDENTIAL_LIFETIME_S: u64 = 600;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Server as browsers name it: turn:HOST[:PORT][?transport=udp|tcp], turns:HOST or stun:HOST. Without
+    /// Server as browsers name it: turn:HOST:PORT?transport=tcp, turns:HOST or stun:HOST. Without
     /// transport, turn: is checked over UDP and TCP
     #[arg(value_name = "URL")]
     pub url: ServerUrl,
