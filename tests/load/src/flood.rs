@@ -18,9 +18,6 @@ use crate::turn::{Client, Signed, UDP, request};
 
 /// Sources that a flood comes from where it comes from many.
 const SOURCES: u32 = 20_000;
-/// What the relay's memory may grow by, whoever sends whatever.
-const MAX_GROWTH: i64 = 1 << 20;
-
 /// One flood: what it is and what it does until the time is over. Returns what it sent, and remarks.
 struct Flood {
     name: &'static str,
@@ -103,9 +100,8 @@ fn measure(program: &Path, time: Duration, flood: &Flood) -> anyhow::Result<()> 
     let verdict = calls.finish();
     let allocations = relay.metric("stun_turn_allocations{transport=\"udp\"}")?;
     anyhow::ensure!(allocations <= 21, "{allocations} allocations live");
-    let mark = if growth > MAX_GROWTH { " (!)" } else { "" };
     println!(
-        "| {}: {} | {sent} | {:.2} % | {:.1} ms | {:.2} % | {:+} KiB{mark} | {remarks} |",
+        "| {}: {} | {sent} | {:.2} % | {:.1} ms | {:.2} % | {:+} KiB | {remarks} |",
         flood.name,
         flood.what,
         verdict.loss(),
