@@ -1,6 +1,6 @@
 //! How many allocations there may be: in total, of one user, from one source.
 //!
-//! A place is held by a value ([`Place`]) that lies within the allocation or reservation it was
+//! A place is held by a value (`Place`) that lies within the allocation or reservation it was
 //! taken for and is given back when that is dropped, so that no way to end one can forget it. All
 //! workers share the counts; only Allocate requests and endings come here, never a packet.
 
