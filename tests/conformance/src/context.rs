@@ -13,6 +13,9 @@ use crate::options::Options;
 use crate::peer::Peer;
 use crate::tls;
 
+/// Datagrams sent before the server counts as dead.
+const TRIES: usize = 3;
+
 /// How long names by the TURN REST convention are good.
 const TTL: Duration = Duration::from_secs(3600);
 
@@ -173,8 +176,16 @@ impl<'a> Context<'a> {
         let (mut client, peer) = (self.client()?, self.peer()?);
         let relayed = client.allocate()?.relayed;
         client.permit(peer.address.ip())?;
-        client.send_to(peer.address, b"alive?")?;
-        peer.expect(relayed, b"alive?")?;
+        // After a flood the server's queue may still be full, and nobody repeats a datagram.
+        let mut arrived = Ok(());
+        for _ in 0..TRIES {
+            client.send_to(peer.address, b"alive?")?;
+            arrived = peer.expect(relayed, b"alive?");
+            if arrived.is_ok() {
+                break;
+            }
+        }
+        arrived?;
         peer.send(relayed, b"alive")?;
         match client.expect_data()? {
             (from, data) if from == peer.address && data == b"alive" => Ok(()),
