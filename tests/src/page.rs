@@ -306,4 +306,21 @@ impl Browser {
         })
         .await
     }
+
+    /// Waits until the first visible element that a CSS selector finds has all these words in its text: what is shown
+    /// may come bit by bit.
+    ///
+    /// # Errors
+    /// When words are still missing, with the text that was there last.
+    pub async fn says(&self, selector: &str, words: &[&str]) -> anyhow::Result<()> {
+        poll::until(&format!("{words:?} in {selector}"), SOON, async || {
+            let text = self.text_of(selector).await?;
+            Ok(if words.iter().all(|words| text.contains(words)) {
+                Look::There(())
+            } else {
+                Look::NotYet(text)
+            })
+        })
+        .await
+    }
 }

@@ -48,8 +48,7 @@ fn a_full_room_is_explained() {
         let (ann, bob) = tokio::try_join!(stage.browser("ann"), stage.browser("bob"))?;
         ann.enter(&service.room("tea", "ann", "")).await?;
         bob.open(&service.room("tea", "bob", "")).await?;
-        let explanation = bob.text_of("[role=alert]").await?;
-        assert!(explanation.contains("The room is full"), "{explanation}");
+        bob.says("[role=alert]", &["The room is full"]).await?;
         bob.screenshot("room-full").await?;
         // Only the one who was refused notices.
         ann.is_in_the_room().await?;
@@ -64,8 +63,8 @@ fn an_unreachable_server_is_explained() {
         let browser = stage.browser("ann").await?;
         browser.enter(&service.room("tea", "ann", "")).await?;
         drop(service);
-        let explanation = browser.text_of("[data-testid=signaling-banner]").await?;
-        assert!(explanation.contains("out of reach"), "{explanation}");
+        let banner = "[data-testid=signaling-banner]";
+        browser.says(banner, &["out of reach"]).await?;
         browser.screenshot("unreachable").await?;
         Ok(())
     });
