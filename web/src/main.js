@@ -243,6 +243,8 @@ function showCall(room, name, opened, entered) {
       room,
       link: new URL(roomPath(room), location.href).href,
       destinations,
+      settings,
+      onSettings: remember,
       onLeave: () => endCall('left'),
       onLanguage: changeLanguage,
     }),

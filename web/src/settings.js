@@ -2,6 +2,8 @@
 
 import { cleanName } from './protocol/room.js';
 
+/** @import { Mode } from './view/layout.js' */
+
 /**
  * @typedef {object} Settings
  * @property {string} name
@@ -10,12 +12,13 @@ import { cleanName } from './protocol/room.js';
  * @property {string | null} microphone device id
  * @property {boolean} cameraOff
  * @property {boolean} relayOnly
+ * @property {Mode} layout
  */
 
 const STORAGE_KEY = 'callbox';
 
 /** @type {Settings} */
-const DEFAULTS = { name: '', language: null, camera: null, microphone: null, cameraOff: false, relayOnly: false };
+const DEFAULTS = { name: '', language: null, camera: null, microphone: null, cameraOff: false, relayOnly: false, layout: 'grid' };
 
 /**
  * @param {Pick<Storage, 'getItem'> | undefined} storage
@@ -31,6 +34,7 @@ export function loadSettings(storage) {
     microphone: text(stored.microphone),
     cameraOff: stored.cameraOff === true,
     relayOnly: stored.relayOnly === true,
+    layout: stored.layout === 'speaker' ? 'speaker' : 'grid',
   };
 }
 

@@ -80,6 +80,13 @@ export const en = {
   'call.sound_blocked': 'The browser holds the sound back until you click.',
   'call.sound_start': 'Turn sound on',
 
+  'call.layout_grid': 'Show everybody alike',
+  'call.layout_speaker': 'Show whoever speaks large',
+
+  'tile.pin': 'Show {name} large',
+  'tile.unpin': 'Show {name} like the others',
+  'tile.float': 'Show {name} in a small window over everything else',
+
   'peer.connecting': 'Connecting…',
   'peer.interrupted': 'Interrupted, looking for another way…',
   'peer.failed': 'No way through yet, trying again…',

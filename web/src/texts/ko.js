@@ -80,6 +80,13 @@ export const ko = {
   'call.sound_blocked': '브라우저가 클릭할 때까지 소리를 막고 있습니다.',
   'call.sound_start': '소리 켜기',
 
+  'call.layout_grid': '모두 같은 크기로 보기',
+  'call.layout_speaker': '말하는 사람을 크게 보기',
+
+  'tile.pin': '{name} 크게 보기',
+  'tile.unpin': '{name} 다른 사람과 같은 크기로 보기',
+  'tile.float': '{name} 다른 창 위에 작은 창으로 보기',
+
   'peer.connecting': '연결하는 중…',
   'peer.interrupted': '끊김, 다른 길을 찾는 중…',
   'peer.failed': '아직 길이 없어 다시 시도하는 중…',

@@ -15,6 +15,7 @@ import { createStage } from './stage.js';
 /** @import { Call, Notice } from '../call/call.js' */
 /** @import { DeviceKind, DeviceProblem, Devices } from '../call/devices.js' */
 /** @import { Destinations } from '../call/files/destination.js' */
+/** @import { Settings } from '../settings.js' */
 /** @import { View } from './parts.js' */
 
 /** How often loudness is looked at, in milliseconds. */
@@ -30,11 +31,13 @@ const SPEAKING_INTERVAL_MS = 250;
  * @param {string} options.room
  * @param {string} options.link
  * @param {Destinations} options.destinations where received files go
+ * @param {Settings} options.settings as they are now
+ * @param {(changes: Partial<Settings>) => void} options.onSettings
  * @param {() => void} options.onLeave
  * @param {(language: import('../texts/texts.js').Language) => void} options.onLanguage
  * @returns {CallView}
  */
-export function callView({ call, devices, selfName, room, link, destinations, onLeave, onLanguage }) {
+export function callView({ call, devices, selfName, room, link, destinations, settings, onSettings, onLeave, onLanguage }) {
   let ownLevel = 0;
   let chatOpen = false;
   let readCount = call.chat.length;
@@ -45,7 +48,15 @@ export function callView({ call, devices, selfName, room, link, destinations, on
     ownLevel = level;
   });
   const sound = soundBanner(() => stage.startSound());
-  const stage = createStage({ call, devices, selfName, ownLevel: () => ownLevel, onSoundBlocked: sound.show, onDetails: (id) => connection.open(id) });
+  const stage = createStage({
+    call,
+    devices,
+    selfName,
+    ownLevel: () => ownLevel,
+    mode: () => settings.layout,
+    onSoundBlocked: sound.show,
+    onDetails: (id) => connection.open(id),
+  });
   const connection = createConnectionPanel({ call });
   const setChatOpen = (/** @type {boolean} */ open) => {
     chatOpen = open;
@@ -70,6 +81,15 @@ export function callView({ call, devices, selfName, room, link, destinations, on
   const invite = el('button', { type: 'button', class: 'button small', 'data-testid': 'invite' }, icon('invite'), inviteLabel);
   // Where the page may not copy, the reader can.
   invite.addEventListener('click', () => void copyAndConfirm(link, inviteLabel, () => notices.show(link, 'problem')));
+  const layout = el('button', {
+    type: 'button',
+    class: 'round quiet',
+    'data-testid': 'layout',
+    onclick: () => {
+      onSettings({ layout: settings.layout === 'grid' ? 'speaker' : 'grid' });
+      update();
+    },
+  });
   const element = el(
     'div',
     { class: 'call' },
@@ -78,7 +98,7 @@ export function callView({ call, devices, selfName, room, link, destinations, on
       { class: 'call-head' },
       mark(),
       el('h1', { tabindex: -1 }, room),
-      el('div', { class: 'call-head-actions' }, languageSwitch(onLanguage), invite),
+      el('div', { class: 'call-head-actions' }, layout, languageSwitch(onLanguage), invite),
     ),
     el(
       'main',
@@ -103,6 +123,10 @@ export function callView({ call, devices, selfName, room, link, destinations, on
     if (chatOpen) readCount = call.chat.length;
     chat.element.hidden = !chatOpen;
     element.dataset.chat = chatOpen ? 'open' : 'closed';
+    // With less than two others there is nothing to choose.
+    layout.hidden = call.participants.length < 2;
+    const grid = settings.layout === 'grid';
+    showToggle(layout, true, grid ? 'speaker' : 'grid', grid ? t('call.layout_speaker') : t('call.layout_grid'));
     stage.update();
     connection.update();
     chat.update();

@@ -1,19 +1,21 @@
 // The tiles of a call, and where they are.
 
+import { SPEAKING, SpeakerChoice } from '../call/speaker.js';
 import { t } from '../texts/texts.js';
-import { setChildren, el } from './dom.js';
-import { arrange, grid } from './layout.js';
+import { el, setChildren } from './dom.js';
+import { layOut } from './layout.js';
 import { createTile } from './tile.js';
 
 /** @import { Call } from '../call/call.js' */
 /** @import { Devices } from '../call/devices.js' */
 /** @import { Participant } from '../call/participant.js' */
+/** @import { Mode } from './layout.js' */
 /** @import { Tile, TileContent } from './tile.js' */
 
-/** Gap between tiles, in CSS pixels; call.css has the same. */
+/** Gap between tiles, in CSS pixels. */
 const GAP = 12;
-/** From this loudness on somebody is speaking; sources report 0 to 1. */
-const SPEAKING = 0.02;
+/** From this level of our own meter on we are speaking. */
+const OWN_SPEAKING = 0.45;
 
 /**
  * @param {object} options
@@ -21,26 +23,26 @@ const SPEAKING = 0.02;
  * @param {Devices} options.devices
  * @param {string} options.selfName
  * @param {() => number} options.ownLevel 0 to 1
+ * @param {() => Mode} options.mode
  * @param {() => void} options.onSoundBlocked
  * @param {(id: string) => void} options.onDetails the reader wants to know about the connection to a participant
  */
-export function createStage({ call, devices, selfName, ownLevel, onSoundBlocked, onDetails }) {
+export function createStage({ call, devices, selfName, ownLevel, mode, onSoundBlocked, onDetails }) {
   /** @type {Map<string, Tile>} */
   const tiles = new Map();
-  const stage = el('ul', { class: 'stage', 'aria-label': t('call.people') });
-  const strip = el('ul', { class: 'strip', 'aria-label': t('call.people') });
-  const element = el('div', { class: 'stage-area' }, stage, strip);
-  let stageCount = 0;
+  const element = el('ul', { class: 'stage', 'aria-label': t('call.people') });
+  const speakers = new SpeakerChoice();
+  /** @type {string | null} */ let pinned = null;
+  let people = { self: 'self:self', others: /** @type {string[]} */ ([]), screens: /** @type {string[]} */ ([]) };
 
-  const layOut = () => {
-    const { clientWidth, clientHeight } = stage;
-    const { columns, width, height } = grid(stageCount, clientWidth, clientHeight, GAP);
-    stage.style.setProperty('--columns', String(columns));
-    stage.style.setProperty('--tile-width', `${width}px`);
-    stage.style.setProperty('--tile-height', `${height}px`);
+  const place = () => {
+    const { clientWidth: width, clientHeight: height } = element;
+    const { kind, places } = layOut({ ...people, width, height, gap: GAP, pinned, speaker: speakers.speaker, mode: mode() });
+    element.dataset.kind = kind;
+    for (const { key, size, ...rectangle } of places) tiles.get(key)?.place(size, rectangle);
   };
-  const observer = new ResizeObserver(layOut);
-  observer.observe(stage);
+  const observer = new ResizeObserver(place);
+  observer.observe(element);
 
   /**
    * @param {string} id
@@ -50,43 +52,45 @@ export function createStage({ call, devices, selfName, ownLevel, onSoundBlocked,
     const key = `${kind}:${id}`;
     const known = tiles.get(key);
     if (known) return known;
-    const tile = createTile({ id, kind, onSoundBlocked, onDetails: () => onDetails(id) });
+    const onPin = () => {
+      pinned = pinned === key ? null : key;
+      update();
+    };
+    const tile = createTile({ id, kind, onSoundBlocked, onDetails: () => onDetails(id), onPin });
     tiles.set(key, tile);
     return tile;
   };
 
   const update = () => {
-    /** @type {Map<string, Tile>} */
-    const shown = new Map();
+    /** @type {string[]} */
+    const shown = [];
     const add = (/** @type {string} */ id, /** @type {Parameters<typeof tileOf>[1]} */ kind, /** @type {TileContent} */ content) => {
-      const tile = tileOf(id, kind);
-      tile.show(content);
-      shown.set(`${kind}:${id}`, tile);
-      return `${kind}:${id}`;
+      const key = `${kind}:${id}`;
+      tileOf(id, kind).show(content, pinned === key);
+      shown.push(key);
+      return key;
     };
-    const screens = [];
-    const self = add('self', 'self', selfContent(selfName, devices, ownLevel() > 0.45));
+    const others = call.participants.map((participant) => add(participant.id, 'peer', peerContent(participant)));
+    const screens = call.participants.flatMap((participant) => {
+      const stream = participant.active.screenStream;
+      if (!participant.info.media.screen || stream.getVideoTracks().length === 0) return [];
+      return [add(participant.id, 'screen', screenContent(t('call.screen_of', { name: nameOf(participant) }), stream))];
+    });
     if (devices.tracks.screen) {
       screens.push(add('self', 'own-screen', screenContent(t('call.your_screen'), devices.screenStream)));
     }
-    const others = call.participants.map((participant) => add(participant.id, 'peer', peerContent(participant)));
-    for (const participant of call.participants) {
-      const stream = participant.active.screenStream;
-      if (!participant.info.media.screen || stream.getVideoTracks().length === 0) continue;
-      screens.push(add(participant.id, 'screen', screenContent(t('call.screen_of', { name: nameOf(participant) }), stream)));
-    }
-    const { kind, stage: large, strip: small } = arrange(self, others, screens);
-    element.dataset.kind = kind;
-    const elements = (/** @type {string[]} */ keys) => keys.flatMap((key) => shown.get(key)?.element ?? []);
-    setChildren(stage, elements(large));
-    setChildren(strip, elements(small));
+    const self = add('self', 'self', selfContent(selfName, devices, ownLevel() > OWN_SPEAKING));
+    people = { self, others, screens };
+    const levels = call.participants.map(({ id, active }) => /** @type {const} */ ([`peer:${id}`, active.audioLevel]));
+    speakers.hear(new Map(levels), performance.now());
+    if (pinned !== null && !shown.includes(pinned)) pinned = null;
     for (const [key, tile] of tiles) {
-      if (shown.has(key)) continue;
+      if (shown.includes(key)) continue;
       tile.video.srcObject = null;
       tiles.delete(key);
     }
-    stageCount = large.length;
-    layOut();
+    setChildren(element, shown.flatMap((key) => tiles.get(key)?.element ?? []));
+    place();
   };
 
   return {

@@ -8,6 +8,7 @@ import { checkLink } from './parts.js';
 
 /** @import { LinkState } from '../call/link.js' */
 /** @import { Quality } from '../call/quality.js' */
+/** @import { Place } from './layout.js' */
 
 /**
  * @typedef {object} TileContent
@@ -22,7 +23,11 @@ import { checkLink } from './parts.js';
  * @property {'direct' | 'relayed' | null} way
  * @property {Quality | null} quality null as long as there is none to tell
  *
- * @typedef {{element: HTMLElement, video: HTMLVideoElement, show: (content: TileContent) => void}} Tile
+ * @typedef {object} Tile
+ * @property {HTMLElement} element
+ * @property {HTMLVideoElement} video
+ * @property {(content: TileContent, pinned: boolean) => void} show
+ * @property {(size: Place['size'], rectangle: {x: number, y: number, width: number, height: number}) => void} place
  */
 
 /** How many avatar colours there are in call.css. */
@@ -34,9 +39,10 @@ const HUES = 6;
  * @param {'self' | 'peer' | 'screen' | 'own-screen'} options.kind
  * @param {() => void} options.onSoundBlocked
  * @param {() => void} options.onDetails the reader wants to know about the connection
+ * @param {() => void} options.onPin the reader wants this one large, or no longer
  * @returns {Tile}
  */
-export function createTile({ id, kind, onSoundBlocked, onDetails }) {
+export function createTile({ id, kind, onSoundBlocked, onDetails, onPin }) {
   const own = kind === 'self' || kind === 'own-screen';
   const video = el('video', {
     autoplay: true,
@@ -54,20 +60,29 @@ export function createTile({ id, kind, onSoundBlocked, onDetails }) {
   const name = el('span', { class: 'tile-name-text', dir: 'auto' });
   const wayText = el('span', {});
   const way = el('button', { type: 'button', class: 'way-chip', 'data-testid': 'path', 'aria-haspopup': 'dialog', hidden: true, onclick: onDetails }, wayText, signalBars());
+  const pin = el('button', { type: 'button', class: 'tile-action', 'data-testid': 'pin', onclick: onPin }, icon('pin'));
+  const float = floatButton(video, own);
   const element = el(
     'li',
-    { class: `tile tile-${kind}`, 'data-testid': 'tile', 'data-tile': `${kind}:${id}` },
+    { class: `tile tile-${kind}`, 'data-testid': 'tile', 'data-tile': `${kind}:${id}`, ondblclick: (event) => event.target.closest('button, a') || onPin() },
     avatar,
     video,
     status,
-    way,
+    own ? null : way,
     el('p', { class: 'tile-name' }, mutedMark, name),
+    el('div', { class: 'tile-actions' }, pin, float),
   );
   let shownWay = '';
   return {
     element,
     video,
-    show(content) {
+    place(size, { x, y, width, height }) {
+      element.dataset.size = size;
+      for (const [property, pixels] of Object.entries({ left: x, top: y, width, height })) {
+        element.style.setProperty(property, `${Math.round(pixels * 10) / 10}px`);
+      }
+    },
+    show(content, pinned) {
       const stream = content.stream.getTracks().length > 0 ? content.stream : null;
       if (attach(video, stream) && stream) void play(video, onSoundBlocked);
       const text = statusText(content);
@@ -83,6 +98,13 @@ export function createTile({ id, kind, onSoundBlocked, onDetails }) {
       why.hidden = content.state !== 'failed';
       status.hidden = text === '';
       mutedMark.hidden = !content.muted;
+      const pinWords = pinned ? t('tile.unpin', { name: content.name }) : t('tile.pin', { name: content.name });
+      setAttributes(pin, { 'aria-label': pinWords, title: pinWords, 'aria-pressed': String(pinned) });
+      if (float) {
+        const words = t('tile.float', { name: content.name });
+        setAttributes(float, { 'aria-label': words, title: words });
+        float.hidden = !content.picture;
+      }
       way.hidden = content.way === null;
       if (content.way && content.way !== shownWay) {
         shownWay = content.way;
@@ -102,6 +124,18 @@ export function createTile({ id, kind, onSoundBlocked, onDetails }) {
       }
     },
   };
+}
+
+/**
+ * Shows the picture in a small window over everything else, where the browser can.
+ * @param {HTMLVideoElement} video
+ * @param {boolean} own
+ */
+function floatButton(video, own) {
+  if (own || !document.pictureInPictureEnabled) return null;
+  const toggle = () =>
+    void (document.pictureInPictureElement === video ? document.exitPictureInPicture() : video.requestPictureInPicture()).catch(() => undefined);
+  return el('button', { type: 'button', class: 'tile-action', 'data-testid': 'float', onclick: toggle }, icon('float'));
 }
 
 /**
