@@ -61,7 +61,7 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
     pub max_bps: Option<u64>,
     /// Server that all clients are sent to instead, by 300 Try Alternate; repeatable
-    #[arg(long, value_name = "ADDR:PORT", help_heading = "Listening")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = values::parse_server, help_heading = "Listening")]
     pub alternate_server: Vec<SocketAddr>,
     /// Chain of certificates in PEM, leaf first; repeatable, chosen by the name that the client asks for
     #[arg(long, value_name = "FILE", help_heading = "TLS")]

@@ -227,41 +227,7 @@ impl Handle {
     /// When certificates can't be used; nothing is changed then.
     pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, StartError> {
         let mut in_force = self.in_force();
-        let old = &in_force.config;
-        let fixed = [
-            ("listen", old.listen != config.listen),
-            ("realm", old.realm != config.realm),
-            (
-                "relay-address",
-                old.relay_addresses != config.relay_addresses,
-            ),
-            (
-                "external-address",
-                old.external_addresses != config.external_addresses,
-            ),
-            ("relay-ports", old.relay_ports != config.relay_ports),
-            ("mobility", old.mobility != config.mobility),
-            ("nat-discovery", old.nat_discovery != config.nat_discovery),
-            ("workers", old.workers != config.workers),
-            (
-                "trusted-proxy",
-                old.trusted_proxies != config.trusted_proxies,
-            ),
-        ];
-        let refused = fixed.iter().filter(|(_, differs)| *differs);
-        let refused = refused.map(|(name, _)| *name).collect();
-        let config = Config {
-            listen: old.listen.clone(),
-            realm: old.realm.clone(),
-            relay_addresses: old.relay_addresses.clone(),
-            external_addresses: old.external_addresses.clone(),
-            relay_ports: old.relay_ports.clone(),
-            mobility: old.mobility,
-            nat_discovery: old.nat_discovery,
-            trusted_proxies: old.trusted_proxies.clone(),
-            workers: old.workers,
-            ..config
-        };
+        let (config, refused) = fix(&in_force.config, config);
         // For the listeners there are, not for those that another start would have.
         let certificates = server::certificates(&config)?;
         in_force.config = config;
@@ -337,4 +303,37 @@ pub(crate) fn authenticator(config: &Config, nonce_keys: NonceKeys) -> Authentic
         config.auth_secrets.clone(),
         nonce_keys,
     )
+}
+
+/// `new` with everything that stays as it is while the relay runs, and the names of such options
+/// that differ.
+fn fix(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
+    let mut refused = Vec::new();
+    keep(&mut refused, "listen", &old.listen, &mut new.listen);
+    keep(&mut refused, "realm", &old.realm, &mut new.realm);
+    let (addresses, name) = (&old.relay_addresses, "relay-address");
+    keep(&mut refused, name, addresses, &mut new.relay_addresses);
+    let (addresses, name) = (&old.external_addresses, "external-address");
+    keep(&mut refused, name, addresses, &mut new.external_addresses);
+    let (ports, name) = (&old.relay_ports, "relay-ports");
+    keep(&mut refused, name, ports, &mut new.relay_ports);
+    keep(&mut refused, "mobility", &old.mobility, &mut new.mobility);
+    let (discovery, name) = (&old.nat_discovery, "nat-discovery");
+    keep(&mut refused, name, discovery, &mut new.nat_discovery);
+    keep(&mut refused, "workers", &old.workers, &mut new.workers);
+    let (proxies, name) = (&old.trusted_proxies, "trusted-proxy");
+    keep(&mut refused, name, proxies, &mut new.trusted_proxies);
+    (new, refused)
+}
+
+fn keep<T: Clone + PartialEq>(
+    refused: &mut Vec<&'static str>,
+    name: &'static str,
+    old: &T,
+    new: &mut T,
+) {
+    if old != new {
+        refused.push(name);
+        new.clone_from(old);
+    }
 }

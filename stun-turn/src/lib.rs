@@ -34,5 +34,5 @@ mod udp;
 mod worker;
 
 pub use control::{Handle, NONCE_KEY_LIFETIME, SessionInfo};
-pub use server::{Server, StartError, certificates, check as check_config};
+pub use server::{Server, StartError, check as check_config};
 pub use stun_turn_proto as proto;

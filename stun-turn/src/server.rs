@@ -1,5 +1,8 @@
 //! Starts the workers and ends them.
 
+mod addresses;
+mod listeners;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -10,15 +13,15 @@ use stun_turn_proto::auth::nonce::NonceKeys;
 use stun_turn_proto::nat_discovery::NatDiscovery;
 use stun_turn_proto::policy::PeerPolicy;
 use stun_turn_proto::ports::Ports;
-use stun_turn_proto::relay::RelayAddress;
 use stun_turn_proto::{Settings, Shared};
 
 use crate::config::{Config, External, Listen, Protocol};
 use crate::control::{self, Colleague, Command, Handle};
-use crate::sockets::{self, Listener};
 use crate::streams::{StreamTotals, Streams};
 use crate::tls::{CertificateError, Certificates, Tls};
 use crate::worker::{Parked, Worker};
+use addresses::{behind, relay_addresses};
+use listeners::{Bound, nat_discovery, refuse_twice};
 
 /// A running relay.
 #[derive(Debug)]
@@ -114,10 +117,7 @@ impl Server {
             of_worker,
         } = bound;
         let nonce_keys = NonceKeys::new(&seed()?);
-        let settings = Settings {
-            nat_discovery,
-            ..settings(&config, &listeners, nonce_keys.clone())?
-        };
+        let settings = settings(&config, &listeners, nat_discovery, nonce_keys.clone())?;
         let settings = Arc::new(settings);
         let parked = Arc::new(Parked::default());
         let start = Instant::now();
@@ -174,72 +174,6 @@ impl Server {
     }
 }
 
-/// The listeners of all workers.
-struct Bound {
-    listeners: Vec<(Protocol, SocketAddr)>,
-    of_worker: Vec<Vec<(SocketAddr, Listener)>>,
-}
-
-impl Bound {
-    fn new(workers: usize) -> Self {
-        Self {
-            listeners: Vec::new(),
-            of_worker: std::iter::repeat_with(Vec::new).take(workers).collect(),
-        }
-    }
-
-    /// Binds a listener for every worker.
-    fn listen(&mut self, listen: Listen) -> Result<(), StartError> {
-        let (address, sockets) = sockets::listen(listen, self.of_worker.len())
-            .map_err(|source| StartError::Listen { listen, source })?;
-        self.listeners.push((listen.protocol, address));
-        for (own, socket) in self.of_worker.iter_mut().zip(sockets) {
-            own.push((address, socket));
-        }
-        Ok(())
-    }
-
-    /// Adds the listeners that RFC 5780 needs besides the first one of the family over UDP.
-    fn offer_nat_discovery(
-        &mut self,
-        alternate: Option<SocketAddr>,
-    ) -> Result<Option<NatDiscovery>, StartError> {
-        let Some(alternate) = alternate else {
-            return Ok(None);
-        };
-        let refuse = |why: &str| StartError::Usage(format!("--nat-discovery {alternate}: {why}"));
-        let mut udp = self.listeners.iter();
-        let primary = udp.find(|(protocol, address)| {
-            *protocol == Protocol::Udp && address.is_ipv4() == alternate.is_ipv4()
-        });
-        let (_, primary) = primary.ok_or_else(|| {
-            refuse("there is no UDP listener of its family that it could be the second address of")
-        })?;
-        // A listener on all addresses stands for the first one that is not the alternate one.
-        let mut addresses = behind(primary.ip()).into_iter();
-        let first = addresses.find(|ip| *ip != alternate.ip());
-        let first = first.unwrap_or(alternate.ip());
-        let discovery = NatDiscovery::new(SocketAddr::new(first, primary.port()), alternate);
-        let discovery = discovery.ok_or_else(|| {
-            refuse("expected an address and a port that both differ from those of --listen")
-        })?;
-        for address in discovery.pairs() {
-            let is_there = self.listeners.iter().any(|(protocol, listener)| {
-                let is_same = listener.ip() == address.ip() || listener.ip().is_unspecified();
-                *protocol == Protocol::Udp
-                    && listener.port() == address.port()
-                    && listener.is_ipv4() == address.is_ipv4()
-                    && is_same
-            });
-            if !is_there {
-                let protocol = Protocol::Udp;
-                self.listen(Listen { protocol, address })?;
-            }
-        }
-        Ok(Some(discovery))
-    }
-}
-
 /// What can be told of a configuration without binding anything, for the start and for
 /// `--check-config`. Returns the certificates.
 ///
@@ -253,6 +187,12 @@ pub fn check(config: &Config) -> Result<Certificates, StartError> {
             "--workers {workers}: --mobility needs all clients on one worker, expected 1"
         )));
     }
+    addresses::check_external(config)?;
+    if let Some(alternate) = config.nat_discovery {
+        let listens = config.listen.iter();
+        let listeners: Vec<_> = listens.map(|it| (it.protocol, it.address)).collect();
+        nat_discovery(&listeners, alternate)?;
+    }
     certificates(config)
 }
 
@@ -261,7 +201,7 @@ pub fn check(config: &Config) -> Result<Certificates, StartError> {
 ///
 /// # Errors
 /// [`StartError::Certificates`], [`StartError::NoCertificate`].
-pub fn certificates(config: &Config) -> Result<Certificates, StartError> {
+pub(crate) fn certificates(config: &Config) -> Result<Certificates, StartError> {
     let certificates = Certificates::load(&config.tls_certs, &config.tls_keys)?;
     let needs_one = |listen: &&Listen| listen.protocol == Protocol::Tls;
     match config.listen.iter().find(needs_one) {
@@ -302,6 +242,7 @@ pub(crate) fn seed() -> io::Result<[u8; 32]> {
 fn settings(
     config: &Config,
     listeners: &[(Protocol, SocketAddr)],
+    nat_discovery: Option<NatDiscovery>,
     nonce_keys: NonceKeys,
 ) -> Result<Settings, StartError> {
     let listening: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
@@ -338,104 +279,8 @@ fn settings(
         tcp_relay: config.tcp_relay,
         alternate_servers: config.alternate_servers.clone(),
         mobility: config.mobility,
-        nat_discovery: None,
+        nat_discovery,
         relay_addresses,
         shared: Arc::new(Shared::new(ports)),
     })
-}
-
-/// The addresses that a listening address stands for.
-fn behind(ip: IpAddr) -> Vec<IpAddr> {
-    if !ip.is_unspecified() {
-        return vec![ip];
-    }
-    let mut addresses = sockets::host_addresses();
-    addresses.retain(|address| address.is_ipv4() == ip.is_ipv4());
-    addresses
-}
-
-/// The addresses to relay from. One that nobody named but that can't be bound (an IPv6 address still
-/// being checked for duplicates, say) is left out with a warning.
-fn relay_addresses(
-    config: &Config,
-    listening: &[SocketAddr],
-) -> Result<Vec<RelayAddress>, StartError> {
-    let wanted: Vec<IpAddr> = if config.relay_addresses.is_empty() {
-        listening.iter().map(SocketAddr::ip).collect()
-    } else {
-        config.relay_addresses.clone()
-    };
-    let mut locals: Vec<IpAddr> = Vec::new();
-    for (asked, local) in wanted
-        .iter()
-        .flat_map(|ip| reachable(*ip).into_iter().map(move |local| (*ip, local)))
-    {
-        if locals.contains(&local) {
-            continue;
-        }
-        match sockets::bind_relayed(SocketAddr::new(local, 0)) {
-            Ok(_) => locals.push(local),
-            Err(error) if asked.is_unspecified() => {
-                tracing::warn!(address = %local, %error, "not relaying from this address");
-            }
-            Err(source) => {
-                return Err(StartError::RelayAddress {
-                    address: local,
-                    source,
-                });
-            }
-        }
-    }
-    if locals.is_empty() {
-        tracing::warn!("there is no address to relay from: nobody can allocate");
-    }
-    apply_external(config, locals)
-}
-
-/// What an address for relaying stands for. Of all addresses, loopback is of use to nobody else as
-/// long as there is another one of its family.
-fn reachable(ip: IpAddr) -> Vec<IpAddr> {
-    let mut addresses = behind(ip);
-    if addresses.iter().any(|address| !address.is_loopback()) {
-        addresses.retain(|address| !address.is_loopback());
-    }
-    addresses
-}
-
-fn apply_external(config: &Config, locals: Vec<IpAddr>) -> Result<Vec<RelayAddress>, StartError> {
-    let as_is = |local| RelayAddress {
-        local,
-        public: local,
-    };
-    let mut addresses: Vec<RelayAddress> = locals.into_iter().map(as_is).collect();
-    for external in &config.external_addresses {
-        let stands_for = |address: &&mut RelayAddress| match external.local {
-            Some(local) => address.local == local,
-            None => address.local.is_ipv4() == external.public.is_ipv4(),
-        };
-        let address = addresses.iter_mut().find(stands_for);
-        let address = address.filter(|address| address.public == address.local);
-        address.ok_or(StartError::External(*external))?.public = external.public;
-    }
-    Ok(addresses)
-}
-
-/// Refuses a listener that shares protocol and port with an earlier one on the same address, or on
-/// all addresses.
-fn refuse_twice(listeners: &[Listen]) -> Result<(), StartError> {
-    for (index, listen) in listeners.iter().enumerate() {
-        let covers = |other: &&Listen| {
-            let (a, b) = (listen.address, other.address);
-            let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
-            other.protocol.is_stream() == listen.protocol.is_stream()
-                && a.port() == b.port()
-                && a.port() != 0
-                && a.is_ipv4() == b.is_ipv4()
-                && overlap
-        };
-        if listeners.iter().take(index).any(|other| covers(&other)) {
-            return Err(StartError::Twice(*listen));
-        }
-    }
-    Ok(())
 }

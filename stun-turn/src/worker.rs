@@ -440,10 +440,10 @@ impl Worker {
     /// Which of our UDP listeners a client reached.
     fn listener_of(&self, server: SocketAddr) -> Option<usize> {
         self.udp.iter().position(|bound| {
-            bound.address == server
-                || (bound.address.ip().is_unspecified()
-                    && bound.address.port() == server.port()
-                    && bound.address.is_ipv4() == server.is_ipv4())
+            // Not by the scope of an address of one link, which packets do not tell.
+            let (own, ip) = (bound.address.ip(), server.ip());
+            let is_on_all = own.is_unspecified() && own.is_ipv4() == ip.is_ipv4();
+            bound.address.port() == server.port() && (own == ip || is_on_all)
         })
     }
 

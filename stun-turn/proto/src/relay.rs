@@ -1,21 +1,22 @@
 //! The relay's state machine: one value a worker, owner of that worker's allocations.
 
+mod allocation;
 mod client_to_peer;
 mod connections;
 mod deadline;
 mod mobility;
+mod outcome;
 mod peer_to_client;
 mod reply;
 mod request;
 mod session;
+mod settings;
 mod sorted;
 mod table;
 mod tcp;
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,254 +25,24 @@ use rand::rngs::StdRng;
 
 use crate::addr::{FiveTuple, PeerProtocol};
 use crate::attribute::ErrorCode;
-use crate::auth::{Authenticator, credential};
-use crate::budget::Budget;
-use crate::connection_ids::{ConnectionId, ConnectionIds};
 use crate::message::{Class, Message, Method};
-use crate::nat_discovery::NatDiscovery;
-use crate::policy::{self, PeerPolicy};
-use crate::ports::Ports;
-use crate::quotas::{QuotaLimits, Quotas};
-use crate::reservations::{Reservations, Token};
+use crate::policy;
+use crate::reservations::Token;
 use crate::totals::Totals;
 use crate::{Now, channel_data, demux, limits};
 use connections::Connections;
 use table::Table;
 
+pub use outcome::{Cause, Closed, DropReason, OpenError, Outcome, Refusal};
 pub use peer_to_client::{FromPeer, Icmp, PeerDatagram};
 pub use request::allocate::Open;
 pub use session::{Ended, Session, SessionId, Traffic};
+pub use settings::{RelayAddress, Settings, Shared};
 pub use table::RelayId;
 pub use tcp::{Direction, TcpRelay};
 
 /// Buffer for a reply.
 pub type ReplyBuffer = [u8; limits::MAX_REPLY_BYTES];
-
-/// What the operator decides; can be replaced while the server runs ([`Relay::reconfigure`]).
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Who may allocate.
-    pub authenticator: Authenticator,
-    /// Which peers may be relayed to.
-    pub policy: PeerPolicy,
-    /// How many allocations there may be.
-    pub quotas: QuotaLimits,
-    /// Bytes of application data per second that one allocation may carry in each direction.
-    pub max_bps: Option<u64>,
-    /// Whether clients may take their allocations along (RFC 8016). All of them must be served by
-    /// one worker then; stays the same.
-    pub mobility: bool,
-    /// Whether TCP is relayed too (RFC 6062).
-    pub tcp_relay: Option<TcpRelay>,
-    /// Where every Allocate is sent instead (RFC 8489 section 10).
-    pub alternate_servers: Vec<SocketAddr>,
-    /// Where RFC 5780 is offered, if anywhere; stays the same.
-    pub nat_discovery: Option<NatDiscovery>,
-    /// Addresses to relay from, the preferred one of each family first; stays the same.
-    pub relay_addresses: Vec<RelayAddress>,
-    /// What all workers share; stays the same.
-    pub shared: Arc<Shared>,
-}
-
-impl Settings {
-    /// Without any limit of the operator's.
-    #[must_use]
-    pub const fn new(
-        authenticator: Authenticator,
-        policy: PeerPolicy,
-        relay_addresses: Vec<RelayAddress>,
-        shared: Arc<Shared>,
-    ) -> Self {
-        Self {
-            authenticator,
-            policy,
-            quotas: QuotaLimits::NONE,
-            max_bps: None,
-            mobility: false,
-            tcp_relay: None,
-            alternate_servers: Vec::new(),
-            nat_discovery: None,
-            relay_addresses,
-            shared,
-        }
-    }
-}
-
-/// The state that all workers of a server share.
-#[derive(Debug)]
-pub struct Shared {
-    /// The relayed ports.
-    pub ports: Ports,
-    /// Ports that wait for their token.
-    pub reservations: Reservations,
-    /// Connections with peers.
-    pub connection_ids: ConnectionIds,
-    /// Who has how many allocations.
-    pub quotas: Arc<Quotas>,
-    /// How much strangers are answered.
-    pub strangers: Budget,
-    tag_keys: RandomState,
-}
-
-impl Shared {
-    /// A short name for a user in logs, which must not tell the real one: two records of one user in
-    /// one run of the server can be matched, nothing else.
-    #[must_use]
-    pub fn tag(&self, username: &[u8]) -> String {
-        let hash = self.tag_keys.hash_one(credential::account(username));
-        format!("{:08x}", hash as u32)
-    }
-
-    /// Nothing is taken and nobody has asked yet.
-    #[must_use]
-    pub fn new(ports: Ports) -> Self {
-        Self {
-            ports,
-            reservations: Reservations::default(),
-            connection_ids: ConnectionIds::default(),
-            quotas: Arc::default(),
-            strangers: Budget::default(),
-            tag_keys: RandomState::new(),
-        }
-    }
-}
-
-/// An address for relayed sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RelayAddress {
-    /// Where sockets are bound.
-    pub local: IpAddr,
-    /// What clients are told; another one behind a 1:1 NAT.
-    pub public: IpAddr,
-}
-
-/// What the driver has to do now.
-#[derive(Debug)]
-pub enum Outcome {
-    /// Nothing, and why.
-    Drop(DropReason),
-    /// Send the first bytes of the reply buffer to the client, from where its packet arrived.
-    Reply(usize),
-    /// Send the first bytes of the reply buffer from another of our addresses (RFC 5780).
-    ReplyFrom {
-        /// Length of the reply.
-        reply: usize,
-        /// One of [`NatDiscovery::pairs`].
-        from: SocketAddr,
-        /// The client, maybe at another port.
-        to: SocketAddr,
-    },
-    /// Send this part of the client's message to the peer, from the relayed socket.
-    ToPeer {
-        /// The relayed socket.
-        relay: RelayId,
-        /// Where to, as this host knows the address.
-        peer: SocketAddr,
-        /// The application data within the message.
-        payload: Range<usize>,
-        /// Set the DF bit, as the client asked (RFC 8656 section 14).
-        dont_fragment: bool,
-    },
-    /// Connect to a peer, then call [`Relay::handle_connected`]; or [`Relay::handle_no_socket`].
-    Connect {
-        /// Names the connection from now on.
-        id: ConnectionId,
-        /// The relayed address to connect from.
-        from: SocketAddr,
-        /// Whom to connect to, as this host knows the address.
-        peer: SocketAddr,
-    },
-    /// Send the first bytes of the reply buffer to the client. All other bytes of this connection, in
-    /// both directions, are those of the peer's connection.
-    Bound {
-        /// The peer's connection.
-        id: ConnectionId,
-        /// Length of the reply.
-        reply: usize,
-    },
-    /// Hand the client's connection to another worker, with this message still to be handled.
-    Elsewhere {
-        /// The one given to its [`Relay::of_worker`].
-        worker: usize,
-    },
-    /// Bind a relayed socket, then call [`Relay::handle_opened`] before anything else.
-    Open(Box<Open>),
-    /// The socket just bound belongs to `relay`.
-    Opened {
-        /// Names the socket from now on.
-        relay: RelayId,
-        /// To be done then: [`Outcome::Reply`], or [`Outcome::Open`] for the other family's socket.
-        next: Box<Outcome>,
-    },
-}
-
-/// Why a message went nowhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
-pub enum DropReason {
-    /// Neither STUN nor ChannelData, or broken.
-    Malformed,
-    /// A response, or an indication that servers don't take.
-    NotForServers,
-    /// No allocation on this five-tuple.
-    NoAllocation,
-    /// The channel is not bound.
-    NoChannel,
-    /// No permission for this peer.
-    NoPermission,
-    /// The peer policy says no.
-    Forbidden,
-    /// An attribute is missing or wrong.
-    BadAttribute,
-    /// A datagram too large for a Data indication or ChannelData.
-    TooLarge,
-    /// A stranger has been answered enough.
-    OverBudget,
-    /// Faster than `max_bps`.
-    OverLimit,
-}
-
-impl DropReason {
-    /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 10] = [
-        Self::Malformed,
-        Self::NotForServers,
-        Self::NoAllocation,
-        Self::NoChannel,
-        Self::NoPermission,
-        Self::Forbidden,
-        Self::BadAttribute,
-        Self::TooLarge,
-        Self::OverBudget,
-        Self::OverLimit,
-    ];
-
-    /// The name in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::NotForServers => "not_for_servers",
-            Self::NoAllocation => "no_allocation",
-            Self::NoChannel => "no_channel",
-            Self::NoPermission => "no_permission",
-            Self::Forbidden => "forbidden",
-            Self::BadAttribute => "bad_attribute",
-            Self::TooLarge => "too_large",
-            Self::OverBudget => "over_budget",
-            Self::OverLimit => "over_limit",
-        }
-    }
-}
-
-/// Why a relayed socket could not be bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OpenError {
-    /// Another program has the port: another one is tried.
-    AddressInUse,
-    /// Anything else (no descriptors, no such address): the client is told 508.
-    Failed,
-}
 
 /// One worker's relay.
 #[derive(Debug)]
@@ -583,72 +354,6 @@ fn check_permission(settings: &Settings, ip: IpAddr) -> Result<(), policy::Denia
         return Ok(());
     }
     settings.policy.check_address(ip)
-}
-
-/// A peer that the policy forbids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// As the client named it.
-    pub peer: SocketAddr,
-    /// Why.
-    pub rule: policy::Denial,
-}
-
-/// Why an allocation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Cause {
-    /// Not refreshed in time.
-    Expired,
-    /// Refresh with lifetime 0.
-    Deleted,
-    /// The client's connection ended.
-    ClientGone,
-    /// The operator ended it.
-    Operator,
-    /// The server ended.
-    Shutdown,
-}
-
-impl Cause {
-    /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 5] = [
-        Self::Expired,
-        Self::Deleted,
-        Self::ClientGone,
-        Self::Operator,
-        Self::Shutdown,
-    ];
-
-    /// The name in records and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Expired => "expired",
-            Self::Deleted => "deleted",
-            Self::ClientGone => "client_gone",
-            Self::Operator => "operator",
-            Self::Shutdown => "shutdown",
-        }
-    }
-}
-
-/// A socket that has no use any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Closed {
-    /// Of an allocation that has ended.
-    Allocation {
-        /// The socket.
-        relay: RelayId,
-        /// Where it is bound.
-        relayed: SocketAddr,
-        /// The allocation's record.
-        ended: Box<Ended>,
-    },
-    /// Bound to a reserved port that nobody claimed.
-    Reservation(SocketAddr),
-    /// Connected to a peer, or about to be; and the client's connection that it was spliced with.
-    Connection(ConnectionId),
 }
 
 #[cfg(test)]

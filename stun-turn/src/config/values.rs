@@ -171,6 +171,13 @@ impl FromStr for PortRange {
     }
 }
 
+/// An address that clients can be sent to.
+pub(super) fn parse_server(text: &str) -> Result<SocketAddr, String> {
+    let address: Option<SocketAddr> = text.parse().ok();
+    let usable = address.filter(|it| !it.ip().is_unspecified() && it.port() != 0);
+    usable.ok_or_else(|| "expected the ADDR:PORT of a server, IPv6 in brackets".to_owned())
+}
+
 /// A network without host bits; a bare address stands for itself alone.
 pub(super) fn parse_cidr(text: &str) -> Result<IpNet, String> {
     let net = match text.parse::<IpAddr>() {

@@ -74,6 +74,14 @@ impl Link {
         }
     }
 
+    /// Ends a connection with a RST instead of a FIN.
+    pub(crate) fn reset(self) {
+        if let Self::Tcp(stream) = self {
+            let socket = socket2::Socket::from(stream);
+            socket.set_linger(Some(Duration::ZERO)).unwrap();
+        }
+    }
+
     /// One message, STUN or ChannelData with its padding.
     pub(crate) fn receive(&mut self) -> Vec<u8> {
         match self {

@@ -135,6 +135,26 @@ fn help_and_check_and_print() {
     assert_eq!(run(&["--check-config", "--realm", ""]).0, Some(2));
     let several = ["--check-config", "--mobility", "--workers", "4"];
     assert_eq!(run(&several).0, Some(2), "what the start refuses");
+    let at_loopback = ["--check-config", "--listen", "udp:127.0.0.1:3478"];
+    for (option, value) in [
+        ("--external-address", "203.0.113.7=127.0.0.2"),
+        ("--external-address", "2001:db8::7"),
+        ("--nat-discovery", "127.0.0.2:3478"),
+        ("--nat-discovery", "[::1]:3479"),
+        ("--alternate-server", "0.0.0.0:3478"),
+        ("--alternate-server", "203.0.113.9:0"),
+    ] {
+        let (code, _, stderr) = run(&[&at_loopback[..], &[option, value]].concat());
+        assert_eq!(code, Some(2), "{option} {value}");
+        assert!(stderr.contains(option), "{stderr}");
+    }
+    let good = [
+        "--external-address",
+        "203.0.113.7=127.0.0.1",
+        "--nat-discovery",
+        "127.0.0.2:3479",
+    ];
+    assert_eq!(run(&[&at_loopback[..], &good].concat()).0, Some(0));
     let (_, printed, _) = run(&["--print-config", "--realm", "r", "--user", "alice:wonder"]);
     assert!(
         printed.contains("realm = \"r\"") && !printed.contains("wonder"),

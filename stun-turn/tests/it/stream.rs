@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use stun_turn::Server;
-use stun_turn::config::{Config, Protocol};
+use stun_turn::config::{Config, Options, Protocol};
+use stun_turn::proto::attribute::kind;
+use stun_turn::proto::message::Method;
 
 use crate::certificates::{Pair, link, offering, trusting};
 use crate::client::{Client, Link, PATIENCE, address, binding, mapped, options, start};
@@ -74,6 +76,44 @@ fn a_client_that_hangs_up_frees_its_relayed_port() {
     let start = std::time::Instant::now();
     while UdpSocket::bind(relayed).is_err() {
         assert!(start.elapsed() < PATIENCE, "{relayed} is still taken");
+        std::thread::yield_now();
+    }
+    server.shutdown();
+}
+
+/// A relay that missed resets would keep the one allocation that the user may have, and refuse every
+/// later one (CVE-2026-73216).
+#[test]
+fn ten_thousand_clients_that_reset_their_connections_leave_nothing() {
+    let server = Server::start(Config::from(Options {
+        user_quota: Some(1),
+        source_quota: Some(0),
+        ..options(&["tcp"], "127.0.0.1", 1)
+    }))
+    .unwrap();
+    // A nonce is good for its client only, which is the address and the port it comes from.
+    for cycle in 0..10_000 {
+        let start = std::time::Instant::now();
+        loop {
+            let mut client = Client::new(Link::tcp(&server));
+            let code = client.code(
+                Method::Allocate,
+                &[(kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0])],
+            );
+            client.link.reset();
+            if code == 0 {
+                break;
+            }
+            assert_eq!(
+                code, 486,
+                "cycle {cycle}: the one before may not be noticed yet"
+            );
+            assert!(start.elapsed() < PATIENCE, "cycle {cycle}");
+        }
+    }
+    let start = std::time::Instant::now();
+    while server.handle().allocations() > 0 {
+        assert!(start.elapsed() < PATIENCE, "the last one is not noticed");
         std::thread::yield_now();
     }
     server.shutdown();

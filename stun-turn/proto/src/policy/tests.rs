@@ -71,6 +71,34 @@ fn first_and_last_of_every_ipv6_range_are_refused_and_neighbours_are_not() {
     }
 }
 
+/// Not one of the registry's networks may be reached; also those that it calls reachable serve
+/// protocols, not people.
+#[test]
+fn no_special_purpose_network_of_the_registry_is_reached() {
+    let registry = include_str!("../../tests/iana/special_purpose.csv");
+    let rows = registry.lines().filter(|line| !line.starts_with('#'));
+    let mut count = 0;
+    for row in rows {
+        let net: IpNet = row.split(',').next().unwrap().parse().unwrap();
+        let middle = match net {
+            IpNet::V4(net) => {
+                let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+                IpAddr::V4(Ipv4Addr::from_bits(first + (last - first) / 2))
+            }
+            IpNet::V6(net) => {
+                let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+                IpAddr::V6(Ipv6Addr::from_bits(first + (last - first) / 2))
+            }
+        };
+        for ip in [net.network(), middle, net.broadcast()] {
+            let denial = policy().check_address(ip);
+            assert!(denial.is_err(), "{ip} of {row}");
+        }
+        count += 1;
+    }
+    assert_eq!(count, 51, "every row of both registries");
+}
+
 #[test]
 fn addresses_that_reached_somebody_s_inside_before() {
     for ip in [

@@ -10,8 +10,8 @@ mod refresh;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::table::Allocation;
-use super::{DropReason, Outcome, Relay, RelayId, ReplyBuffer, reply};
+use super::allocation::Allocation;
+use super::{DropReason, Outcome, Relay, RelayId, ReplyBuffer, Settings, reply};
 use crate::addr::FiveTuple;
 use crate::attribute::{ErrorCode, Family, decode_xor_address, is_unknown_required, kind};
 use crate::auth::Identity;
@@ -40,34 +40,50 @@ impl Relay {
             | Method::Connect => {}
         }
         let known = self.find_known(client, request);
-        let owner = known
-            .and_then(|known| self.table.find(&known))
-            .and_then(|relays| self.table.get(relays.first))
-            .map(Allocation::owner);
+        let relays = known.and_then(|known| self.table.find(&known));
+        let holder = relays.map(|relays| relays.first);
         // A handle of its own: the user's name may be borrowed from it while the table changes.
         let settings = Arc::clone(&self.settings);
-        let verified = settings
-            .authenticator
-            .verify(request, client, owner, now.unix_s);
-        let identity = match verified {
+        let identity = match self.identify(&settings, now, client, request, holder, reply) {
             Ok(identity) => identity,
-            Err(code) => return self.challenge(now, client, request, code, reply),
+            Err(outcome) => return outcome,
         };
-        self.trust(now, client);
-        self.settle_move(client, request, identity.username);
-        let known = self.find_known(client, request);
-        if let Some(refusal) =
-            refuse_unknown_attributes(request, &[], Some(&identity.signer), reply)
-        {
-            return refusal;
-        }
+        let has_moved = self.settle_move(client, request, identity.username);
         if request.method() == Method::Allocate {
             return self.allocate(now, client, request, &identity, reply);
         }
-        let known = known.as_ref().unwrap_or(client);
-        match self.handle_on_allocation(now, (client, known), request, &identity, reply) {
+        let known = known.filter(|_| !has_moved).unwrap_or(*client);
+        match self.handle_on_allocation(now, (client, &known), request, &identity, reply) {
             Ok(outcome) => outcome,
             Err(code) => reply::error(request, Some(&identity.signer), code, reply),
+        }
+    }
+
+    /// Who asks, if they can prove it and say nothing that this server does not understand. `holder`
+    /// is the allocation that the request is about: its user's key is at hand.
+    ///
+    /// # Errors
+    /// What is answered instead.
+    fn identify<'a>(
+        &self,
+        settings: &'a Settings,
+        now: Now,
+        client: &FiveTuple,
+        request: &Message<'a>,
+        holder: Option<RelayId>,
+        reply: &mut ReplyBuffer,
+    ) -> Result<Identity<'a>, Outcome> {
+        let owner = holder.and_then(|relay| self.table.get(relay));
+        let owner = owner.map(Allocation::owner);
+        let verified = settings
+            .authenticator
+            .verify(request, client, owner, now.unix_s);
+        let identity =
+            verified.map_err(|code| self.challenge(now, client, request, code, reply))?;
+        self.trust(now, client);
+        match refuse_unknown_attributes(request, &[], Some(&identity.signer), reply) {
+            Some(refusal) => Err(refusal),
+            None => Ok(identity),
         }
     }
 
@@ -87,15 +103,18 @@ impl Relay {
         }
     }
 
-    /// An authenticated request from the announced address, without a ticket, completes the move.
-    fn settle_move(&mut self, client: &FiveTuple, request: &Message<'_>, username: &[u8]) {
+    /// An authenticated request from the announced address, without a ticket, completes the move;
+    /// whether it did.
+    fn settle_move(&mut self, client: &FiveTuple, request: &Message<'_>, username: &[u8]) -> bool {
         let announced = self.table.movers.announced_by(client);
         let relays = announced.and_then(|from| self.table.find(&from));
         let allocation = relays.and_then(|relays| self.table.get(relays.first));
         let is_owner = allocation.is_some_and(|it| *it.username == *username);
-        if is_owner && request.first(kind::MOBILITY_TICKET).is_none() {
+        let completes = is_owner && request.first(kind::MOBILITY_TICKET).is_none();
+        if completes {
             self.complete_move(client);
         }
+        completes
     }
 
     /// Whether a stranger may be answered once more. What comes over a connection has proven its

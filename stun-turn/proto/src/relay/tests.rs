@@ -11,14 +11,18 @@ mod nat_discovery;
 mod operator;
 mod tcp;
 mod tcp_model;
+mod unpredictable;
 
 use super::*;
 use crate::addr::Transport;
 use crate::attribute::{decode_xor_address, encode_xor_address, kind};
-use crate::auth::long_term_key;
 use crate::auth::nonce::NonceKeys;
+use crate::auth::{Authenticator, long_term_key};
+use crate::connection_ids::ConnectionId;
 use crate::integrity::{Hash, Key, Signer};
 use crate::message::{TransactionId, Writer};
+use crate::policy::PeerPolicy;
+use crate::ports::Ports;
 
 const RELAY_V4: &str = "9.9.9.9";
 const RELAY_V6: &str = "2620:fe::9";

@@ -10,7 +10,8 @@ use std::ops::ControlFlow;
 use rand::seq::IteratorRandom as _;
 use rand::{Rng as _, RngCore as _};
 
-use super::super::table::{New, Relays};
+use super::super::allocation::New;
+use super::super::table::Relays;
 use super::super::{OpenError, Outcome, Relay, RelayAddress, RelayId, ReplyBuffer, reply};
 use super::grant_lifetime;
 use crate::addr::{FiveTuple, PeerProtocol};

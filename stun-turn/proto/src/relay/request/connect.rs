@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::super::connections::{Asker, Refusal};
-use super::super::table::Allocation;
 use super::super::{Outcome, Relay, ReplyBuffer, reply};
-use super::refuse_unknown_attributes;
 use crate::addr::{FiveTuple, PeerProtocol};
 use crate::attribute::{ErrorCode, kind};
 use crate::auth::Identity;
@@ -83,21 +81,12 @@ impl Relay {
             return Outcome::Elsewhere { worker };
         }
         let relay = id.and_then(|id| self.connections.unbound(id));
-        let allocation = relay.and_then(|relay| self.table.get(relay));
-        let owner = allocation.map(Allocation::owner);
-        let verified = settings
-            .authenticator
-            .verify(request, client, owner, now.unix_s);
-        let identity = match verified {
+        let identity = match self.identify(&settings, now, client, request, relay, reply) {
             Ok(identity) => identity,
-            Err(code) => return self.challenge(now, client, request, code, reply),
+            Err(outcome) => return outcome,
         };
-        self.trust(now, client);
-        let refusal = refuse_unknown_attributes(request, &[], Some(&identity.signer), reply);
-        if let Some(refusal) = refusal {
-            return refusal;
-        }
         // Whether an id is another user's or nobody's is not told.
+        let allocation = relay.and_then(|relay| self.table.get(relay));
         let is_own = allocation.is_some_and(|it| *it.username == *identity.username);
         match id.filter(|_| may_bind && is_own) {
             Some(id) => {

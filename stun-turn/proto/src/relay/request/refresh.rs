@@ -2,8 +2,8 @@
 
 use rand::RngCore as _;
 
+use super::super::allocation::Allocation;
 use super::super::mobility::Ticket;
-use super::super::table::Allocation;
 use super::super::{Cause, Outcome, Relay, RelayId, ReplyBuffer, reply};
 use super::{grant_lifetime, read_lifetime};
 use crate::Now;

@@ -1,0 +1,113 @@
+//! What the operator decides, and what all workers share.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::TcpRelay;
+use crate::auth::{Authenticator, credential};
+use crate::budget::Budget;
+use crate::connection_ids::ConnectionIds;
+use crate::nat_discovery::NatDiscovery;
+use crate::policy::PeerPolicy;
+use crate::ports::Ports;
+use crate::quotas::{QuotaLimits, Quotas};
+use crate::reservations::Reservations;
+
+/// What the operator decides; can be replaced while the server runs ([`Relay::reconfigure`]).
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who may allocate.
+    pub authenticator: Authenticator,
+    /// Which peers may be relayed to.
+    pub policy: PeerPolicy,
+    /// How many allocations there may be.
+    pub quotas: QuotaLimits,
+    /// Bytes of application data per second that one allocation may carry in each direction.
+    pub max_bps: Option<u64>,
+    /// Whether clients may take their allocations along (RFC 8016). All of them must be served by
+    /// one worker then; stays the same.
+    pub mobility: bool,
+    /// Whether TCP is relayed too (RFC 6062).
+    pub tcp_relay: Option<TcpRelay>,
+    /// Where every Allocate is sent instead (RFC 8489 section 10).
+    pub alternate_servers: Vec<SocketAddr>,
+    /// Where RFC 5780 is offered, if anywhere; stays the same.
+    pub nat_discovery: Option<NatDiscovery>,
+    /// Addresses to relay from, the preferred one of each family first; stays the same.
+    pub relay_addresses: Vec<RelayAddress>,
+    /// What all workers share; stays the same.
+    pub shared: Arc<Shared>,
+}
+
+impl Settings {
+    /// Without any limit of the operator's.
+    #[must_use]
+    pub const fn new(
+        authenticator: Authenticator,
+        policy: PeerPolicy,
+        relay_addresses: Vec<RelayAddress>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            authenticator,
+            policy,
+            quotas: QuotaLimits::NONE,
+            max_bps: None,
+            mobility: false,
+            tcp_relay: None,
+            alternate_servers: Vec::new(),
+            nat_discovery: None,
+            relay_addresses,
+            shared,
+        }
+    }
+}
+
+/// The state that all workers of a server share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The relayed ports.
+    pub ports: Ports,
+    /// Ports that wait for their token.
+    pub reservations: Reservations,
+    /// Connections with peers.
+    pub connection_ids: ConnectionIds,
+    /// Who has how many allocations.
+    pub quotas: Arc<Quotas>,
+    /// How much strangers are answered.
+    pub strangers: Budget,
+    tag_keys: RandomState,
+}
+
+impl Shared {
+    /// A short name for a user in logs, which must not tell the real one: two records of one user in
+    /// one run of the server can be matched, nothing else.
+    #[must_use]
+    pub fn tag(&self, username: &[u8]) -> String {
+        let hash = self.tag_keys.hash_one(credential::account(username));
+        format!("{:08x}", hash as u32)
+    }
+
+    /// Nothing is taken and nobody has asked yet.
+    #[must_use]
+    pub fn new(ports: Ports) -> Self {
+        Self {
+            ports,
+            reservations: Reservations::default(),
+            connection_ids: ConnectionIds::default(),
+            quotas: Arc::default(),
+            strangers: Budget::default(),
+            tag_keys: RandomState::new(),
+        }
+    }
+}
+
+/// An address for relayed sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayAddress {
+    /// Where sockets are bound.
+    pub local: IpAddr,
+    /// What clients are told; another one behind a 1:1 NAT.
+    pub public: IpAddr,
+}
