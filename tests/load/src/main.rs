@@ -1,7 +1,8 @@
-//! Puts a relay under load and says what became of it. All traffic stays on loopback and stops by
-//! itself.
+//! Puts a relay under load and says what became of it. All traffic stays on loopback or in network
+//! namespaces of its own, and stops by itself.
 
 mod calls;
+mod compare;
 mod flood;
 mod relay;
 mod timing;
@@ -29,6 +30,9 @@ enum Command {
     },
     /// Whether the time of a refusal tells which users exist
     Timing,
+    Relay(compare::Compare),
+    #[command(hide = true)]
+    Forward(compare::Forward),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -39,5 +43,7 @@ fn main() -> anyhow::Result<()> {
             filter,
         } => flood::run(&program, Duration::from_secs(seconds), &filter),
         Command::Timing => timing::run(),
+        Command::Relay(compare) => compare.run(),
+        Command::Forward(forward) => forward.run(),
     }
 }

@@ -1,0 +1,178 @@
+//! What is compared, and how each is started: with one thread for data, the same ports, the same user.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::Context as _;
+
+use super::enrol::{PASSWORD, REALM, USER};
+use super::lab::{CLIENT_PORT, Lab};
+
+/// Ports of relayed sockets: enough for tens of thousands of allocations.
+const FIRST_PORT: u16 = 10_000;
+const LAST_PORT: u16 = 65_535;
+
+/// One server of the comparison.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    /// What it is called in tables.
+    pub(crate) name: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Ours {
+        program: PathBuf,
+        flags: Vec<String>,
+    },
+    Coturn,
+    Bare {
+        batched: bool,
+    },
+}
+
+impl Server {
+    pub(crate) fn ours(name: &str, program: &Path, flags: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: Kind::Ours {
+                program: program.to_owned(),
+                flags: flags.split_whitespace().map(str::to_owned).collect(),
+            },
+        }
+    }
+
+    pub(crate) fn coturn() -> Self {
+        Self {
+            name: "coturn".to_owned(),
+            kind: Kind::Coturn,
+        }
+    }
+
+    pub(crate) fn bare(batched: bool) -> Self {
+        let name = if batched {
+            "bare recvmmsg/sendmmsg"
+        } else {
+            "bare recvfrom/sendto"
+        };
+        Self {
+            name: name.to_owned(),
+            kind: Kind::Bare { batched },
+        }
+    }
+
+    /// Whether its relayed addresses are a table instead of allocations: then that of flow 0.
+    pub(crate) const fn table(&self) -> Option<u16> {
+        match self.kind {
+            Kind::Bare { .. } => Some(FIRST_PORT),
+            Kind::Ours { .. } | Kind::Coturn => None,
+        }
+    }
+
+    /// Why it can't be measured here.
+    pub(crate) fn missing(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Ours { program, .. } => (!program.exists()).then(|| {
+                format!(
+                    "{} is missing (cargo build --release -p stun-turn)",
+                    program.display()
+                )
+            }),
+            Kind::Coturn => Command::new("turnserver")
+                .arg("--version")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_err()
+                .then(|| "turnserver is missing (apt-get install coturn)".to_owned()),
+            Kind::Bare { .. } => None,
+        }
+    }
+
+    /// How it is started for a number of flows.
+    pub(crate) fn command(&self, lab: &Lab, flows: usize) -> anyhow::Result<Command> {
+        let mut command = match &self.kind {
+            Kind::Ours { program, flags } => ours(lab, program, flags),
+            Kind::Coturn => coturn(lab),
+            Kind::Bare { batched } => bare(lab, flows, *batched)?,
+        };
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(command)
+    }
+}
+
+fn ours(lab: &Lab, program: &Path, flags: &[String]) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(["--workers", "1", "--user-quota", "0", "--source-quota", "0"])
+        .args(["--log-level", "warn", "--realm", REALM])
+        .args(["--user", &format!("{USER}:{PASSWORD}")])
+        .args(["--listen", &format!("udp:{}", lab.server)])
+        .args(["--listen", &format!("tcp:{}", lab.server)])
+        .args(["--relay-address", &lab.relay.to_string()])
+        .args(["--relay-ports", &format!("{FIRST_PORT}-{LAST_PORT}")])
+        .args(["--allow-peer", "10.0.0.0/8", "--allow-peer", "127.0.0.0/8"])
+        .args(flags);
+    command
+}
+
+/// Debian's coturn, with one thread that relays and without what costs and is not asked of others:
+/// logs, the console, the database.
+fn coturn(lab: &Lab) -> Command {
+    let mut command = Command::new("turnserver");
+    command
+        .args([
+            "-n",
+            "-m",
+            "1",
+            "--no-tls",
+            "--no-dtls",
+            "--no-cli",
+            "--no-multicast-peers",
+        ])
+        .args(["--log-file", "/dev/null", "--no-stdout-log", "--simple-log"])
+        .args([
+            "--no-software-attribute",
+            "--no-rfc5780",
+            "--no-stun-backward-compatibility",
+        ])
+        .args(["--response-origin-only-with-rfc5780"])
+        .args([
+            "--lt-cred-mech",
+            "--realm",
+            REALM,
+            "--user",
+            &format!("{USER}:{PASSWORD}"),
+        ])
+        .args(["--listening-ip", &lab.server.ip().to_string()])
+        .args(["--listening-port", &lab.server.port().to_string()])
+        .args(["--relay-ip", &lab.relay.to_string()])
+        .args([
+            "--min-port",
+            &FIRST_PORT.to_string(),
+            "--max-port",
+            &LAST_PORT.to_string(),
+        ])
+        .args(["--pidfile", "/dev/null", "--db", "/dev/null"]);
+    if !lab.is_isolated() {
+        command.arg("--allow-loopback-peers");
+    }
+    command
+}
+
+fn bare(lab: &Lab, flows: usize, batched: bool) -> anyhow::Result<Command> {
+    let program = std::env::current_exe().context("finding this program")?;
+    let mut command = Command::new(program);
+    command
+        .arg("forward")
+        .args(["--listen", &lab.server.to_string()])
+        .args(["--relay", &format!("{}:{FIRST_PORT}", lab.relay)])
+        .args(["--clients", &format!("{}:{CLIENT_PORT}", lab.client(0))])
+        .args(["--peers", &lab.peer(0).to_string()])
+        .args(["--flows", &flows.to_string()]);
+    if batched {
+        command.arg("--batched");
+    }
+    Ok(command)
+}
