@@ -9,6 +9,13 @@ use tests::stage;
 /// Everything on both sides of a call that can be open at the same time.
 const CALL: [&str; 2] = ["[data-testid=toggle-chat]", "[data-testid=path]"];
 
+/// What opens over a call, each in the other's place.
+const PANELS: [(&str, &str); 3] = [
+    ("[data-testid=toggle-people]", "[data-testid=people]"),
+    ("[data-testid=toggle-settings]", "[data-testid=settings]"),
+    ("[data-testid=react]", "#reactions"),
+];
+
 #[test]
 fn screens_besides_the_call() {
     stage::run(async |stage| {
@@ -22,6 +29,13 @@ fn screens_besides_the_call() {
             ann.click("[data-testid=create-room]").await?;
             ann.text_of("[data-testid=join]").await?;
             ann.finds_axe_nothing("the preview").await?;
+            ann.open(&format!(
+                "{}/room/tea?lang={language}&watch=1",
+                service.page
+            ))
+            .await?;
+            ann.text_of("[data-testid=join]").await?;
+            ann.finds_axe_nothing("the preview of a viewer").await?;
             ann.check(&service.check(language)).await?;
             ann.finds_axe_nothing("the check").await?;
             ann.enter(&service.room("tea", "ann", "")).await?;
@@ -85,6 +99,15 @@ fn a_call_with_everything_open() {
             browser.text_of("[data-testid=connection]").await?;
             browser.finds_axe_nothing(name).await?;
             browser.screenshot("everything-open").await?;
+            for (control, panel) in PANELS {
+                browser
+                    .value("document.querySelector(arg).click()", json!(control))
+                    .await?;
+                browser.text_of(panel).await?;
+                browser
+                    .finds_axe_nothing(&format!("{name}, with {panel}"))
+                    .await?;
+            }
         }
         Ok(())
     });

@@ -1,6 +1,7 @@
 //! Calls with real browsers.
 
 mod check;
+mod controls;
 mod files;
 mod mesh;
 mod page;

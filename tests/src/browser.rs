@@ -15,7 +15,7 @@ use crate::process::Process;
 use crate::stage::Stage;
 
 /// What each browser is started with.
-const FLAGS: [&str; 16] = [
+const FLAGS: [&str; 17] = [
     "--headless",
     // Chromium's sandbox does not run as root, which is what containers and CI are.
     "--no-sandbox",
@@ -29,6 +29,8 @@ const FLAGS: [&str; 16] = [
     "--disable-sync",
     // A camera and a microphone that everybody has. Ten pictures a second: two cores must code those of three browsers.
     "--use-fake-device-for-media-stream=fps=10",
+    // Sharing the screen shows this page's own tab.
+    "--auto-select-tab-capture-source-by-title=Room",
     "--mute-audio",
     "--autoplay-policy=no-user-gesture-required",
     // A name of this machine whose pages are not as trusted as those of localhost.

@@ -67,6 +67,12 @@ impl Peer {
         self.0["protocol"].as_str().unwrap_or_default()
     }
 
+    /// Whether it says that its microphone is on.
+    #[must_use]
+    pub fn sends_audio(&self) -> bool {
+        self.0["media"]["audio"] == true
+    }
+
     /// Whether it says that it sends video.
     #[must_use]
     pub fn sends_video(&self) -> bool {

@@ -158,9 +158,13 @@ async function prepare(room, straightIn) {
     onLost: (kind) => /** @type {Partial<CallView> | null} */ (view)?.deviceLost?.(kind),
   });
   devices = opened;
-  opened.chosen = { camera: settings.camera ?? undefined, microphone: settings.microphone ?? undefined };
+  const { camera, microphone, speaker } = settings;
+  opened.chosen = { camera: camera ?? undefined, microphone: microphone ?? undefined, speaker: speaker ?? undefined };
+  opened.noiseSuppression = settings.noiseSuppression;
+  opened.setMuted(settings.pushToTalk);
   // One after the other: two questions at once confuse, and refusing one must not refuse the other.
   const open = async () => {
+    if (query.watch) return;
     if (query.audio) await opened.openMicrophone();
     if (query.video && !settings.cameraOff) await opened.openCamera();
   };
@@ -183,6 +187,7 @@ function showPreview(room, opened) {
     previewView({
       room,
       devices: opened,
+      watch: query.watch,
       settings: { ...settings, name: query.name ?? settings.name, relayOnly: query.relayOnly ?? settings.relayOnly },
       onSettings: (changes) => {
         if (changes.name !== undefined) query.name = null;
@@ -207,13 +212,15 @@ function enter(room, opened) {
       new SignalingClient({
         ...handlers,
         connect: () => new WebSocket(signalingUrl(), SUBPROTOCOL),
-        hello: () => ({ type: 'hello', room, name, role: 'participant', media: opened.media }),
+        hello: () => ({ type: 'hello', room, name, role: query.watch ? 'viewer' : 'participant', media: opened.media }),
         clock: systemClock,
         random: Math.random,
       }),
     createConnection: (configuration) => new RTCPeerConnection(configuration),
     newStream: () => new MediaStream(),
     devices: opened,
+    preferences: () => settings,
+    watch: query.watch,
     relayOnly: query.relayOnly ?? settings.relayOnly,
     instance,
     newId: randomId,
@@ -242,9 +249,13 @@ function showCall(room, name, opened, entered) {
       selfName: name,
       room,
       link: new URL(roomPath(room), location.href).href,
+      watchLink: new URL(`${roomPath(room)}?watch=1`, location.href).href,
       destinations,
       settings,
-      onSettings: remember,
+      onSettings: (changes) => {
+        remember(changes);
+        entered.preferencesChanged();
+      },
       onLeave: () => endCall('left'),
       onLanguage: changeLanguage,
     }),

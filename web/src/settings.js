@@ -1,5 +1,6 @@
 // What the page remembers in this browser, and what its address asks for.
 
+import { CODECS } from './call/codecs.js';
 import { cleanName } from './protocol/room.js';
 
 /** @import { Mode } from './view/layout.js' */
@@ -12,13 +13,33 @@ import { cleanName } from './protocol/room.js';
  * @property {string | null} microphone device id
  * @property {boolean} cameraOff
  * @property {boolean} relayOnly
+ * @property {string | null} speaker device id
  * @property {Mode} layout
+ * @property {boolean} noiseSuppression
+ * @property {boolean} pushToTalk
+ * @property {boolean} shortcuts whether single keys do something
+ * @property {boolean} low whether little is sent and wanted
+ * @property {string | null} codec preferred for pictures; null leaves it to the browser
  */
 
 const STORAGE_KEY = 'callbox';
 
 /** @type {Settings} */
-const DEFAULTS = { name: '', language: null, camera: null, microphone: null, cameraOff: false, relayOnly: false, layout: 'grid' };
+const DEFAULTS = {
+  name: '',
+  language: null,
+  camera: null,
+  microphone: null,
+  speaker: null,
+  cameraOff: false,
+  relayOnly: false,
+  layout: 'grid',
+  noiseSuppression: true,
+  pushToTalk: false,
+  shortcuts: true,
+  low: false,
+  codec: null,
+};
 
 /**
  * @param {Pick<Storage, 'getItem'> | undefined} storage
@@ -34,7 +55,13 @@ export function loadSettings(storage) {
     microphone: text(stored.microphone),
     cameraOff: stored.cameraOff === true,
     relayOnly: stored.relayOnly === true,
+    speaker: text(stored.speaker),
     layout: stored.layout === 'speaker' ? 'speaker' : 'grid',
+    noiseSuppression: stored.noiseSuppression !== false,
+    pushToTalk: stored.pushToTalk === true,
+    shortcuts: stored.shortcuts !== false,
+    low: stored.low === true,
+    codec: CODECS.find((codec) => codec === stored.codec) ?? null,
   };
 }
 
@@ -74,6 +101,7 @@ export function readQuery(search) {
     language: query.get('lang'),
     autojoin: flag('autojoin') ?? false,
     relayOnly: flag('relay'),
+    watch: flag('watch') ?? false,
     audio: flag('audio') ?? true,
     video: flag('video') ?? true,
   };

@@ -74,7 +74,8 @@ function info(peer, name = peer) {
   return { peer, name, role: /** @type {const} */ ('participant'), state: /** @type {const} */ ('here'), media, polite: true };
 }
 
-function setUp() {
+function setUp({ watch = false } = {}) {
+  const preferences = { low: false, codec: null };
   const clock = new FakeClock();
   /** @type {any[]} */ const sent = [];
   /** @type {any[]} */ const notices = [];
@@ -86,6 +87,11 @@ function setUp() {
     screenStream: new FakeStream(),
     tracks: { microphone: null, camera: null, screen: null },
     screenAudio: null,
+    muted: false,
+    setMuted(/** @type {boolean} */ muted) {
+      this.muted = muted;
+      this.media.audio = !muted;
+    },
   };
   let ids = 0;
   const call = new Call({
@@ -108,6 +114,8 @@ function setUp() {
     },
     newStream: () => /** @type {any} */ (new FakeStream()),
     devices: /** @type {any} */ (devices),
+    preferences: () => preferences,
+    watch,
     relayOnly: false,
     instance: 'this-page',
     newId: () => String((ids += 1)),
@@ -122,12 +130,12 @@ function setUp() {
     state('connecting', undefined);
     state('open', undefined);
     receive({
-      type: 'welcome', peer, ticket: 't', resumed: false, received: 0,
+      type: 'welcome', peer, role: watch ? 'viewer' : 'participant', ticket: 't', resumed: false, received: 0,
       ice_servers: [{ urls: ['turn:127.0.0.1:3478'], username: 'u', credential: 'c', expires_at: 9 }],
       room: { name: 'r', locked: false, capacity: 16, peers },
     });
   };
-  return { call, clock, sent, notices, connections, devices, state, receive, welcome };
+  return { call, clock, sent, notices, connections, devices, preferences, state, receive, welcome };
 }
 
 const ids = (/** @type {Call} */ call) => call.participants.map(({ id }) => id);
@@ -239,4 +247,101 @@ test('a refusal ends the call', () => {
   state('closed', 'forbidden');
   assert.equal(call.refusal, 'forbidden');
   assert.equal(connections[0].closed, true);
+});
+
+test('a raised hand is told to everybody, and to those who come later', () => {
+  const { call, sent, receive, welcome } = setUp();
+  welcome('me', info('a'));
+  call.raiseHand(true);
+  assert.deepEqual(sent.at(-1), { type: 'event', name: 'presence', data: { hand: true, low: false } });
+  receive({ type: 'peer_joined', seq: 1, peer: info('b') });
+  assert.deepEqual(sent.filter(({ to, name }) => to === 'b' && name === 'presence').map(({ data }) => data), [{ hand: true, low: false }]);
+});
+
+test('a hand is announced once, and lowered silently', () => {
+  const { call, notices, receive, welcome } = setUp();
+  welcome('me', info('a', 'Mina'));
+  const tell = (/** @type {unknown} */ data) => receive({ type: 'event', seq: 1, from: 'a', id: 1, name: 'presence', data });
+  tell({ hand: true });
+  tell({ hand: true, low: true });
+  assert.equal(call.participants[0].presence.hand, true);
+  for (const data of [null, 7, 'x', { hand: 'yes' }, {}]) tell(data);
+  assert.equal(call.participants[0].presence.hand, false);
+  assert.deepEqual(notices, [{ kind: 'hand', name: 'Mina' }]);
+});
+
+test('a reaction is shown for a while; what nobody knows is not', () => {
+  const { call, clock, notices, receive, welcome } = setUp();
+  welcome('me', info('a', 'Mina'));
+  for (const data of [null, { reaction: '<img>' }, { reaction: 'toString' }, { reaction: 'clap' }]) {
+    receive({ type: 'event', seq: 1, from: 'a', id: 1, name: 'reaction', data });
+  }
+  assert.equal(call.participants[0].reaction, 'clap');
+  assert.deepEqual(notices, [{ kind: 'reaction', name: 'Mina', reaction: 'clap' }]);
+  clock.advance(5000);
+  assert.equal(call.participants[0].reaction, null);
+});
+
+test('whom a host has muted is told, and is muted', () => {
+  const { call, devices, notices, receive, welcome } = setUp();
+  welcome('me', info('a'));
+  const self = { ...info('me'), media: { audio: false, video: false, screen: false } };
+  receive({ type: 'peer_updated', seq: 1, peer: self });
+  assert.equal(devices.muted, true);
+  assert.deepEqual(notices, [{ kind: 'muted' }]);
+  devices.setMuted(false);
+  receive({ type: 'peer_updated', seq: 2, peer: { ...self, role: 'host' } });
+  assert.equal(call.role, 'host');
+  assert.equal(devices.muted, false, 'becoming host says nothing about the microphone');
+});
+
+test('a host moderates, and hears when the server refuses', () => {
+  const { call, sent, notices, receive, welcome } = setUp();
+  welcome('me', info('a'));
+  call.moderate('lock');
+  call.moderate('kick', 'a');
+  assert.deepEqual(sent.slice(-2), [{ type: 'moderate', action: 'lock' }, { type: 'moderate', action: 'kick', peer: 'a' }]);
+  receive({ type: 'room_updated', seq: 1, locked: true });
+  assert.equal(call.room.locked, true);
+  receive({ type: 'error', code: 'forbidden', message: 'no', id: 9 });
+  assert.deepEqual(notices, [{ kind: 'locked', locked: true }, { kind: 'refused', code: 'forbidden' }]);
+});
+
+test('viewers have a link to whom they watch, and none to each other, but chat with everybody', () => {
+  const { call, sent, connections, receive, welcome } = setUp({ watch: true });
+  const viewer = (/** @type {string} */ peer) => ({ ...info(peer, `viewer ${peer}`), role: /** @type {const} */ ('viewer') });
+  welcome('me', info('host'), viewer('v'));
+  receive({ type: 'peer_joined', seq: 1, peer: viewer('w') });
+  assert.deepEqual(ids(call), ['host']);
+  assert.equal(connections.length, 1);
+  assert.deepEqual(call.audience.map(({ peer }) => peer), ['v', 'w']);
+  assert.equal(call.viewers.count, 2);
+  connections[0].become('connected');
+  call.sendChat('hello');
+  assert.deepEqual(sent.filter(({ type }) => type === 'chat').map(({ to }) => to), ['v', 'w']);
+  receive({ type: 'chat', seq: 2, from: 'w', id: 1, text: 'hi' });
+  assert.deepEqual(call.chat.map(({ name, text }) => [name, text]), [['', 'hello'], ['viewer w', 'hi']]);
+  receive({ type: 'peer_left', seq: 3, peer: 'w', reason: 'bye' });
+  assert.deepEqual(call.audience.map(({ peer }) => peer), ['v']);
+});
+
+test('a session that goes on makes nothing anew', () => {
+  const { call, sent, connections, state, receive, welcome } = setUp();
+  welcome('me', info('a'), info('b'));
+  const before = sent.length;
+  connections[0].become('connected');
+  state('waiting', undefined);
+  state('open', undefined);
+  receive({
+    type: 'welcome', peer: 'me', role: 'host', ticket: 't2', resumed: true, received: 0, ice_servers: [],
+    room: { name: 'r', locked: true, capacity: 16, peers: [{ ...info('a'), state: 'away' }, info('c')] },
+  });
+  assert.deepEqual(ids(call), ['a', 'c'], 'b has gone, and c has come');
+  assert.equal(connections.length, 3);
+  assert.equal(connections[0].closed, false);
+  assert.equal(call.participants[0].away, true);
+  assert.equal(call.room.locked, true);
+  assert.deepEqual(sent.slice(before).map(({ type, to }) => [type, to]), [['event', 'c']]);
+  receive({ type: 'peer_joined', seq: 9, peer: info('c') });
+  assert.equal(connections.length, 3, 'the news of it came late');
 });

@@ -80,7 +80,7 @@ test('an insecure page has no devices, and says so', async () => {
   await devices.openMicrophone();
   await devices.openCamera();
   assert.deepEqual([devices.problems.microphone, devices.problems.camera], ['insecure', 'insecure']);
-  assert.deepEqual(await devices.list(), { microphones: [], cameras: [] });
+  assert.deepEqual(await devices.list(), { microphones: [], cameras: [], speakers: [] });
 });
 
 test('muting keeps the microphone, turning the camera off stops it', async () => {
@@ -140,7 +140,26 @@ test('settings are remembered, and survive a storage full of nonsense', () => {
 
 test('the address says what to do', () => {
   assert.deepEqual(readQuery('?name=Mina&autojoin=1&relay=1&video=0&lang=ko'), {
-    name: 'Mina', language: 'ko', autojoin: true, relayOnly: true, audio: true, video: false,
+    name: 'Mina', language: 'ko', autojoin: true, relayOnly: true, watch: false, audio: true, video: false,
   });
-  assert.deepEqual(readQuery(''), { name: null, language: null, autojoin: false, relayOnly: null, audio: true, video: true });
+  assert.deepEqual(readQuery(''), { name: null, language: null, autojoin: false, relayOnly: null, watch: false, audio: true, video: true });
+});
+
+test('noise suppression opens the microphone anew, and not before it is open', async () => {
+  /** @type {any[]} */ const wishes = [];
+  const { devices } = setUp({
+    getUserMedia: async (/** @type {any} */ wish) => {
+      wishes.push(wish.audio.noiseSuppression);
+      return working.getUserMedia(wish);
+    },
+  });
+  await devices.setNoiseSuppression(false);
+  assert.deepEqual(wishes, []);
+  await devices.openMicrophone();
+  devices.setMuted(true);
+  const before = /** @type {any} */ (devices.tracks.microphone);
+  await devices.setNoiseSuppression(true);
+  assert.deepEqual(wishes, [false, true]);
+  assert.equal(before.stopped, true);
+  assert.equal(devices.tracks.microphone?.enabled, false, 'muted stays muted');
 });

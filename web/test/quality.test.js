@@ -23,7 +23,7 @@ function watched() {
     history.add({
       at, path, pair, protocol: 'udp', relayHere: null, relayThere: false, roundTripMs, bytesIn: packets * 1000, bytesOut: packets * 500,
       audio: { codec: 'opus', packets, lost, jitterMs, width: null, height: null, framesPerSecond: null },
-      video: null, lossOut: null, dtls: null, dtlsCipher: null, srtpCipher: null,
+      video: null, sending: { available: null, limited: false }, lossOut: null, dtls: null, dtlsCipher: null, srtpCipher: null,
     });
   };
   const seconds = (/** @type {number} */ count, /** @type {Parameters<typeof second>[0]} */ given) => {
@@ -102,12 +102,13 @@ test('without a way there is nothing to tell', () => {
 /** What Chromium tells of a call through a relay. */
 const REPORT = [
   { id: 'T', type: 'transport', selectedCandidatePairId: 'P', tlsVersion: 'FEFC', dtlsCipher: 'TLS_AES_128_GCM_SHA256', srtpCipher: 'SRTP_AES128_CM_HMAC_SHA1_80' },
-  { id: 'P', type: 'candidate-pair', localCandidateId: 'L', remoteCandidateId: 'R', currentRoundTripTime: 0.03, bytesReceived: 7000, bytesSent: 500 },
+  { id: 'P', type: 'candidate-pair', localCandidateId: 'L', remoteCandidateId: 'R', currentRoundTripTime: 0.03, bytesReceived: 7000, bytesSent: 500, availableOutgoingBitrate: 900_000 },
   { id: 'L', type: 'local-candidate', candidateType: 'relay', protocol: 'udp', relayProtocol: 'tcp', url: 'turn:relay.example:3478?transport=tcp' },
   { id: 'R', type: 'remote-candidate', candidateType: 'relay', protocol: 'udp' },
   { id: 'A', type: 'inbound-rtp', kind: 'audio', codecId: 'C1', packetsReceived: 10, packetsLost: 1, jitter: 0.004 },
   { id: 'V1', type: 'inbound-rtp', kind: 'video', codecId: 'C2', packetsReceived: 100, packetsLost: 3, jitter: 0.01, frameWidth: 320, frameHeight: 180 },
   { id: 'V2', type: 'inbound-rtp', kind: 'video', codecId: 'C3', packetsReceived: 50, packetsLost: -1, frameWidth: 1280, frameHeight: 720, framesPerSecond: 15 },
+  { id: 'S', type: 'outbound-rtp', kind: 'video', qualityLimitationReason: 'bandwidth' },
   { id: 'C1', type: 'codec', mimeType: 'audio/opus' },
   { id: 'C2', type: 'codec', mimeType: 'video/VP8' },
   { id: 'C3', type: 'codec', mimeType: 'video/AV1' },
@@ -129,6 +130,7 @@ test('a look at a connection has its way, media and encryption', () => {
     audio: { codec: 'opus', packets: 10, lost: 1, jitterMs: 4, width: null, height: null, framesPerSecond: null },
     video: { codec: 'AV1', packets: 150, lost: 2, jitterMs: 10, width: 1280, height: 720, framesPerSecond: 15 },
     lossOut: 0.1,
+    sending: { available: 900_000, limited: true },
     dtls: 'DTLS 1.3',
     dtlsCipher: 'TLS_AES_128_GCM_SHA256',
     srtpCipher: 'SRTP_AES128_CM_HMAC_SHA1_80',

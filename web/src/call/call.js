@@ -1,20 +1,21 @@
-// A call: everybody in the room, the link to each, chat, and what happens when signaling comes and goes.
+// A call: everybody in the room, chat, gestures, what hosts may do, and what happens when signaling comes and goes.
 // No DOM.
 
 import { cleanName } from '../protocol/room.js';
+import { SendBudget } from './bandwidth.js';
 import { chatText } from './chat.js';
 import { parseObject } from './echo.js';
-import { FileExchange } from './files/exchange.js';
-import { browserIceServers } from './ice_servers.js';
-import { Link } from './link.js';
-import { Participant } from './participant.js';
+import { PRESENCE_EVENT, REACTION_EVENT, REACTION_MS, noPresence, readPresence, readReaction } from './gestures.js';
+import { People } from './people.js';
 
-/** @import { Clock, IceServer, InMessage, Media, OutMessage, PeerInfo, PeerLeft, Welcome } from '../protocol/types.js' */
+/** @import { Clock, InEvent, InMessage, ModerateAction, OutMessage, PeerInfo, Role, Welcome } from '../protocol/types.js' */
 /** @import { SignalingState } from '../protocol/signaling.js' */
 /** @import { ChatMessage } from './chat.js' */
 /** @import { Devices } from './devices.js' */
 /** @import { Source } from './files/outgoing.js' */
 /** @import { Hash } from './files/transfer.js' */
+/** @import { Reaction } from './gestures.js' */
+/** @import { Participant } from './participant.js' */
 
 /** How often paths and quality are read, in milliseconds. */
 const STATISTICS_INTERVAL_MS = 1000;
@@ -24,11 +25,15 @@ const STREAMS_EVENT = 'streams';
 
 /**
  * What people should hear about at once.
- * @typedef {{kind: 'joined', name: string} | {kind: 'left', name: string} | {kind: 'back'} | {kind: 'chat', message: ChatMessage}
- *   | {kind: 'file', name: string, file: string}} Notice
+ * @typedef {{kind: 'joined' | 'left' | 'hand', name: string} | {kind: 'back' | 'muted' | 'host'} | {kind: 'chat', message: ChatMessage}
+ *   | {kind: 'file', name: string, file: string} | {kind: 'reaction', name: string, reaction: Reaction}
+ *   | {kind: 'locked', locked: boolean} | {kind: 'refused', code: string}} Notice
  *
  * What a call needs of the signaling client.
  * @typedef {{send: (message: OutMessage) => boolean, connect: () => void, bye: () => void}} Signaling
+ *
+ * What the reader prefers, as it is now.
+ * @typedef {{low: boolean, codec: string | null}} Preferences
  *
  * @typedef {object} CallOptions
  * @property {(handlers: {onMessage: (message: InMessage) => void,
@@ -36,6 +41,8 @@ const STREAMS_EVENT = 'streams';
  * @property {(configuration: RTCConfiguration) => RTCPeerConnection} createConnection
  * @property {() => MediaStream} newStream
  * @property {Devices} devices
+ * @property {() => Preferences} preferences
+ * @property {boolean} watch whether we only watch
  * @property {boolean} relayOnly
  * @property {string} instance unguessable; the same for all sessions of this page, so that others know it again
  * @property {() => string} newId
@@ -48,8 +55,8 @@ const STREAMS_EVENT = 'streams';
 export class Call {
   #options;
   #signaling;
-  /** @type {Map<string, Participant>} */ #participants = new Map();
-  /** @type {IceServer[]} */ #iceServers = [];
+  #people;
+  #budget = new SendBudget();
   /** @type {number | undefined} */ #statisticsTimer;
   #ended = false;
   #toldMedia = '';
@@ -60,20 +67,55 @@ export class Call {
   /** Why the server refused for good. @type {string | null} */ refusal = null;
   /** @type {ChatMessage[]} */ chat = [];
   selfId = '';
+  /** @type {Role} */ role;
   room = { name: '', locked: false, capacity: 0 };
+  /** Whether our own hand is raised. */ hand = false;
+  /** Our own reaction, while it is shown. @type {Reaction | null} */ reaction = null;
 
   /** @param {CallOptions} options */
   constructor(options) {
     this.#options = options;
+    this.role = options.watch ? 'viewer' : 'participant';
     this.#signaling = options.createSignaling({
       onMessage: (message) => this.#receive(message),
       onState: (state, refusal) => this.#signalingChanged(state, refusal),
+    });
+    this.#people = new People({
+      ...options,
+      sendSignal: (to, body) => this.#signaling.send({ type: 'signal', to, ...body }),
+      onLink: (participant) => this.#introduce(participant),
+      onChat: (participant, data) => {
+        const message = parseObject(data);
+        if (message?.type === 'chat') this.#chatted(participant.id, String(message.id), message.text);
+      },
+      onLeft: ({ name }) => options.onNotice({ kind: 'left', name }),
+      onFile: (name, file) => options.onNotice({ kind: 'file', name, file }),
     });
   }
 
   /** Everybody else, those who were there first first. */
   get participants() {
-    return [...this.#participants.values()];
+    return this.#people.list;
+  }
+
+  /** Those in the room whom we have no connection to: other viewers, if we are one. */
+  get audience() {
+    return this.#people.audience;
+  }
+
+  /** Whether we only watch. */
+  get watching() {
+    return this.role === 'viewer';
+  }
+
+  get sendsAudio() {
+    return this.#options.devices.media.audio;
+  }
+
+  /** How many only watch, and for how many our upload is enough. */
+  get viewers() {
+    const count = this.participants.filter(({ info }) => info.role === 'viewer').length + this.audience.length;
+    return { count, most: this.#budget.viewers };
   }
 
   enter() {
@@ -94,9 +136,16 @@ export class Call {
 
   /** To be called whenever a device of ours changed. */
   devicesChanged() {
-    for (const participant of this.#participants.values()) this.#sendMedia(participant.link);
+    for (const { link } of this.participants) this.#sendMedia(link);
     this.#tellMedia();
     this.#options.onChange();
+  }
+
+  /** To be called whenever the preferences changed. */
+  preferencesChanged() {
+    this.#tellPresence();
+    for (const { link } of this.participants) link.setCodec(this.#options.preferences().codec);
+    this.#limitSending();
   }
 
   /**
@@ -107,9 +156,10 @@ export class Call {
     const text = chatText(input);
     if (!text) return;
     const id = this.#options.newId();
-    for (const { active, id: to } of this.#participants.values()) {
+    for (const { active, id: to } of this.participants) {
       if (!active.sendChat({ type: 'chat', id, text })) this.#signaling.send({ type: 'chat', text, to });
     }
+    for (const { peer: to } of this.audience) this.#signaling.send({ type: 'chat', text, to });
     this.chat.push({ id, from: '', name: '', text, at: this.#options.clock.now() });
     this.#options.onChange();
   }
@@ -125,30 +175,62 @@ export class Call {
     return takers.length;
   }
 
+  /** @param {boolean} raised */
+  raiseHand(raised) {
+    this.hand = raised;
+    this.#tellPresence();
+    this.#options.onChange();
+  }
+
+  /** @param {Reaction} reaction */
+  react(reaction) {
+    this.#signaling.send({ type: 'event', name: REACTION_EVENT, data: { reaction } });
+    this.#show(this, reaction);
+  }
+
+  /**
+   * For hosts. What is refused is told by a notice.
+   * @param {ModerateAction} action
+   * @param {string} [peer] whom to kick or mute
+   */
+  moderate(action, peer) {
+    this.#signaling.send({ type: 'moderate', action, ...(peer !== undefined && { peer }) });
+  }
+
   /** @param {InMessage} message */
   #receive(message) {
     if (this.#ended) return;
+    this.#handle(message);
+    this.#options.onChange();
+  }
+
+  /** @param {InMessage} message */
+  #handle(message) {
     switch (message.type) {
       case 'welcome':
         return this.#welcomed(message);
       case 'peer_joined':
-        return this.#joined(message.peer, true);
+        if (this.#people.joined(message.peer)) this.#options.onNotice({ kind: 'joined', name: cleanName(message.peer.name) });
+        return undefined;
       case 'peer_updated':
-        return this.#updated(message.peer);
+        return message.peer.peer === this.selfId ? this.#selfUpdated(message.peer) : this.#people.updated(message.peer);
       case 'peer_left':
-        return this.#left(message);
+        return this.#people.left(message);
       case 'signal':
-        return this.#participants.get(message.from)?.link.receive(message);
+        return this.#people.get(message.from)?.link.receive(message);
       case 'chat':
         return this.#chatted(message.from, String(message.id), message.text);
       case 'event':
-        if (message.name === STREAMS_EVENT) this.#streamsTold(message.from, message.data);
-        return undefined;
+        return this.#eventCame(message);
       case 'ice_servers':
-        return this.#iceServersRenewed(message.ice_servers, message.reason === 'relay_lost');
+        return this.#people.setIceServers(message.ice_servers, message.reason === 'relay_lost');
       case 'room_updated':
+        if (message.locked !== this.room.locked) this.#options.onNotice({ kind: 'locked', locked: message.locked });
         this.room.locked = message.locked;
-        return this.#options.onChange();
+        return undefined;
+      case 'error':
+        if (message.id !== undefined && message.code === 'forbidden') this.#options.onNotice({ kind: 'refused', code: message.code });
+        return undefined;
       default:
         return undefined;
     }
@@ -161,186 +243,121 @@ export class Call {
     this.entered = true;
     this.attempts = 0;
     this.selfId = welcome.peer;
+    this.role = welcome.role ?? this.role;
+    this.#people.watching = this.watching;
     this.room = { name: room.name, locked: room.locked, capacity: room.capacity };
-    this.#iceServers = welcome.ice_servers;
-    this.#toldMedia = '';
-    if (!welcome.resumed) {
-      const present = new Set(room.peers.map(({ peer }) => peer));
-      for (const participant of this.participants) {
-        if (!present.has(participant.id)) this.#lost(participant);
-      }
-      for (const info of room.peers) this.#joined(info, false);
+    this.#people.setIceServers(welcome.ice_servers, false);
+    if (welcome.resumed) {
+      this.#people.resumed(room.peers);
+    } else {
+      this.#toldMedia = '';
+      this.#people.entered(room.peers);
     }
     this.#tellMedia();
-    this.#options.onChange();
   }
 
   /**
-   * A peer that was known already has not left, but we have come back to it as somebody new.
+   * What the server says about us: that we are host now, or that a host has muted us.
    * @param {PeerInfo} info
-   * @param {boolean} announced
    */
-  #joined(info, announced) {
-    const known = this.#participants.get(info.peer);
-    // Said first: it must arrive before our first description.
-    const { screenStream } = this.#options.devices;
-    const data = { instance: this.#options.instance, screen: screenStream.id };
-    this.#signaling.send({ type: 'event', name: STREAMS_EVENT, data, to: info.peer });
-    const link = this.#createLink(info);
-    if (known) {
-      known.info = info;
-      this.#retire(known, known.link);
-      known.link = link;
-    } else {
-      this.#participants.set(info.peer, new Participant(info, link, this.#createExchange(cleanName(info.name))));
-      if (announced) this.#options.onNotice({ kind: 'joined', name: cleanName(info.name) });
+  #selfUpdated({ role, media }) {
+    const { devices, onNotice } = this.#options;
+    if (role !== this.role) {
+      this.role = role;
+      if (role === 'host') onNotice({ kind: 'host' });
+    } else if (!media.audio && devices.media.audio) {
+      devices.setMuted(true);
+      onNotice({ kind: 'muted' });
     }
-    this.#sendMedia(link);
-    this.#options.onChange();
-  }
-
-  /** @param {PeerInfo} info */
-  #updated(info) {
-    const participant = this.#participants.get(info.peer);
-    if (!participant) return;
-    participant.info = info;
-    this.#options.onChange();
-  }
-
-  /** @param {PeerLeft} message */
-  #left({ peer, reason }) {
-    const participant = this.#participants.get(peer);
-    if (!participant) return;
-    if (reason === 'timeout') this.#lost(participant);
-    else this.#remove(participant);
   }
 
   /**
-   * Signaling lost sight of them. While media flows they are still in the call.
+   * Said first: it must arrive before our first description.
    * @param {Participant} participant
    */
-  #lost(participant) {
-    if (participant.state !== 'connected') return this.#remove(participant);
-    participant.info = { ...participant.info, state: 'away' };
-    this.#options.onChange();
+  #introduce({ id: to, link }) {
+    const { instance, devices, preferences } = this.#options;
+    this.#signaling.send({ type: 'event', name: STREAMS_EVENT, data: { instance, screen: devices.screenStream.id }, to });
+    const { low, codec } = preferences();
+    if (this.hand || low) this.#signaling.send({ type: 'event', name: PRESENCE_EVENT, data: { hand: this.hand, low }, to });
+    link.setCodec(codec);
+    this.#sendMedia(link);
   }
 
-  /** @param {Participant} participant */
-  #remove(participant) {
-    if (this.#participants.get(participant.id) !== participant) return;
-    this.#participants.delete(participant.id);
-    participant.close();
-    this.#options.onNotice({ kind: 'left', name: participant.name });
-    this.#options.onChange();
+  /** @param {InEvent} event */
+  #eventCame({ from, name, data }) {
+    const participant = this.#people.get(from);
+    if (!participant) return;
+    if (name === STREAMS_EVENT) this.#streamsTold(participant, data);
+    if (name === PRESENCE_EVENT) this.#presenceTold(participant, data);
+    const reaction = name === REACTION_EVENT ? readReaction(data) : null;
+    if (reaction) {
+      this.#options.onNotice({ kind: 'reaction', name: participant.name, reaction });
+      this.#show(participant, reaction);
+    }
   }
 
   /**
-   * Whoever came back after a loss is the same person on the screen, and the old link goes on until the
-   * new one carries.
-   * @param {string} from
+   * @param {Participant} participant
    * @param {unknown} data
    */
-  #streamsTold(from, data) {
-    const participant = this.#participants.get(from);
-    if (!participant || data === null || typeof data !== 'object') return;
+  #streamsTold(participant, data) {
+    if (data === null || typeof data !== 'object') return;
     const { instance, screen } = /** @type {Record<string, unknown>} */ (data);
     if (typeof screen === 'string') participant.link.setScreenStreamId(screen);
-    if (typeof instance !== 'string') return;
-    participant.instance = instance;
-    for (const other of this.participants) {
-      if (other === participant || other.instance !== instance) continue;
-      this.#participants.delete(other.id);
-      participant.adoptFiles(other);
-      this.#retire(participant, other.link);
-      other.previous?.close();
-    }
-    this.#options.onChange();
+    if (typeof instance === 'string') this.#people.recognise(participant, instance);
+    // What they had told is of a page that they may have left.
+    participant.presence = noPresence();
   }
 
   /**
    * @param {Participant} participant
-   * @param {Link} link
+   * @param {unknown} data
    */
-  #retire(participant, link) {
-    participant.previous?.close();
-    participant.previous = link;
-  }
-
-  /** @param {string} name */
-  #createExchange(name) {
-    const { newHash, clock, onChange, onNotice } = this.#options;
-    return new FileExchange({ newHash, clock, onChange, onOffer: (file) => onNotice({ kind: 'file', name, file }) });
-  }
-
-  /** @param {PeerInfo} info */
-  #createLink(info) {
-    const { createConnection, newStream, clock, relayOnly } = this.#options;
-    const to = info.peer;
-    const connection = createConnection({
-      iceServers: browserIceServers(this.#iceServers),
-      iceTransportPolicy: relayOnly ? 'relay' : 'all',
-      bundlePolicy: 'max-bundle',
-    });
-    const link = new Link({
-      connection,
-      polite: info.polite,
-      newStream,
-      clock,
-      send: (body) => this.#signaling.send({ type: 'signal', to, ...body }),
-      onChange: () => this.#linkChanged(link),
-      onChat: (data) => {
-        const message = parseObject(data);
-        if (message?.type === 'chat') this.#chatted(this.#ownerOf(link)?.id ?? to, String(message.id), message.text);
-      },
-      onFiles: () => this.#ownerOf(link)?.attachFiles(),
-      onClosed: () => this.#linkClosed(link),
-    });
-    return link;
-  }
-
-  /** @param {Link} link */
-  #ownerOf(link) {
-    return this.participants.find((participant) => participant.link === link || participant.previous === link);
-  }
-
-  /** @param {Link} link */
-  #linkChanged(link) {
-    const owner = this.#ownerOf(link);
-    if (owner?.link === link && link.state === 'connected' && owner.previous) {
-      owner.previous.close();
-      owner.previous = null;
-    }
-    if (owner?.away && link.state === 'failed') this.#linkClosed(link);
-    this.#options.onChange();
+  #presenceTold(participant, data) {
+    const before = participant.presence;
+    participant.presence = readPresence(data);
+    if (participant.presence.hand && !before.hand) this.#options.onNotice({ kind: 'hand', name: participant.name });
+    if (participant.presence.low !== before.low) this.#limitSending();
   }
 
   /**
-   * The other side hung up. While the server says they are here, they come back with a new offer or leave.
-   * @param {Link} link
+   * @param {{reaction: Reaction | null}} who
+   * @param {Reaction} reaction
    */
-  #linkClosed(link) {
-    const owner = this.#ownerOf(link);
-    if (!owner) return;
-    if (owner.previous === link) {
-      link.close();
-      owner.previous = null;
-    } else if (owner.away) {
-      this.#remove(owner);
-    }
+  #show(who, reaction) {
+    who.reaction = reaction;
     this.#options.onChange();
+    this.#options.clock.setTimeout(() => {
+      who.reaction = null;
+      this.#options.onChange();
+    }, REACTION_MS);
   }
 
-  /** @param {Link} link */
+  /** @param {import('./link.js').Link} link */
   #sendMedia(link) {
     const { stream, screenStream, tracks, screenAudio } = this.#options.devices;
     link.setOutgoing({ stream, screenStream, tracks: { ...tracks, screenAudio } });
   }
 
   #tellMedia() {
-    /** @type {Media} */
-    const media = this.#options.devices.media;
+    const { media } = this.#options.devices;
     const told = JSON.stringify(media);
     if (told !== this.#toldMedia && this.#signaling.send({ type: 'update', media })) this.#toldMedia = told;
+  }
+
+  #tellPresence() {
+    const { low } = this.#options.preferences();
+    this.#signaling.send({ type: 'event', name: PRESENCE_EVENT, data: { hand: this.hand, low } });
+  }
+
+  /** Shares our upload among those whom we send to, as much as each of them wants. */
+  #limitSending() {
+    const { low } = this.#options.preferences();
+    const { participants } = this;
+    for (const { active, presence } of participants) {
+      active.limitSending(this.#budget.limits({ recipients: participants.length, low: low || presence.low }));
+    }
   }
 
   /**
@@ -350,24 +367,12 @@ export class Call {
    */
   #chatted(from, id, input) {
     const text = chatText(input);
-    const name = this.#participants.get(from)?.name;
+    const name = this.#people.nameOf(from);
     if (!text || name === undefined) return;
     const message = { id, from, name, text, at: this.#options.clock.now() };
     this.chat.push(message);
     this.#options.onNotice({ kind: 'chat', message });
     this.#options.onChange();
-  }
-
-  /**
-   * @param {IceServer[]} iceServers
-   * @param {boolean} relayLost
-   */
-  #iceServersRenewed(iceServers, relayLost) {
-    this.#iceServers = iceServers;
-    for (const participant of this.#participants.values()) {
-      participant.link.setIceServers(browserIceServers(iceServers));
-      if (relayLost && participant.relayed) participant.link.restartIce();
-    }
   }
 
   /**
@@ -388,6 +393,10 @@ export class Call {
     this.#statisticsTimer = this.#options.clock.setTimeout(async () => {
       await Promise.allSettled(this.participants.map(({ active }) => active.updateStatistics()));
       if (this.#ended) return;
+      // A connection that is still finding its pace is short of everything.
+      const settled = this.participants.filter(({ active }) => active.history.quality !== null);
+      this.#budget.look(settled.flatMap(({ active }) => active.history.latest?.sending ?? []));
+      this.#limitSending();
       this.#options.onChange();
       this.#scheduleStatistics();
     }, STATISTICS_INTERVAL_MS);
@@ -396,7 +405,6 @@ export class Call {
   #end() {
     this.#ended = true;
     this.#options.clock.clearTimeout(this.#statisticsTimer ?? 0);
-    for (const participant of this.#participants.values()) participant.close();
-    this.#participants.clear();
+    this.#people.close();
   }
 }

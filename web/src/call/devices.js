@@ -30,9 +30,10 @@ export class Devices {
   problems = { microphone: null, camera: null, screen: null };
   /** Which device is being opened. @type {Record<DeviceKind, boolean>} */
   opening = { microphone: false, camera: false, screen: false };
-  /** Chosen devices, by their id. @type {{microphone?: string, camera?: string}} */
+  /** Chosen devices, by their id. @type {{microphone?: string, camera?: string, speaker?: string}} */
   chosen = {};
   muted = false;
+  /** Whether the browser takes noise out of the microphone's sound. */ noiseSuppression = true;
   /** Whether this has been closed: an answer that comes late must not leave a device running. */
   #closed = false;
 
@@ -60,7 +61,7 @@ export class Devices {
   openMicrophone() {
     const deviceId = this.chosen.microphone;
     return this.#open('microphone', async (devices) => {
-      const audio = { echoCancellation: true, noiseSuppression: true, ...(deviceId && { deviceId }) };
+      const audio = { echoCancellation: true, noiseSuppression: this.noiseSuppression, ...(deviceId && { deviceId }) };
       const [track] = (await devices.getUserMedia({ audio })).getAudioTracks();
       track.enabled = !this.muted;
       return track;
@@ -97,6 +98,16 @@ export class Devices {
   }
 
   /**
+   * Takes noise out, or leaves it: music and birds are noise to it. The microphone is opened anew, as browsers do not change
+   * this for one that is open; until then the old one goes on.
+   * @param {boolean} on
+   */
+  async setNoiseSuppression(on) {
+    this.noiseSuppression = on;
+    if (this.tracks.microphone) await this.openMicrophone();
+  }
+
+  /**
    * Stops a device: its light goes out.
    * @param {DeviceKind} kind
    */
@@ -120,6 +131,7 @@ export class Devices {
     return {
       microphones: all.filter((device) => device.kind === 'audioinput' && device.deviceId !== ''),
       cameras: all.filter((device) => device.kind === 'videoinput' && device.deviceId !== ''),
+      speakers: all.filter((device) => device.kind === 'audiooutput' && device.deviceId !== ''),
     };
   }
 

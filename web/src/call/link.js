@@ -1,5 +1,6 @@
 // The connection to one other peer: media, the chat and echo channels, and how well it goes. No DOM.
 
+import { limitSender, preferCodec } from './codecs.js';
 import { Echo } from './echo.js';
 import { Negotiation } from './negotiation.js';
 import { readStatistics } from './path.js';
@@ -7,6 +8,7 @@ import { History } from './quality.js';
 import { readSample } from './sample.js';
 
 /** @import { Clock, SignalBody } from '../protocol/types.js' */
+/** @import { Limits } from './bandwidth.js' */
 /** @import { LinkStatistics } from './path.js' */
 
 /** How long a path may be interrupted before another one is looked for, in milliseconds. */
@@ -45,6 +47,8 @@ export class Link {
   /** @type {{track: MediaStreamTrack, streamId: string | undefined}[]} */ #incoming = [];
   /** Id of the other side's screen stream, once told. @type {string | null} */ #screenStreamId = null;
   /** @type {number | undefined} */ #interruptionTimer;
+  /** Preferred video codec. @type {string | null} */ #codec = null;
+  /** @type {Limits | null} */ #limits = null;
   #wasConnected = false;
   #closed = false;
 
@@ -85,7 +89,10 @@ export class Link {
     };
     connection.onnegotiationneeded = () => this.#negotiation.negotiate();
     connection.onicecandidate = ({ candidate }) => this.#negotiation.localCandidate(candidate?.toJSON() ?? null);
-    connection.ontrack = ({ track, streams }) => this.#trackArrived(track, streams[0]?.id);
+    connection.ontrack = ({ track, streams, transceiver }) => {
+      preferCodec(transceiver, this.#codec);
+      this.#trackArrived(track, streams[0]?.id);
+    };
     connection.onconnectionstatechange = () => this.#stateChanged();
   }
 
@@ -137,8 +144,30 @@ export class Link {
         await this.#setTrack('camera', tracks.camera, stream);
         await this.#setTrack('screen', tracks.screen, screenStream);
         await this.#setTrack('screenAudio', tracks.screenAudio, screenStream);
+        await this.#limit();
       })
       .catch((error) => console.debug('sending:', error));
+  }
+
+  /**
+   * Which codec pictures should have, both ways, if the other side has it too; null leaves it to the browsers.
+   * @param {string | null} codec such as `VP9`
+   */
+  setCodec(codec) {
+    if (codec === this.#codec) return;
+    this.#codec = codec;
+    const transceivers = this.#connection.getTransceivers();
+    for (const transceiver of transceivers) preferCodec(transceiver, codec);
+    if (transceivers.length > 0) this.#negotiation.negotiate();
+  }
+
+  /**
+   * How much is sent at most.
+   * @param {Limits} limits
+   */
+  limitSending(limits) {
+    this.#limits = limits;
+    this.#sending = this.#sending.then(() => this.#limit()).catch((error) => console.debug('limiting:', error));
   }
 
   /**
@@ -199,8 +228,20 @@ export class Link {
     if (sender) {
       if (sender.track !== track) await sender.replaceTrack(track);
     } else if (track) {
-      this.#senders[kind] = this.#connection.addTrack(track, stream);
+      const sender = this.#connection.addTrack(track, stream);
+      this.#senders[kind] = sender;
+      for (const transceiver of this.#connection.getTransceivers()) {
+        if (transceiver.sender === sender) preferCodec(transceiver, this.#codec);
+      }
     }
+  }
+
+  async #limit() {
+    if (this.#closed || !this.#limits) return;
+    const { camera, cameraScale, screen, framesPerSecond } = this.#limits;
+    const { camera: cameraSender, screen: screenSender } = this.#senders;
+    if (cameraSender) await limitSender(cameraSender, { maxBitrate: camera, scaleResolutionDownBy: cameraScale, maxFramerate: framesPerSecond });
+    if (screenSender) await limitSender(screenSender, { maxBitrate: screen, scaleResolutionDownBy: 1, maxFramerate: framesPerSecond });
   }
 
   /**

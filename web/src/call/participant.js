@@ -1,7 +1,9 @@
 import { cleanName } from '../protocol/room.js';
+import { noPresence } from './gestures.js';
 
 /** @import { PeerInfo } from '../protocol/types.js' */
 /** @import { FileExchange } from './files/exchange.js' */
+/** @import { Reaction } from './gestures.js' */
 /** @import { Link, LinkState } from './link.js' */
 
 /** Somebody else in the call. */
@@ -10,6 +12,8 @@ export class Participant {
   /** The link before a reconnection; it carries on until the new one does. @type {Link | null} */ previous = null;
   /** Their page's own id, once told. @type {string | null} */ instance = null;
 
+  /** What they have told about themselves. */ presence = noPresence();
+  /** Their reaction, while it is shown. @type {Reaction | null} */ reaction = null;
   /** Files to and from them. */ files;
 
   /**

@@ -2,6 +2,7 @@
 
 import { readStatistics, selectedPair } from './path.js';
 
+/** @import { Sending } from './bandwidth.js' */
 /** @import { PathKind } from './path.js' */
 
 /**
@@ -28,6 +29,7 @@ import { readStatistics, selectedPair } from './path.js';
  * @property {MediaSample | null} audio
  * @property {MediaSample | null} video the larger one, if there are several
  * @property {number | null} lossOut share of our packets that the other side missed lately, 0 to 1
+ * @property {Sending} sending
  * @property {string | null} dtls such as `DTLS 1.3`
  * @property {string | null} dtlsCipher
  * @property {string | null} srtpCipher
@@ -64,6 +66,10 @@ export function readSample(report, at) {
     audio: media(inbound, 'audio', byId),
     video: media(inbound, 'video', byId),
     lossOut: losses.length > 0 ? Math.max(...losses) : null,
+    sending: {
+      available: pair?.availableOutgoingBitrate ?? null,
+      limited: entries.some(({ type, qualityLimitationReason }) => type === 'outbound-rtp' && qualityLimitationReason === 'bandwidth'),
+    },
     dtls: transport?.tlsVersion ? (DTLS_VERSIONS[transport.tlsVersion.toUpperCase()] ?? transport.tlsVersion) : null,
     dtlsCipher: transport?.dtlsCipher ?? null,
     srtpCipher: transport?.srtpCipher ?? null,

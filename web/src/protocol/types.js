@@ -32,9 +32,11 @@
  *   | {epoch: number, candidate: RTCIceCandidateInit | null}} SignalBody
  * @typedef {{type: 'signal', to: string} & SignalBody} OutSignal
  * @typedef {{type: 'chat', text: string, to?: string}} OutChat
- * @typedef {{type: 'event', name: string, data?: unknown, to?: string}} OutEvent
+ * @typedef {{type: 'event', name: string, data?: unknown, to?: string | string[]}} OutEvent
  * @typedef {{type: 'update', name?: string, media?: Partial<Media>}} OutUpdate
- * @typedef {OutSignal | OutChat | OutEvent | OutUpdate} OutMessage
+ * @typedef {'kick' | 'lock' | 'unlock' | 'mute'} ModerateAction
+ * @typedef {{type: 'moderate', action: ModerateAction, peer?: string}} OutModerate
+ * @typedef {OutSignal | OutChat | OutEvent | OutUpdate | OutModerate} OutMessage
  */
 
 /**

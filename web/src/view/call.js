@@ -3,13 +3,17 @@
 import { t } from '../texts/texts.js';
 import { createChat } from './chat.js';
 import { createConnectionPanel } from './connection.js';
+import { CallActions, createControls, REACTION_SIGNS } from './controls.js';
 import { el, setAttributes, setText } from './dom.js';
 import { createFileSender } from './file-drop.js';
 import { createFileCards } from './files.js';
 import { icon, mark } from './icons.js';
 import { createNotices } from './notices.js';
 import { checkLink, copyAndConfirm, deviceName, explainProblem, inviteField, languageSwitch } from './parts.js';
+import { createPeoplePanel } from './people.js';
+import { createPreferences } from './preferences.js';
 import { liveMeter, showToggle } from './preview.js';
+import { listenForShortcuts } from './shortcuts.js';
 import { createStage } from './stage.js';
 
 /** @import { Call, Notice } from '../call/call.js' */
@@ -30,6 +34,7 @@ const SPEAKING_INTERVAL_MS = 250;
  * @param {string} options.selfName
  * @param {string} options.room
  * @param {string} options.link
+ * @param {string} options.watchLink for those who shall only watch
  * @param {Destinations} options.destinations where received files go
  * @param {Settings} options.settings as they are now
  * @param {(changes: Partial<Settings>) => void} options.onSettings
@@ -37,7 +42,7 @@ const SPEAKING_INTERVAL_MS = 250;
  * @param {(language: import('../texts/texts.js').Language) => void} options.onLanguage
  * @returns {CallView}
  */
-export function callView({ call, devices, selfName, room, link, destinations, settings, onSettings, onLeave, onLanguage }) {
+export function callView({ call, devices, selfName, room, link, watchLink, destinations, settings, onSettings, onLeave, onLanguage }) {
   let ownLevel = 0;
   let chatOpen = false;
   let readCount = call.chat.length;
@@ -54,10 +59,25 @@ export function callView({ call, devices, selfName, room, link, destinations, se
     selfName,
     ownLevel: () => ownLevel,
     mode: () => settings.layout,
+    speaker: () => settings.speaker,
     onSoundBlocked: sound.show,
-    onDetails: (id) => connection.open(id),
+    onDetails: (id) => {
+      only(connection);
+      connection.open(id);
+    },
   });
   const connection = createConnectionPanel({ call });
+  const people = createPeoplePanel({ call, selfName, link, watchLink });
+  const change = (/** @type {Partial<Settings>} */ changes) => {
+    onSettings(changes);
+    update();
+  };
+  const preferences = createPreferences({ devices, watching: call.watching, settings, onSettings: change });
+  const panels = [connection, people, preferences];
+  const only = (/** @type {typeof panels[number]} */ wanted) => {
+    for (const panel of panels) if (panel !== wanted) panel.close();
+  };
+  const toggleLayout = () => change({ layout: settings.layout === 'grid' ? 'speaker' : 'grid' });
   const setChatOpen = (/** @type {boolean} */ open) => {
     chatOpen = open;
     update();
@@ -65,31 +85,35 @@ export function callView({ call, devices, selfName, room, link, destinations, se
     else controls.focusChat();
   };
   const chat = createChat({ call, cards, sendFile: [sender.input, sender.button], onClose: () => setChatOpen(false) });
-  const controls = createControls({ devices, onLeave, onChat: () => setChatOpen(!chatOpen) });
+  const actions = new CallActions(call, devices);
+  const onPeople = () => {
+    only(people);
+    people.toggle();
+  };
+  const onPreferences = () => {
+    only(preferences);
+    preferences.toggle();
+  };
+  const onChat = () => setChatOpen(!chatOpen);
+  const controls = createControls({ actions, onLeave, onChat, onPeople, onSettings: onPreferences });
   const bannerWords = el('span', {});
   const why = checkLink();
   const banner = el('p', { class: 'banner', role: 'status', 'data-testid': 'signaling-banner' }, bannerWords, why);
   const alone = el(
     'section',
     { class: 'alone', 'data-testid': 'alone' },
-    el('h2', {}, t('call.alone')),
-    el('p', {}, t('call.alone_more')),
-    inviteField(link),
+    el('h2', {}, call.watching ? t('call.nothing_to_watch') : t('call.alone')),
+    el('p', {}, call.watching ? t('call.nothing_to_watch_more') : t('call.alone_more')),
+    call.watching ? null : inviteField(link),
   );
+  const audienceCount = el('span', {});
+  const audience = el('button', { type: 'button', class: 'button small audience', 'data-testid': 'audience', onclick: () => onPeople() }, icon('watch'), audienceCount);
   const entering = el('p', { class: 'entering', role: 'status' }, el('span', { class: 'spinner' }), t('call.entering'));
   const inviteLabel = el('span', {}, t('call.invite'));
   const invite = el('button', { type: 'button', class: 'button small', 'data-testid': 'invite' }, icon('invite'), inviteLabel);
   // Where the page may not copy, the reader can.
   invite.addEventListener('click', () => void copyAndConfirm(link, inviteLabel, () => notices.show(link, 'problem')));
-  const layout = el('button', {
-    type: 'button',
-    class: 'round quiet',
-    'data-testid': 'layout',
-    onclick: () => {
-      onSettings({ layout: settings.layout === 'grid' ? 'speaker' : 'grid' });
-      update();
-    },
-  });
+  const layout = el('button', { type: 'button', class: 'round quiet', 'data-testid': 'layout', onclick: toggleLayout });
   const element = el(
     'div',
     { class: 'call' },
@@ -98,12 +122,12 @@ export function callView({ call, devices, selfName, room, link, destinations, se
       { class: 'call-head' },
       mark(),
       el('h1', { tabindex: -1 }, room),
-      el('div', { class: 'call-head-actions' }, layout, languageSwitch(onLanguage), invite),
+      el('div', { class: 'call-head-actions' }, audience, layout, languageSwitch(onLanguage), invite),
     ),
     el(
       'main',
       { class: 'call-main' },
-      el('div', { class: 'call-stage' }, banner, sound.element, entering, stage.element, alone, notices.element, connection.element),
+      el('div', { class: 'call-stage' }, banner, sound.element, entering, stage.element, alone, notices.element, ...panels.map((panel) => panel.element)),
       chat.element,
     ),
     el('footer', {}, controls.element),
@@ -119,46 +143,87 @@ export function callView({ call, devices, selfName, room, link, destinations, se
     why.hidden = call.entered;
     banner.hidden = text === '';
     entering.hidden = call.entered || text !== '';
-    alone.hidden = !call.entered || call.participants.length > 0;
+    const { count, most } = call.viewers;
+    const onStage = call.participants.filter(({ info }) => info.role !== 'viewer').length;
+    alone.hidden = !call.entered || onStage > 0 || (count > 0 && !call.watching);
+    audience.hidden = count === 0;
+    const audienceWords = !call.watching && count > most ? t('call.watching_few', { count, most }) : t('call.watching', { count });
+    setText(audienceCount, String(count));
+    setAttributes(audience, { title: audienceWords, 'aria-label': audienceWords });
+    audience.classList.toggle('warn', !call.watching && count > most);
     if (chatOpen) readCount = call.chat.length;
     chat.element.hidden = !chatOpen;
     element.dataset.chat = chatOpen ? 'open' : 'closed';
     // With less than two others there is nothing to choose.
-    layout.hidden = call.participants.length < 2;
+    layout.hidden = onStage < 2;
     const grid = settings.layout === 'grid';
     showToggle(layout, true, grid ? 'speaker' : 'grid', grid ? t('call.layout_speaker') : t('call.layout_grid'));
     stage.update();
-    connection.update();
+    for (const panel of panels) panel.update();
     chat.update();
-    controls.update(chatOpen, call.chat.length - readCount + cards.waiting);
+    controls.update({ chatOpen, unread: call.chat.length - readCount + cards.waiting });
     meter.update();
     problems();
   };
+  const endShortcuts = listenForShortcuts({
+    settings: () => settings,
+    actions: { ...actions, chat: onChat, people: onPeople, layout: toggleLayout, settings: onPreferences },
+    onTalk: (talking) => devices.setMuted(!talking),
+  });
   const speaking = setInterval(() => stage.update(), SPEAKING_INTERVAL_MS);
   update();
   return {
     element,
     update,
-    notify(notice) {
-      if (notice.kind === 'joined') notices.show(t('notice.joined', { name: notice.name || t('call.guest') }), 'news');
-      else if (notice.kind === 'left') notices.show(t('notice.left', { name: notice.name || t('call.guest') }), 'news');
-      else if (notice.kind === 'back') notices.show(t('signaling.back'), 'news');
-      else if (notice.kind === 'file') notices.show(t('notice.file', { name: notice.name || t('call.guest'), file: notice.file }), 'news');
-      else if (!chatOpen) {
-        const { name, text } = notice.message;
-        notices.show(t('notice.chat', { name: name || t('call.guest'), text: text.slice(0, 200) }), 'news');
-      }
+    notify: (notice) => {
+      if (notice.kind !== 'chat' || !chatOpen) notices.show(...describeNotice(notice));
     },
     deviceLost: (kind) => {
       // Sharing is often ended in the browser's own bar; that is no loss.
       if (kind !== 'screen') notices.show(capitalised(t('problem.lost', { device: t(deviceName[kind]) })), 'problem');
     },
     dispose() {
+      endShortcuts();
       clearInterval(speaking);
       meter.dispose();
       stage.dispose();
     },
   };
+}
+
+/**
+ * What people are told, and whether it stays until they close it.
+ * @param {Notice} notice
+ * @returns {[string, 'news' | 'problem']}
+ */
+function describeNotice(notice) {
+  const name = 'name' in notice ? notice.name || t('call.guest') : '';
+  switch (notice.kind) {
+    case 'joined':
+      return [t('notice.joined', { name }), 'news'];
+    case 'left':
+      return [t('notice.left', { name }), 'news'];
+    case 'hand':
+      return [t('notice.hand', { name }), 'news'];
+    case 'reaction':
+      return [`${REACTION_SIGNS[notice.reaction].sign} ${t('notice.reaction', { name, reaction: t(REACTION_SIGNS[notice.reaction].text) })}`, 'news'];
+    case 'back':
+      return [t('signaling.back'), 'news'];
+    case 'host':
+      return [t('notice.host'), 'news'];
+    case 'muted':
+      return [t('notice.muted'), 'problem'];
+    case 'locked':
+      return [notice.locked ? t('notice.locked') : t('notice.unlocked'), 'news'];
+    case 'refused':
+      return [t('notice.refused'), 'problem'];
+    case 'file':
+      return [t('notice.file', { name, file: notice.file }), 'news'];
+    case 'chat': {
+      const author = notice.message.name || t('call.guest');
+      return [t('notice.chat', { name: author, text: notice.message.text.slice(0, 200) }), 'news'];
+    }
+  }
 }
 
 /** @param {string} text */
@@ -206,63 +271,4 @@ function soundBanner(onStart) {
       element.hidden = false;
     },
   };
-}
-
-/**
- * @param {object} options
- * @param {Devices} options.devices
- * @param {() => void} options.onLeave
- * @param {() => void} options.onChat
- */
-function createControls({ devices, onLeave, onChat }) {
-  const microphone = control('toggle-microphone', () => {
-    if (devices.tracks.microphone) devices.setMuted(!devices.muted);
-    else void devices.openMicrophone();
-  });
-  const camera = control('toggle-camera', () => {
-    if (devices.tracks.camera) devices.close('camera');
-    else void devices.openCamera();
-  });
-  const screen = control('share-screen', () => {
-    if (devices.tracks.screen) devices.close('screen');
-    else void devices.shareScreen();
-  });
-  screen.hidden = !devices.canShareScreen;
-  const chat = control('toggle-chat', onChat);
-  const unreadBadge = el('span', { class: 'badge', 'aria-hidden': 'true', hidden: true });
-  chat.append(unreadBadge);
-  const leave = el(
-    'button',
-    { type: 'button', class: 'round leave', 'aria-label': t('call.leave'), title: t('call.leave'), 'data-testid': 'leave', onclick: onLeave },
-    icon('leave'),
-  );
-  const element = el('div', { class: 'controls', role: 'toolbar', 'aria-label': t('call.controls') }, microphone, camera, screen, chat, leave);
-  return {
-    element,
-    focusChat: () => chat.focus(),
-    /**
-     * @param {boolean} chatOpen
-     * @param {number} unread
-     */
-    update(chatOpen, unread) {
-      const { audio, video, screen: sharing } = devices.media;
-      showToggle(microphone, audio, audio ? 'microphone' : 'microphoneOff', audio ? t('call.microphone_off') : t('call.microphone_on'));
-      showToggle(camera, video, video ? 'camera' : 'cameraOff', video ? t('call.camera_off') : t('call.camera_on'));
-      showToggle(screen, !sharing, 'screen', sharing ? t('call.screen_off') : t('call.screen_on'));
-      screen.classList.toggle('active', sharing);
-      showToggle(chat, true, 'chat', unread > 0 ? t('call.chat_unread', { count: unread }) : t('call.chat'));
-      setAttributes(chat, { 'aria-expanded': String(chatOpen) });
-      chat.classList.toggle('active', chatOpen);
-      setText(unreadBadge, String(unread));
-      unreadBadge.hidden = unread === 0;
-    },
-  };
-}
-
-/**
- * @param {string} id
- * @param {() => void} onClick
- */
-function control(id, onClick) {
-  return el('button', { type: 'button', class: 'round', 'data-testid': id, onclick: onClick });
 }

@@ -1,6 +1,6 @@
 // The chat beside the call.
 
-import { CHAT_CHARACTERS } from '../call/chat.js';
+import { CHAT_CHARACTERS, linkParts } from '../call/chat.js';
 import { t, timeOfDay } from '../texts/texts.js';
 import { el } from './dom.js';
 import { icon } from './icons.js';
@@ -80,6 +80,12 @@ function chatItem({ from, name, text, at }) {
       el('span', { dir: 'auto' }, from === '' ? t('call.you') : name || t('call.guest')),
       el('time', { datetime: new Date(at).toISOString() }, timeOfDay(at)),
     ),
-    el('p', { class: 'chat-text', dir: 'auto' }, text),
+    el('p', { class: 'chat-text', dir: 'auto' }, ...linkParts(text).map(chatPart)),
   );
+}
+
+/** @param {import('../call/chat.js').Part} part */
+function chatPart({ text, href }) {
+  if (href === null) return document.createTextNode(text);
+  return el('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, text);
 }

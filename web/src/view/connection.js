@@ -5,7 +5,7 @@ import { connectionReport } from '../call/report.js';
 import { bitRate, t } from '../texts/texts.js';
 import { el, setText } from './dom.js';
 import { createGraph } from './graph.js';
-import { icon } from './icons.js';
+import { createPanel } from './panel.js';
 import { copyAndConfirm, saveJson } from './parts.js';
 
 /** @import { Call } from '../call/call.js' */
@@ -34,18 +34,10 @@ const FIGURES = [
 export function createConnectionPanel({ call }) {
   /** @type {string | null} */
   let shownId = null;
-  /** @type {Element | null} */
-  let opener = null;
   const participant = () => call.participants.find(({ id }) => id === shownId) ?? null;
-  const title = el('h2', { id: 'connection-title', tabindex: -1, dir: 'auto' });
   const quality = el('p', { class: 'connection-quality' });
   const facts = createFacts();
   const figures = FIGURES.map(createFigure);
-  const close = () => {
-    element.close();
-    shownId = null;
-    if (opener instanceof HTMLElement) opener.focus();
-  };
   const written = () => {
     const shown = participant();
     return shown ? `${JSON.stringify(connectionReport(shown), null, 2)}\n` : '';
@@ -53,19 +45,12 @@ export function createConnectionPanel({ call }) {
   const save = () => saveJson(written(), 'callbox-connection.json');
   const copyLabel = el('span', {}, t('check.copy'));
   const copyButton = el('button', { type: 'button', class: 'button small', onclick: () => void copyAndConfirm(written(), copyLabel, save) }, copyLabel);
-  const element = el(
-    'dialog',
-    { class: 'connection', 'aria-labelledby': 'connection-title', 'data-testid': 'connection', onkeydown: (event) => event.key === 'Escape' && close() },
-    el(
-      'header',
-      { class: 'chat-head' },
-      title,
-      el('button', { type: 'button', class: 'round quiet', 'aria-label': t('action.close'), title: t('action.close'), onclick: close }, icon('close')),
-    ),
-    el(
-      'div',
-      // It scrolls, so the keyboard must get into it.
-      { class: 'connection-body', tabindex: 0, role: 'group', 'aria-labelledby': 'connection-title' },
+  const panel = createPanel({
+    name: 'connection',
+    onClosed: () => {
+      shownId = null;
+    },
+    content: [
       quality,
       facts.element,
       el('ul', { class: 'figures' }, ...figures.map((figure) => figure.element)),
@@ -75,14 +60,14 @@ export function createConnectionPanel({ call }) {
         copyButton,
         el('button', { type: 'button', class: 'button small', 'data-testid': 'connection-save', onclick: save }, t('check.save')),
       ),
-    ),
-  );
+    ],
+  });
   const update = () => {
     if (shownId === null) return;
     const shown = participant();
-    if (!shown) return close();
+    if (!shown) return panel.close();
     const { history } = shown.active;
-    setText(title, t('connection.title', { name: shown.name || t('call.guest') }));
+    panel.setTitle(t('connection.title', { name: shown.name || t('call.guest') }));
     setText(quality, describeQuality(history.quality));
     quality.dataset.level = history.quality?.level ?? 'settling';
     facts.show(shown, history.latest);
@@ -90,15 +75,14 @@ export function createConnectionPanel({ call }) {
     return undefined;
   };
   return {
-    element,
+    element: panel.element,
+    close: panel.close,
     update,
     /** @param {string} id of a participant */
     open(id) {
-      opener = document.activeElement;
       shownId = id;
       update();
-      element.show();
-      title.focus();
+      panel.open();
     },
   };
 }

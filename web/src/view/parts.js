@@ -72,18 +72,19 @@ export function languageSwitch(onLanguage) {
 /**
  * The invite link, to read and to copy.
  * @param {string} link
+ * @param {'invite' | 'watch'} [kind] whether it is for taking part or for watching
  */
-export function inviteField(link) {
+export function inviteField(link, kind = 'invite') {
   const input = el('input', {
     class: 'invite-link',
     readonly: true,
     value: link,
-    'aria-label': t('call.link'),
-    'data-testid': 'invite-link',
+    'aria-label': kind === 'watch' ? t('people.watch_link') : t('call.link'),
+    'data-testid': `${kind}-link`,
     onfocus: () => input.select(),
   });
   const label = el('span', {}, t('action.copy'));
-  const button = el('button', { type: 'button', class: 'button primary', 'data-testid': 'copy-link' }, icon('invite'), label);
+  const button = el('button', { type: 'button', class: 'button primary', 'data-testid': kind === 'watch' ? 'copy-watch-link' : 'copy-link' }, icon('invite'), label);
   // Where the page may not copy, the reader can.
   button.addEventListener('click', () => void copyAndConfirm(link, label, () => input.select()));
   return el('div', { class: 'invite' }, input, button);

@@ -5,6 +5,7 @@ import { levelMeter } from '../call/level.js';
 import { t } from '../texts/texts.js';
 import { attach, el, setAttributes, setText } from './dom.js';
 import { icon } from './icons.js';
+import { devicePickers } from './pickers.js';
 import { checkLink, explainProblem, languageSwitch, wordmark } from './parts.js';
 
 /** @import { Devices } from '../call/devices.js' */
@@ -15,13 +16,14 @@ import { checkLink, explainProblem, languageSwitch, wordmark } from './parts.js'
  * @param {object} options
  * @param {string} options.room
  * @param {Devices} options.devices
+ * @param {boolean} options.watch whether one only watches
  * @param {Settings} options.settings
  * @param {(changes: Partial<Settings>) => void} options.onSettings
  * @param {() => void} options.onJoin
  * @param {(language: import('../texts/texts.js').Language) => void} options.onLanguage
  * @returns {View}
  */
-export function previewView({ room, devices, settings, onSettings, onJoin, onLanguage }) {
+export function previewView({ room, devices, watch, settings, onSettings, onJoin, onLanguage }) {
   const mirror = selfMirror(devices, onSettings);
   const pickers = devicePickers(devices, onSettings);
   const problems = el('div', { class: 'problems', role: 'status', 'data-testid': 'device-problems' });
@@ -53,7 +55,7 @@ export function previewView({ room, devices, settings, onSettings, onJoin, onLan
         onJoin();
       },
     },
-    el('h1', { tabindex: -1 }, t('preview.title')),
+    el('h1', { tabindex: -1 }, watch ? t('preview.watch_title') : t('preview.title')),
     el('p', { class: 'preview-room' }, t('preview.room', { room })),
     el(
       'div',
@@ -62,7 +64,7 @@ export function previewView({ room, devices, settings, onSettings, onJoin, onLan
       name,
       el('p', { class: 'hint', id: 'name-hint' }, t('preview.name_hint')),
     ),
-    pickers.element,
+    watch ? el('p', { class: 'hint' }, t('preview.watch_hint')) : pickers.element,
     el(
       'div',
       { class: 'switch-field' },
@@ -76,11 +78,12 @@ export function previewView({ room, devices, settings, onSettings, onJoin, onLan
     'div',
     { class: 'page preview' },
     el('header', { class: 'page-head' }, wordmark(), languageSwitch(onLanguage)),
-    el('main', { class: 'preview-main' }, el('div', { class: 'preview-picture' }, mirror.element, problems), form),
+    el('main', { class: 'preview-main' }, watch ? null : el('div', { class: 'preview-picture' }, mirror.element, problems), form),
   );
   const update = () => {
     const { microphone, camera } = devices.tracks;
-    setText(joinLabel, microphone || camera || isOpening(devices) ? t('preview.join') : t('preview.join_without'));
+    if (watch) setText(joinLabel, t('preview.watch'));
+    else setText(joinLabel, microphone || camera || isOpening(devices) ? t('preview.join') : t('preview.join_without'));
     mirror.update();
     pickers.update();
     showProblems(problems, devices);
@@ -187,58 +190,6 @@ export function showToggle(button, on, symbol, label) {
     button.prepend(icon(symbol));
   }
   setAttributes(button, { 'data-on': on ? 'true' : 'false', 'aria-label': label, title: label });
-}
-
-/**
- * @param {Devices} devices
- * @param {(changes: Partial<Settings>) => void} onSettings
- */
-function devicePickers(devices, onSettings) {
-  const camera = picker('select-camera', t('preview.camera'), (id) => {
-    devices.chosen.camera = id;
-    onSettings({ camera: id });
-    void devices.openCamera();
-  });
-  const microphone = picker('select-microphone', t('preview.microphone'), (id) => {
-    devices.chosen.microphone = id;
-    onSettings({ microphone: id });
-    void devices.openMicrophone();
-  });
-  const update = async () => {
-    const { cameras, microphones } = await devices.list();
-    camera.show(cameras, devices.tracks.camera?.getSettings().deviceId ?? devices.chosen.camera);
-    microphone.show(microphones, devices.tracks.microphone?.getSettings().deviceId ?? devices.chosen.microphone);
-  };
-  return { element: el('div', { class: 'pickers' }, camera.element, microphone.element), update };
-}
-
-/**
- * @param {string} id
- * @param {string} label
- * @param {(deviceId: string) => void} onChoice
- */
-function picker(id, label, onChoice) {
-  const select = el('select', { id, 'data-testid': id, onchange: () => onChoice(select.value) });
-  let shown = '';
-  return {
-    element: el('div', { class: 'field' }, el('label', { for: id }, label), select),
-    /**
-     * @param {MediaDeviceInfo[]} found
-     * @param {string | undefined} current
-     */
-    show(found, current) {
-      const key = JSON.stringify([found.map(({ deviceId, label: name }) => [deviceId, name]), current]);
-      if (key === shown) return;
-      shown = key;
-      const options = found.map((device, index) => {
-        const name = device.label || t('preview.unnamed_device', { number: index + 1 });
-        return el('option', { value: device.deviceId, selected: device.deviceId === current }, name);
-      });
-      if (options.length === 0) options.push(el('option', { value: '' }, t('preview.default_device')));
-      select.replaceChildren(...options);
-      select.disabled = found.length === 0;
-    },
-  };
 }
 
 /**

@@ -24,16 +24,17 @@ const OWN_SPEAKING = 0.45;
  * @param {string} options.selfName
  * @param {() => number} options.ownLevel 0 to 1
  * @param {() => Mode} options.mode
+ * @param {() => string | null} options.speaker where sound is played; null leaves it to the browser
  * @param {() => void} options.onSoundBlocked
  * @param {(id: string) => void} options.onDetails the reader wants to know about the connection to a participant
  */
-export function createStage({ call, devices, selfName, ownLevel, mode, onSoundBlocked, onDetails }) {
+export function createStage({ call, devices, selfName, ownLevel, mode, speaker, onSoundBlocked, onDetails }) {
   /** @type {Map<string, Tile>} */
   const tiles = new Map();
   const element = el('ul', { class: 'stage', 'aria-label': t('call.people') });
   const speakers = new SpeakerChoice();
   /** @type {string | null} */ let pinned = null;
-  let people = { self: 'self:self', others: /** @type {string[]} */ ([]), screens: /** @type {string[]} */ ([]) };
+  let people = { self: /** @type {string | null} */ (null), others: /** @type {string[]} */ ([]), screens: /** @type {string[]} */ ([]) };
 
   const place = () => {
     const { clientWidth: width, clientHeight: height } = element;
@@ -70,8 +71,10 @@ export function createStage({ call, devices, selfName, ownLevel, mode, onSoundBl
       shown.push(key);
       return key;
     };
-    const others = call.participants.map((participant) => add(participant.id, 'peer', peerContent(participant)));
-    const screens = call.participants.flatMap((participant) => {
+    // Who only watches is heard of in the list of people.
+    const shownPeople = call.participants.filter(({ info }) => info.role !== 'viewer');
+    const others = shownPeople.map((participant) => add(participant.id, 'peer', peerContent(participant)));
+    const screens = shownPeople.flatMap((participant) => {
       const stream = participant.active.screenStream;
       if (!participant.info.media.screen || stream.getVideoTracks().length === 0) return [];
       return [add(participant.id, 'screen', screenContent(t('call.screen_of', { name: nameOf(participant) }), stream))];
@@ -79,9 +82,9 @@ export function createStage({ call, devices, selfName, ownLevel, mode, onSoundBl
     if (devices.tracks.screen) {
       screens.push(add('self', 'own-screen', screenContent(t('call.your_screen'), devices.screenStream)));
     }
-    const self = add('self', 'self', selfContent(selfName, devices, ownLevel() > OWN_SPEAKING));
+    const self = call.watching ? null : add('self', 'self', selfContent(selfName, call, devices, ownLevel() > OWN_SPEAKING));
     people = { self, others, screens };
-    const levels = call.participants.map(({ id, active }) => /** @type {const} */ ([`peer:${id}`, active.audioLevel]));
+    const levels = shownPeople.map(({ id, active }) => /** @type {const} */ ([`peer:${id}`, active.audioLevel]));
     speakers.hear(new Map(levels), performance.now());
     if (pinned !== null && !shown.includes(pinned)) pinned = null;
     for (const [key, tile] of tiles) {
@@ -89,6 +92,7 @@ export function createStage({ call, devices, selfName, ownLevel, mode, onSoundBl
       tile.video.srcObject = null;
       tiles.delete(key);
     }
+    for (const tile of tiles.values()) playThrough(tile.video, speaker());
     setChildren(element, shown.flatMap((key) => tiles.get(key)?.element ?? []));
     place();
   };
@@ -140,16 +144,19 @@ function peerContent(participant) {
     away,
     way: connected && path ? (path === 'relay' ? 'relayed' : 'direct') : null,
     quality: active.history.quality,
+    hand: participant.presence.hand,
+    reaction: participant.reaction,
   };
 }
 
 /**
  * @param {string} name
+ * @param {Call} call
  * @param {Devices} devices
  * @param {boolean} speaking
  * @returns {TileContent}
  */
-function selfContent(name, devices, speaking) {
+function selfContent(name, call, devices, speaking) {
   const { audio, video } = devices.media;
   return {
     name: name ? `${name} (${t('call.you')})` : t('call.you'),
@@ -162,6 +169,8 @@ function selfContent(name, devices, speaking) {
     away: false,
     way: null,
     quality: null,
+    hand: call.hand,
+    reaction: call.reaction,
   };
 }
 
@@ -171,5 +180,16 @@ function selfContent(name, devices, speaking) {
  * @returns {TileContent}
  */
 function screenContent(name, stream) {
-  return { name, stream, picture: true, muted: false, speaking: false, state: null, away: false, way: null, quality: null };
+  return { name, stream, picture: true, muted: false, speaking: false, state: null, away: false, way: null, quality: null, hand: false, reaction: null };
+}
+
+/**
+ * @param {HTMLVideoElement} video
+ * @param {string | null} speaker
+ */
+function playThrough(video, speaker) {
+  if (!video.setSinkId || video.muted || video.dataset.sink === (speaker ?? '')) return;
+  video.dataset.sink = speaker ?? '';
+  // A speaker that was unplugged since is no reason to be silent: the browser goes on with its own.
+  void video.setSinkId(speaker ?? '').catch(() => undefined);
 }

@@ -2,10 +2,12 @@
 
 import { t } from '../texts/texts.js';
 import { describeQuality } from './connection.js';
+import { REACTION_SIGNS } from './controls.js';
 import { attach, el, setAttributes, setText } from './dom.js';
 import { icon, signalBars } from './icons.js';
 import { checkLink } from './parts.js';
 
+/** @import { Reaction } from '../call/gestures.js' */
 /** @import { LinkState } from '../call/link.js' */
 /** @import { Quality } from '../call/quality.js' */
 /** @import { Place } from './layout.js' */
@@ -22,6 +24,8 @@ import { checkLink } from './parts.js';
  * @property {boolean} away signaling has lost sight of the person
  * @property {'direct' | 'relayed' | null} way
  * @property {Quality | null} quality null as long as there is none to tell
+ * @property {boolean} hand whether it is raised
+ * @property {Reaction | null} reaction
  *
  * @typedef {object} Tile
  * @property {HTMLElement} element
@@ -58,6 +62,9 @@ export function createTile({ id, kind, onSoundBlocked, onDetails, onPin }) {
   const status = el('p', { class: 'tile-status', 'data-testid': 'tile-status' }, statusWords, why);
   const mutedMark = el('span', { class: 'tile-muted', role: 'img', 'aria-label': t('call.muted') }, icon('microphoneOff'));
   const name = el('span', { class: 'tile-name-text', dir: 'auto' });
+  const hand = el('span', { class: 'tile-hand', role: 'img', 'aria-label': t('call.hand_raised'), 'data-testid': 'hand' }, icon('hand'));
+  // It is told by a notice, too.
+  const reaction = el('span', { class: 'tile-reaction', 'aria-hidden': 'true', 'data-testid': 'reaction' });
   const wayText = el('span', {});
   const way = el('button', { type: 'button', class: 'way-chip', 'data-testid': 'path', 'aria-haspopup': 'dialog', hidden: true, onclick: onDetails }, wayText, signalBars());
   const pin = el('button', { type: 'button', class: 'tile-action', 'data-testid': 'pin', onclick: onPin }, icon('pin'));
@@ -69,7 +76,8 @@ export function createTile({ id, kind, onSoundBlocked, onDetails, onPin }) {
     video,
     status,
     own ? null : way,
-    el('p', { class: 'tile-name' }, mutedMark, name),
+    el('p', { class: 'tile-name' }, hand, mutedMark, name),
+    reaction,
     el('div', { class: 'tile-actions' }, pin, float),
   );
   let shownWay = '';
@@ -98,6 +106,9 @@ export function createTile({ id, kind, onSoundBlocked, onDetails, onPin }) {
       why.hidden = content.state !== 'failed';
       status.hidden = text === '';
       mutedMark.hidden = !content.muted;
+      hand.hidden = !content.hand;
+      setText(reaction, content.reaction ? REACTION_SIGNS[content.reaction].sign : '');
+      reaction.hidden = content.reaction === null;
       const pinWords = pinned ? t('tile.unpin', { name: content.name }) : t('tile.pin', { name: content.name });
       setAttributes(pin, { 'aria-label': pinWords, title: pinWords, 'aria-pressed': String(pinned) });
       if (float) {
@@ -171,7 +182,7 @@ async function play(video, onSoundBlocked) {
 }
 
 /** @param {string} id */
-function hueOf(id) {
+export function hueOf(id) {
   let sum = 0;
   for (const character of id) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 997;
   return sum % HUES;

@@ -1,0 +1,267 @@
+// Everybody else in the room, and the links to them as they come, are renewed and go. No DOM.
+
+import { cleanName } from '../protocol/room.js';
+import { FileExchange } from './files/exchange.js';
+import { browserIceServers } from './ice_servers.js';
+import { Link } from './link.js';
+import { Participant } from './participant.js';
+
+/** @import { Clock, IceServer, PeerInfo, PeerLeft, SignalBody } from '../protocol/types.js' */
+/** @import { Hash } from './files/transfer.js' */
+
+/**
+ * @typedef {object} PeopleOptions
+ * @property {(configuration: RTCConfiguration) => RTCPeerConnection} createConnection
+ * @property {() => MediaStream} newStream
+ * @property {boolean} relayOnly
+ * @property {() => Promise<Hash>} newHash SHA-256
+ * @property {Clock} clock
+ * @property {(to: string, body: SignalBody) => void} sendSignal
+ * @property {(participant: Participant) => void} onLink a link is new and has neither sent nor been told anything
+ * @property {(participant: Participant, data: unknown) => void} onChat a message of the chat channel, as it came
+ * @property {(participant: Participant) => void} onLeft
+ * @property {(name: string, file: string) => void} onFile somebody offers a file
+ * @property {() => void} onChange
+ */
+
+export class People {
+  #options;
+  /** @type {Map<string, Participant>} */ #participants = new Map();
+  /** Other viewers, if we are one: nothing flows between us. @type {Map<string, PeerInfo>} */ #audience = new Map();
+  /** @type {IceServer[]} */ #iceServers = [];
+  /** Whether we only watch. */ watching = false;
+
+  /** @param {PeopleOptions} options */
+  constructor(options) {
+    this.#options = options;
+  }
+
+  /** Those who were there first first. */
+  get list() {
+    return [...this.#participants.values()];
+  }
+
+  /** Those in the room whom we have no connection to. */
+  get audience() {
+    return [...this.#audience.values()];
+  }
+
+  /** @param {string} id */
+  get(id) {
+    return this.#participants.get(id);
+  }
+
+  /**
+   * Anybody's name; undefined for those who are not in the room.
+   * @param {string} id
+   */
+  nameOf(id) {
+    const viewer = this.#audience.get(id);
+    return viewer ? cleanName(viewer.name) : this.#participants.get(id)?.name;
+  }
+
+  /**
+   * The room as the server tells it when it is entered.
+   * @param {PeerInfo[]} peers
+   */
+  entered(peers) {
+    this.#loseAllBut(peers);
+    for (const info of peers) {
+      const known = this.#participants.get(info.peer);
+      // They have not left, but we have come back to them as somebody new.
+      if (known) this.#renew(known, info);
+      else this.joined(info);
+    }
+  }
+
+  /**
+   * The room as the server tells it when our session goes on in it.
+   * @param {PeerInfo[]} peers
+   */
+  resumed(peers) {
+    this.#loseAllBut(peers);
+    for (const info of peers) this.joined(info);
+  }
+
+  /**
+   * @param {PeerInfo} info
+   * @returns {boolean} whether they were unknown
+   */
+  joined(info) {
+    if (this.#participants.has(info.peer)) {
+      this.updated(info);
+      return false;
+    }
+    if (this.watching && info.role === 'viewer') {
+      const known = this.#audience.has(info.peer);
+      this.#audience.set(info.peer, info);
+      return !known;
+    }
+    const link = this.#createLink(info);
+    const participant = new Participant(info, link, this.#createExchange(cleanName(info.name)));
+    this.#participants.set(info.peer, participant);
+    this.#options.onLink(participant);
+    return true;
+  }
+
+  /** @param {PeerInfo} info */
+  updated(info) {
+    const participant = this.#participants.get(info.peer);
+    if (participant) participant.info = info;
+    else if (this.#audience.has(info.peer)) this.#audience.set(info.peer, info);
+  }
+
+  /** @param {PeerLeft} message */
+  left({ peer, reason }) {
+    this.#audience.delete(peer);
+    const participant = this.#participants.get(peer);
+    if (!participant) return;
+    if (reason === 'timeout') this.#lost(participant);
+    else this.#remove(participant);
+  }
+
+  /**
+   * Which page somebody's is. Whoever came back after a loss is the same person on the screen, and the old link goes
+   * on until the new one carries.
+   * @param {Participant} participant
+   * @param {string} instance
+   */
+  recognise(participant, instance) {
+    participant.instance = instance;
+    for (const other of this.list) {
+      if (other === participant || other.instance !== instance) continue;
+      this.#participants.delete(other.id);
+      participant.adoptFiles(other);
+      this.#retire(participant, other.link);
+      other.previous?.close();
+    }
+  }
+
+  /**
+   * Fresh STUN and TURN servers, for every link there is and to come. Links through a relay that is gone look for
+   * another way.
+   * @param {IceServer[]} iceServers
+   * @param {boolean} relayLost
+   */
+  setIceServers(iceServers, relayLost) {
+    this.#iceServers = iceServers;
+    for (const participant of this.list) {
+      participant.link.setIceServers(browserIceServers(iceServers));
+      if (relayLost && participant.relayed) participant.link.restartIce();
+    }
+  }
+
+  close() {
+    for (const participant of this.list) participant.close();
+    this.#participants.clear();
+  }
+
+  /** @param {PeerInfo[]} peers */
+  #loseAllBut(peers) {
+    const present = new Set(peers.map(({ peer }) => peer));
+    this.#audience.clear();
+    for (const participant of this.list) {
+      if (!present.has(participant.id)) this.#lost(participant);
+    }
+  }
+
+  /**
+   * @param {Participant} known
+   * @param {PeerInfo} info
+   */
+  #renew(known, info) {
+    known.info = info;
+    this.#retire(known, known.link);
+    known.link = this.#createLink(info);
+    this.#options.onLink(known);
+  }
+
+  /**
+   * Signaling lost sight of them. While media flows they are still in the call.
+   * @param {Participant} participant
+   */
+  #lost(participant) {
+    if (participant.state !== 'connected') return this.#remove(participant);
+    participant.info = { ...participant.info, state: 'away' };
+  }
+
+  /** @param {Participant} participant */
+  #remove(participant) {
+    if (this.#participants.get(participant.id) !== participant) return;
+    this.#participants.delete(participant.id);
+    participant.close();
+    this.#options.onLeft(participant);
+  }
+
+  /**
+   * @param {Participant} participant
+   * @param {Link} link
+   */
+  #retire(participant, link) {
+    participant.previous?.close();
+    participant.previous = link;
+  }
+
+  /** @param {string} name */
+  #createExchange(name) {
+    const { newHash, clock, onChange, onFile } = this.#options;
+    return new FileExchange({ newHash, clock, onChange, onOffer: (file) => onFile(name, file) });
+  }
+
+  /** @param {PeerInfo} info */
+  #createLink(info) {
+    const { createConnection, newStream, clock, relayOnly } = this.#options;
+    const connection = createConnection({
+      iceServers: browserIceServers(this.#iceServers),
+      iceTransportPolicy: relayOnly ? 'relay' : 'all',
+      bundlePolicy: 'max-bundle',
+    });
+    const link = new Link({
+      connection,
+      polite: info.polite,
+      newStream,
+      clock,
+      send: (body) => this.#options.sendSignal(info.peer, body),
+      onChange: () => this.#linkChanged(link),
+      onChat: (data) => {
+        const owner = this.#ownerOf(link);
+        if (owner) this.#options.onChat(owner, data);
+      },
+      onFiles: () => this.#ownerOf(link)?.attachFiles(),
+      onClosed: () => this.#linkClosed(link),
+    });
+    return link;
+  }
+
+  /** @param {Link} link */
+  #ownerOf(link) {
+    return this.list.find((participant) => participant.link === link || participant.previous === link);
+  }
+
+  /** @param {Link} link */
+  #linkChanged(link) {
+    const owner = this.#ownerOf(link);
+    if (owner?.link === link && link.state === 'connected' && owner.previous) {
+      owner.previous.close();
+      owner.previous = null;
+    }
+    if (owner?.away && link.state === 'failed') this.#linkClosed(link);
+    this.#options.onChange();
+  }
+
+  /**
+   * The other side hung up. While the server says they are here, they come back with a new offer or leave.
+   * @param {Link} link
+   */
+  #linkClosed(link) {
+    const owner = this.#ownerOf(link);
+    if (!owner) return;
+    if (owner.previous === link) {
+      link.close();
+      owner.previous = null;
+    } else if (owner.away) {
+      this.#remove(owner);
+    }
+    this.#options.onChange();
+  }
+}
