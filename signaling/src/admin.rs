@@ -1,5 +1,6 @@
 //! What operators ask: metrics, health, rooms.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use axum::body::Body;
@@ -95,7 +96,16 @@ fn open_metrics(snapshot: &Snapshot) -> String {
             "WebSocket connections, before hello included.",
             snapshot.connections,
         ),
-        ("sessions", "Peers in rooms.", snapshot.sessions),
+        (
+            "sessions",
+            "Peers in rooms, those that are away included.",
+            snapshot.sessions,
+        ),
+        (
+            "sessions_away",
+            "Peers whose connection is lost and who may come back.",
+            snapshot.away,
+        ),
         ("rooms", "Rooms with at least one peer.", snapshot.rooms),
     ];
     for (name, help, value) in gauges {
@@ -108,6 +118,16 @@ fn open_metrics(snapshot: &Snapshot) -> String {
     }
     let counters = [
         ("sessions_opened", "Peers welcomed.", totals.sessions_opened),
+        (
+            "sessions_resumed",
+            "Times that a peer came back to its session.",
+            totals.sessions_resumed,
+        ),
+        (
+            "sessions_adopted",
+            "Sessions begun by another process and gone on with here.",
+            totals.sessions_adopted,
+        ),
         (
             "messages_received",
             "Messages from peers in rooms.",
@@ -135,11 +155,19 @@ fn open_metrics(snapshot: &Snapshot) -> String {
         "Peers gone, by reason.",
         &closed,
     );
-    let errors: Vec<_> = totals
-        .errors
-        .iter()
-        .map(|(code, value)| (format!("{{code=\"{code}\"}}"), *value))
-        .collect();
+    let labelled = |label: &str, values: &BTreeMap<&str, u64>| -> Vec<_> {
+        let values = values.iter();
+        values
+            .map(|(name, value)| (format!("{{{label}=\"{name}\"}}"), *value))
+            .collect()
+    };
+    metric(
+        "signaling_resumes_refused",
+        "counter",
+        "Tickets that were not taken, by cause.",
+        &labelled("cause", &totals.resumes_refused),
+    );
+    let errors = labelled("code", &totals.errors);
     metric(
         "signaling_errors",
         "counter",

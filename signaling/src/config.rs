@@ -71,6 +71,17 @@ pub struct Options {
           value_parser = values::parse_count)]
     pub max_sessions: usize,
 
+    /// How long a peer whose connection is lost may come back; 0 for not at all
+    #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Sessions",
+          value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub resume_window: u64,
+    /// Secret that signs session tickets; the same for all processes [default: random]
+    #[arg(long, value_name = "SECRET", help_heading = "Sessions")]
+    pub session_secret: Option<String>,
+    /// Folder where a random session secret is kept, so that sessions outlive a restart
+    #[arg(long, value_name = "DIR", help_heading = "Sessions")]
+    pub state_dir: Option<PathBuf>,
+
     /// Address for operators: /metrics, /healthz, /readyz, /rooms
     #[arg(
         long,
@@ -86,7 +97,7 @@ pub struct Options {
 }
 
 /// Names of options whose values are secret.
-pub const SECRETS: [&str; 3] = ["auth-secret", "admin-token", "turn-user"];
+pub const SECRETS: [&str; 4] = ["auth-secret", "session-secret", "admin-token", "turn-user"];
 
 /// Where the TURN relay runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -116,8 +127,12 @@ pub struct Config {
     pub turn: Turn,
     /// Life of a TURN credential.
     pub credential_ttl: Duration,
-    /// Caps on rooms and sessions.
+    /// Caps on rooms and sessions, and how long these wait.
     pub hub: signaling_proto::hub::Config,
+    /// Signs session tickets; random when `None`,
+    pub session_secret: Option<String>,
+    /// and then kept here.
+    pub state_dir: Option<PathBuf>,
     /// For operators.
     pub admin: SocketAddr,
     /// Bearer token for operators.
@@ -237,6 +252,9 @@ impl Config {
         if secret.as_deref().is_some_and(str::is_empty) {
             return Err("--auth-secret '': expected at least one character".into());
         }
+        if options.session_secret.as_deref().is_some_and(str::is_empty) {
+            return Err("--session-secret '': expected at least one character".into());
+        }
         let turn = match options.turn_mode {
             TurnMode::Bundled => bundled(relay, secret, listen.ip(), options.max_room),
             TurnMode::External => external(options.turn_url, secret)?,
@@ -261,7 +279,10 @@ impl Config {
                 max_room: options.max_room,
                 max_rooms: options.max_rooms,
                 max_sessions: options.max_sessions,
+                resume_window: Duration::from_secs(options.resume_window),
             },
+            session_secret: options.session_secret,
+            state_dir: options.state_dir,
             admin: options.admin,
             admin_token,
         })

@@ -115,9 +115,13 @@ impl Environment for HubEnvironment {
         getrandom::fill(bytes).expect("a system without randomness can't run servers");
     }
 
-    fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer> {
+    fn unix_time(&mut self) -> Duration {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let expires_at = now.unwrap_or_default() + self.credential_ttl;
+        now.unwrap_or_default()
+    }
+
+    fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer> {
+        let expires_at = self.unix_time() + self.credential_ttl;
         let relay = self.relay.0.read().unwrap_or_else(PoisonError::into_inner);
         relay.ice_servers(reached_as, peer, expires_at.as_secs())
     }

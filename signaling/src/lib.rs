@@ -29,6 +29,7 @@ mod relay;
 mod reload;
 mod router;
 mod server;
+mod session_secret;
 mod tls;
 
 pub use server::Server;

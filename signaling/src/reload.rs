@@ -58,6 +58,12 @@ impl Server {
             ("max-room", old.hub.max_room != new.hub.max_room),
             ("max-rooms", old.hub.max_rooms != new.hub.max_rooms),
             ("max-sessions", old.hub.max_sessions != new.hub.max_sessions),
+            (
+                "resume-window",
+                old.hub.resume_window != new.hub.resume_window,
+            ),
+            ("session-secret", old.session_secret != new.session_secret),
+            ("state-dir", old.state_dir != new.state_dir),
             ("admin", old.admin != new.admin),
             ("admin-token", old.admin_token != new.admin_token),
         ]

@@ -21,7 +21,7 @@ use crate::listener::{self, Service};
 use crate::origin::Origins;
 use crate::relay::{self, Bundled};
 use crate::router::{self, App};
-use crate::{lan, tls};
+use crate::{lan, session_secret, tls};
 
 /// How long clients may take to say goodbye when the server stops.
 const STOP_DEADLINE: Duration = Duration::from_millis(1500);
@@ -73,6 +73,10 @@ impl Server {
         let (acceptor, tls) = acceptor(&config.tls, &addresses)?
             .map(watch::channel)
             .unzip();
+        let ticket_key = session_secret::key(
+            config.session_secret.as_deref(),
+            config.state_dir.as_deref(),
+        )?;
         let page_listener = bind("--listen", config.listen)?;
         let admin_listener = bind("--admin", config.admin)?;
         let (page, admin) = (page_listener.local_addr()?, admin_listener.local_addr()?);
@@ -92,6 +96,7 @@ impl Server {
         let told = Told::new(told);
         let hub = Hub::new(
             config.hub,
+            ticket_key,
             HubEnvironment {
                 relay: told.clone(),
                 credential_ttl: config.credential_ttl,

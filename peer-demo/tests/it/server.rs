@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt, StreamExt};
 use signaling_proto::hub::{Config, ConnectionId, Environment, Hub, Output};
 use signaling_proto::id::PeerId;
 use signaling_proto::message::ClientMessage;
 use signaling_proto::message::server::IceServer;
+use signaling_proto::ticket::TicketKey;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
@@ -23,6 +24,11 @@ struct Host {
 impl Environment for Host {
     fn random(&mut self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the system has randomness");
+    }
+
+    fn unix_time(&mut self) -> Duration {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.expect("clocks are right")
     }
 
     fn ice_servers(&mut self, _: &PeerId, _: &str) -> Vec<IceServer> {
@@ -70,9 +76,10 @@ pub(crate) async fn start(max_room: usize, ice_servers: Vec<IceServer>) -> Socke
         max_room,
         max_rooms: 10,
         max_sessions: 100,
+        resume_window: Duration::from_secs(60),
     };
     let shared = Arc::new(Mutex::new(Shared {
-        hub: Hub::new(config, Host { ice_servers }),
+        hub: Hub::new(config, TicketKey::new(b"north"), Host { ice_servers }),
         next: 0,
         connections: HashMap::new(),
     }));

@@ -63,6 +63,12 @@ impl Body {
         Self(Bytes::copy_from_slice(body.as_bytes()))
     }
 
+    /// How long it is in bytes.
+    #[must_use]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The frame for one recipient.
     #[must_use]
     pub fn frame(&self, seq: Seq) -> Frame {

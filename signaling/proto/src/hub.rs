@@ -4,21 +4,27 @@
 //! [`Hub::poll_deadline`] is due. Nothing a client sends can do more than end its own connection.
 //!
 //! Invariants, checked by the tests against a model:
-//! - A session is in exactly one room, and each room in the table has a member.
+//! - A session is in exactly one room, and each room in the table has a member, or waits for one.
 //! - What a client sends reaches each recipient exactly once and in order, or its sender is told.
-//! - Each `id` that was taken ends in exactly one `delivered` or `error`.
+//! - Each `id` that was taken ends in exactly one `delivered` or `error`, which is told again to a
+//!   client that may not have heard it.
+//! - A session has at most one connection. Without one it waits for the resume window.
 
 mod enter;
+mod leave;
 pub mod limits;
 mod name;
 mod relay;
+mod replay;
+mod resume;
+mod reunion;
 mod room;
 mod session;
 mod totals;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::room::{Room, RoomKey};
 use self::session::Session;
@@ -27,6 +33,7 @@ use crate::frame::Frame;
 use crate::id::{MessageId, PeerId};
 use crate::message::server::{Error, ErrorCode, Goaway, GoawayReason, IceServer, LeftReason};
 use crate::message::{ClientMessage, ParseError, ServerMessage};
+use crate::ticket::TicketKey;
 
 /// What an operator may set.
 #[derive(Debug, Clone, Copy)]
@@ -35,14 +42,19 @@ pub struct Config {
     pub max_room: usize,
     /// Rooms.
     pub max_rooms: usize,
-    /// Sessions in all rooms.
+    /// Sessions in all rooms, those that are away included.
     pub max_sessions: usize,
+    /// How long a session waits for its client to come back; zero for not at all.
+    pub resume_window: Duration,
 }
 
 /// What the hub needs from outside besides time.
 pub trait Environment {
     /// Fills `bytes` with unpredictable ones.
     fn random(&mut self, bytes: &mut [u8]);
+
+    /// The time since 1970, as tickets tell it; it may jump.
+    fn unix_time(&mut self) -> Duration;
 
     /// STUN and TURN servers for one peer; `reached_as` is what [`Hub::handle_open`] was given.
     fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer>;
@@ -98,6 +110,9 @@ enum Connection {
 pub struct Hub<E> {
     config: Config,
     environment: E,
+    ticket_key: TicketKey,
+    /// Which process this is among those with the same key.
+    instance: u64,
     connections: HashMap<ConnectionId, Connection>,
     sessions: HashMap<SessionKey, Session>,
     peers: HashMap<PeerId, SessionKey>,
@@ -107,6 +122,14 @@ pub struct Hub<E> {
     hello_due: VecDeque<(Instant, ConnectionId)>,
     /// When gathered deliveries are sent; in order for the same reason.
     delivered_due: VecDeque<(Instant, SessionKey)>,
+    /// When those who are away have left, with which absence it was.
+    away_due: VecDeque<(Instant, SessionKey, u32)>,
+    /// When rooms stop waiting for those who have not come back.
+    reunions_due: VecDeque<(Instant, Arc<RoomKey>)>,
+    /// Adopted sessions that are over,
+    ended: HashSet<PeerId>,
+    /// and until when that matters.
+    ended_order: VecDeque<(Instant, PeerId)>,
     /// Sessions with too much unacknowledged. They end when the present input is done with, so that
     /// no table changes under a loop.
     overflowing: Vec<SessionKey>,
@@ -126,12 +149,16 @@ impl<E> std::fmt::Debug for Hub<E> {
 }
 
 impl<E: Environment> Hub<E> {
-    /// An empty hub.
+    /// An empty hub. All processes that clients may come back to have the same `ticket_key`.
     #[must_use]
-    pub fn new(config: Config, environment: E) -> Self {
+    pub fn new(config: Config, ticket_key: TicketKey, mut environment: E) -> Self {
+        let mut instance = [0; 8];
+        environment.random(&mut instance);
         Self {
             config,
             environment,
+            ticket_key,
+            instance: u64::from_le_bytes(instance),
             connections: HashMap::new(),
             sessions: HashMap::new(),
             peers: HashMap::new(),
@@ -139,6 +166,10 @@ impl<E: Environment> Hub<E> {
             next_session: 0,
             hello_due: VecDeque::new(),
             delivered_due: VecDeque::new(),
+            away_due: VecDeque::new(),
+            reunions_due: VecDeque::new(),
+            ended: HashSet::new(),
+            ended_order: VecDeque::new(),
             overflowing: Vec::new(),
             draining: false,
             outputs: VecDeque::new(),
@@ -183,10 +214,10 @@ impl<E: Environment> Hub<E> {
         self.end_overflowing(now);
     }
 
-    /// The connection is gone, whoever ended it.
+    /// The connection is gone, whoever ended it. Its session waits for another one.
     pub fn handle_close(&mut self, now: Instant, connection: ConnectionId) {
-        if let Some(Connection::Carries(key)) = self.connections.remove(&connection) {
-            self.leave(now, key, LeftReason::Timeout);
+        if let Some(key) = self.session_of(connection) {
+            self.go_away(now, key);
         }
         self.end_overflowing(now);
     }
@@ -194,6 +225,10 @@ impl<E: Environment> Hub<E> {
     /// Tells every client to go and closes every connection; newcomers are refused from now on.
     pub fn handle_drain(&mut self, now: Instant) {
         self.draining = true;
+        let sessions: Vec<_> = self.sessions.keys().copied().collect();
+        for key in sessions {
+            self.send_delivered(key);
+        }
         let mut connections: Vec<_> = self.connections.drain().map(|(id, _)| id).collect();
         connections.sort_unstable();
         self.totals.left_drained += self.sessions.len() as u64;
@@ -201,6 +236,8 @@ impl<E: Environment> Hub<E> {
         self.peers.clear();
         self.rooms.clear();
         self.delivered_due.clear();
+        self.away_due.clear();
+        self.reunions_due.clear();
         for connection in connections {
             let mut spread = [0; 2];
             self.environment.random(&mut spread);
@@ -232,6 +269,9 @@ impl<E: Environment> Hub<E> {
             let (_, key) = self.delivered_due.pop_front().expect("looked at above");
             self.send_delivered(key);
         }
+        self.end_absences(now);
+        self.end_reunions(now);
+        self.end_overflowing(now);
     }
 
     /// When to call [`Self::handle_timeout`] next.
@@ -239,7 +279,12 @@ impl<E: Environment> Hub<E> {
     pub fn poll_deadline(&self) -> Option<Instant> {
         let hello = self.hello_due.front().map(|(due, _)| *due);
         let delivered = self.delivered_due.front().map(|(due, _)| *due);
-        hello.into_iter().chain(delivered).min()
+        let away = self.away_due.front().map(|(due, ..)| *due);
+        let reunion = self.reunions_due.front().map(|(due, _)| *due);
+        [hello, delivered, away, reunion]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What to do next.
@@ -252,16 +297,19 @@ impl<E: Environment> Hub<E> {
         self.outputs.push_back(Output::Send { connection, frame });
     }
 
-    /// Answers one message with an error; the connection goes on.
     fn send_error(&mut self, connection: ConnectionId, refusal: Refusal, id: Option<MessageId>) {
+        let frame = self.error_frame(refusal, id);
+        self.send(connection, frame);
+    }
+
+    fn error_frame(&mut self, refusal: Refusal, id: Option<MessageId>) -> Frame {
         self.totals.count_error(refusal.code);
-        let error = ServerMessage::Error(Error {
+        Frame::plain(&ServerMessage::Error(Error {
             code: refusal.code,
             message: refusal.message.into_owned(),
             id,
             retry_after_ms: refusal.retry_after_ms,
-        });
-        self.send(connection, Frame::plain(&error));
+        }))
     }
 
     /// Ends a connection with an error, and with it its session.
@@ -281,17 +329,24 @@ impl<E: Environment> Hub<E> {
             code,
             reason,
         });
-        if let Some(Connection::Carries(key)) = self.connections.remove(&connection) {
+        if let Some(key) = self.session_of(connection) {
+            self.session_mut(key).connection = None;
             self.leave(now, key, LeftReason::Timeout);
         }
     }
 
     fn end_overflowing(&mut self, now: Instant) {
         while let Some(key) = self.overflowing.pop() {
-            if let Some(session) = self.sessions.get(&key) {
-                let connection = session.connection;
-                let refusal = Refusal::new(ErrorCode::SlowConsumer, "You acknowledge too slowly.");
-                self.refuse(now, connection, refusal);
+            let Some(session) = self.sessions.get(&key) else {
+                continue;
+            };
+            match session.connection {
+                None => self.leave(now, key, LeftReason::Timeout),
+                Some(connection) => {
+                    let why = "You acknowledge too slowly.";
+                    let refusal = Refusal::new(ErrorCode::SlowConsumer, why);
+                    self.refuse(now, connection, refusal);
+                }
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The `signal.v1` protocol as a pure core: messages, rooms and sessions; no sockets, no clock.
 //!
-//! [`message`] is the language, [`hub::Hub`] the whole server behind it. A driver gives the hub what
+//! [`message`] is the language, [`hub::Hub`] the whole server behind it, [`client::Client`] the other end. A driver gives the hub what
 //! happened (`handle_*`, each with the time) and carries out what it answers (`poll_output`,
-//! `poll_deadline`). Randomness and TURN credentials come through [`hub::Environment`].
+//! `poll_deadline`). Randomness, the calendar and TURN credentials come through [`hub::Environment`].
 //!
 //! ```text
 //!   connection ── frame ──► ClientMessage::parse ──► Hub::handle_message ──► poll_output ──► Frame ──► connections
@@ -11,8 +11,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod frame;
 pub mod hub;
 pub mod id;
 pub mod liveness;
 pub mod message;
+pub mod ticket;

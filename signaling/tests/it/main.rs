@@ -12,4 +12,5 @@ mod https;
 mod page;
 mod process;
 mod rooms;
+mod sessions;
 mod slow_reader;

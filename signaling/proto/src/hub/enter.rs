@@ -1,25 +1,23 @@
-//! Entering and leaving.
+//! Entering: the first frame of a connection, and what every welcome says.
 
-use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::room::{Room, RoomKey};
-use super::session::{Session, Settled};
-use super::{Connection, ConnectionId, Environment, Hub, Output, Refusal, SessionKey};
+use super::session::{Beginning, Session};
+use super::{Connection, ConnectionId, Environment, Hub, Refusal, SessionKey};
 use super::{limits, name};
 use crate::frame::{Body, Frame};
 use crate::id::{PeerId, Seq};
 use crate::liveness::PING_INTERVAL;
 use crate::message::client::{Hello, WantedRole};
-use crate::message::server::{
-    ErrorCode, LeftReason, Limits, PeerJoined, PeerLeft, Role, RoomState, Welcome,
-};
+use crate::message::server::{ErrorCode, Limits, PeerJoined, Role, RoomState, Welcome};
 use crate::message::{ClientMessage, MAX_FRAME_BYTES, Media, ParseError, ServerMessage};
+use crate::ticket::{self, Ticket};
 
 /// The namespace of those who name none.
-const DEFAULT_NAMESPACE: &str = "main";
+pub(super) const DEFAULT_NAMESPACE: &str = "main";
 
 impl<E: Environment> Hub<E> {
     /// The first frames of a connection.
@@ -30,10 +28,16 @@ impl<E: Environment> Hub<E> {
         message: Result<ClientMessage, ParseError>,
     ) {
         let refusal = match message {
-            Ok(ClientMessage::Hello(hello)) => match self.enter(connection, hello) {
-                Ok(()) => return,
-                Err(refusal) => refusal,
-            },
+            Ok(ClientMessage::Hello(mut hello)) => {
+                let entered = match hello.resume.take() {
+                    Some(resume) => self.resume(now, connection, hello, resume),
+                    None => self.enter(connection, &hello),
+                };
+                match entered {
+                    Ok(()) => return,
+                    Err(refusal) => refusal,
+                }
+            }
             Ok(ClientMessage::Bye) => {
                 self.connections.remove(&connection);
                 self.close_normally(connection);
@@ -50,76 +54,52 @@ impl<E: Environment> Hub<E> {
         self.refuse(now, connection, refusal);
     }
 
-    fn enter(&mut self, connection: ConnectionId, hello: Hello) -> Result<(), Refusal> {
-        let room = self.admit(&hello)?;
-        let Some(Connection::Greeting { reached_as }) = self.connections.remove(&connection) else {
-            unreachable!("only a greeting connection enters")
-        };
-        let key = SessionKey(self.next_session);
-        self.next_session += 1;
+    fn enter(&mut self, connection: ConnectionId, hello: &Hello) -> Result<(), Refusal> {
+        let room = self.admit(hello)?;
         let peer = PeerId::new(&self.random_hex::<16>());
         let role = match hello.role {
             WantedRole::Viewer => Role::Viewer,
-            WantedRole::Participant if self.has_host(&room) => Role::Participant,
+            // Who comes into a room that is coming together again can't know whether its host will.
+            WantedRole::Participant if self.has_host(&room) || self.is_reuniting(&room) => {
+                Role::Participant
+            }
             WantedRole::Participant => Role::Host,
         };
-        let name = hello.name.as_deref().map(name::clean).unwrap_or_default();
-        let session = Session::new(
-            peer.clone(),
+        let newest = self
+            .members(&room)
+            .last()
+            .map(|key| self.sessions[key].entered_ms);
+        let now_ms = u64::try_from(self.environment.unix_time().as_millis()).unwrap_or(u64::MAX);
+        let session = Session::new(Beginning {
+            peer,
             connection,
-            room.clone(),
-            name,
+            reached_as: self.take_greeting(connection),
+            room,
+            name: hello.name.as_deref().map(name::clean).unwrap_or_default(),
             role,
-            hello.media,
-        );
-
-        let welcome = ServerMessage::Welcome(Box::new(Welcome {
-            peer: peer.clone(),
-            role,
-            ticket: self.random_hex::<32>(),
-            resumed: false,
-            received: session.received,
-            resume_window_s: 0,
-            ping_interval_s: PING_INTERVAL.as_secs(),
-            limits: Limits {
-                frame_bytes: MAX_FRAME_BYTES,
-                name_chars: limits::PEER_NAME_CHARS,
-                unacknowledged: limits::UNACKNOWLEDGED,
-            },
-            ice_servers: self.environment.ice_servers(&peer, &reached_as),
-            room: self.room_state(&room),
-        }));
-        self.send(connection, Frame::plain(&welcome));
-
-        // Those who were there first are impolite towards the newcomer.
-        let joined = Body::new(&ServerMessage::PeerJoined(PeerJoined {
-            peer: session.roster_entry(false),
-            seq: Seq::default(),
-        }));
-        self.connections
-            .insert(connection, Connection::Carries(key));
-        self.peers.insert(peer, key);
-        self.sessions.insert(key, session);
-        let members = &mut self.rooms.entry(room).or_default().members;
-        members.push(key);
-        let others = members[..members.len() - 1].to_vec();
-        for other in others {
-            self.push(other, &joined, None);
-        }
+            media: hello.media,
+            // Later than everybody else's, whatever clocks do.
+            entered_ms: newest.map_or(now_ms, |newest| now_ms.max(newest.saturating_add(1))),
+        });
+        let key = self.seat(connection, session);
+        self.send_welcome(connection, key, false);
+        self.push_joined(key);
         self.totals.sessions_opened += 1;
         Ok(())
+    }
+
+    /// The connection says who it is; what was known of it before is taken.
+    pub(super) fn take_greeting(&mut self, connection: ConnectionId) -> Box<str> {
+        match self.connections.remove(&connection) {
+            Some(Connection::Greeting { reached_as }) => reached_as,
+            _ => unreachable!("only a greeting connection enters"),
+        }
     }
 
     /// Which room a `hello` may enter.
     fn admit(&self, hello: &Hello) -> Result<Arc<RoomKey>, Refusal> {
         if self.draining {
             return Err(Refusal::new(ErrorCode::Draining, "The server is stopping."));
-        }
-        if hello.resume.is_some() {
-            return Err(Refusal::new(
-                ErrorCode::ResumeFailed,
-                "This server can't resume sessions: say `hello` without `resume`.",
-            ));
         }
         let namespace = hello.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
         for (what, text, longest) in [
@@ -132,10 +112,23 @@ impl<E: Environment> Hub<E> {
                 )));
             }
         }
-        if hello.role == WantedRole::Viewer && hello.media != Media::default() {
-            let refusal = Refusal::new(ErrorCode::Forbidden, "A viewer sends no media.");
-            return Err(refusal);
+        let wanted = match hello.role {
+            WantedRole::Viewer => Role::Viewer,
+            WantedRole::Participant => Role::Participant,
+        };
+        refuse_media_of_viewers(wanted, hello.media)?;
+        let key = self.find_room(namespace, &hello.room)?;
+        match self.rooms.get(&key) {
+            Some(room) if room.places_taken() >= self.config.max_room => Err(Refusal::new(
+                ErrorCode::RoomFull,
+                format!("This room holds {} and is full.", self.config.max_room),
+            )),
+            _ => Ok(key),
         }
+    }
+
+    /// A room by its name, if there may be one more session, and it in that room.
+    pub(super) fn find_room(&self, namespace: &str, name: &str) -> Result<Arc<RoomKey>, Refusal> {
         if self.sessions.len() >= self.config.max_sessions {
             return Err(Refusal::at_capacity(
                 "The server has as many sessions as it may. Try again later.",
@@ -143,13 +136,9 @@ impl<E: Environment> Hub<E> {
         }
         let key = RoomKey {
             namespace: namespace.into(),
-            name: hello.room.as_str().into(),
+            name: name.into(),
         };
         match self.rooms.get_key_value(&key) {
-            Some((_, room)) if room.members.len() >= self.config.max_room => Err(Refusal::new(
-                ErrorCode::RoomFull,
-                format!("This room holds {} and is full.", self.config.max_room),
-            )),
             Some((key, _)) => Ok(key.clone()),
             None if self.rooms.len() >= self.config.max_rooms => Err(Refusal::at_capacity(
                 "The server has as many rooms as it may. Try again later.",
@@ -158,7 +147,103 @@ impl<E: Environment> Hub<E> {
         }
     }
 
-    fn members(&self, room: &RoomKey) -> &[SessionKey] {
+    /// Puts a session into every table.
+    pub(super) fn seat(&mut self, connection: ConnectionId, session: Session) -> SessionKey {
+        let key = SessionKey(self.next_session);
+        self.next_session += 1;
+        let rank = (session.entered_ms, session.peer.clone());
+        let sessions = &self.sessions;
+        let room = self.rooms.entry(session.room.clone()).or_default();
+        let place = room.members.partition_point(|member| {
+            let other = &sessions[member];
+            (other.entered_ms, &other.peer) < (rank.0, &rank.1)
+        });
+        room.members.insert(place, key);
+        self.connections
+            .insert(connection, Connection::Carries(key));
+        self.peers.insert(rank.1, key);
+        self.sessions.insert(key, session);
+        key
+    }
+
+    /// Greets a session over its new connection.
+    pub(super) fn send_welcome(
+        &mut self,
+        connection: ConnectionId,
+        key: SessionKey,
+        resumed: bool,
+    ) {
+        let ticket = self.ticket(key);
+        let session = &self.sessions[&key];
+        let welcome = Welcome {
+            peer: session.peer.clone(),
+            role: session.role,
+            ticket,
+            resumed,
+            received: session.received,
+            resume_window_s: self.config.resume_window.as_secs(),
+            ping_interval_s: PING_INTERVAL.as_secs(),
+            limits: Limits {
+                frame_bytes: MAX_FRAME_BYTES,
+                name_chars: limits::PEER_NAME_CHARS,
+                replay_bytes: limits::REPLAY_BYTES,
+            },
+            ice_servers: self
+                .environment
+                .ice_servers(&session.peer, &session.reached_as),
+            room: self.room_state(key),
+        };
+        let welcome = ServerMessage::Welcome(Box::new(welcome));
+        self.send(connection, Frame::plain(&welcome));
+    }
+
+    /// The newest ticket of a session.
+    fn ticket(&mut self, key: SessionKey) -> String {
+        let expires_at = self.environment.unix_time() + ticket::LIFETIME;
+        let session = &self.sessions[&key];
+        self.ticket_key.sign(&Ticket {
+            peer: session.peer.clone(),
+            namespace: session.room.namespace.clone(),
+            room: session.room.name.clone(),
+            role: session.role,
+            generation: session.tickets.current,
+            instance: self.instance,
+            entered_ms: session.entered_ms,
+            expires_at: expires_at.as_secs(),
+        })
+    }
+
+    /// The room as one of its peers sees it.
+    fn room_state(&self, key: SessionKey) -> RoomState {
+        let room = &self.sessions[&key].room;
+        let members = self.members(room);
+        let place = members.iter().position(|member| *member == key);
+        let entry = |(at, member)| {
+            let polite = place.is_some_and(|place| at < place);
+            self.sessions[member].roster_entry(polite)
+        };
+        let others = members.iter().enumerate();
+        let others = others.filter(|(_, member)| **member != key);
+        RoomState {
+            name: room.name.to_string(),
+            locked: false,
+            capacity: self.config.max_room,
+            peers: others.map(entry).collect(),
+        }
+    }
+
+    /// Tells the others in the room that `key` is there.
+    pub(super) fn push_joined(&mut self, key: SessionKey) {
+        let body = |hub: &Self, polite| {
+            Body::new(&ServerMessage::PeerJoined(PeerJoined {
+                peer: hub.sessions[&key].roster_entry(polite),
+                seq: Seq::default(),
+            }))
+        };
+        self.push_entry(key, None, body);
+    }
+
+    pub(super) fn members(&self, room: &RoomKey) -> &[SessionKey] {
         self.rooms
             .get(room)
             .map_or(&[], |room: &Room| room.members.as_slice())
@@ -170,18 +255,9 @@ impl<E: Environment> Hub<E> {
             .any(|member| self.sessions[member].role == Role::Host)
     }
 
-    /// The room as a newcomer sees it.
-    fn room_state(&self, room: &RoomKey) -> RoomState {
-        RoomState {
-            name: room.name.to_string(),
-            locked: false,
-            capacity: self.config.max_room,
-            peers: self
-                .members(room)
-                .iter()
-                .map(|member| self.sessions[member].roster_entry(true))
-                .collect(),
-        }
+    fn is_reuniting(&self, room: &RoomKey) -> bool {
+        let room = self.rooms.get(room);
+        room.is_some_and(|room| room.reunion.is_some())
     }
 
     fn random_hex<const BYTES: usize>(&mut self) -> String {
@@ -192,73 +268,12 @@ impl<E: Environment> Hub<E> {
             text
         })
     }
+}
 
-    /// `bye`.
-    pub(super) fn handle_bye(&mut self, now: Instant, key: SessionKey) {
-        let connection = self.sessions[&key].connection;
-        self.connections.remove(&connection);
-        // What has been settled is still told.
-        self.send_delivered(key);
-        self.close_normally(connection);
-        self.leave(now, key, LeftReason::Bye);
+pub(super) fn refuse_media_of_viewers(role: Role, media: Media) -> Result<(), Refusal> {
+    if role == Role::Viewer && media != Media::default() {
+        let refusal = Refusal::new(ErrorCode::Forbidden, "A viewer sends no media.");
+        return Err(refusal);
     }
-
-    fn close_normally(&mut self, connection: ConnectionId) {
-        self.outputs.push_back(Output::Close {
-            connection,
-            code: 1000,
-            reason: "bye",
-        });
-    }
-
-    /// Takes a session out of every table and tells those who are concerned. Its connection has been
-    /// taken out already.
-    pub(super) fn leave(&mut self, now: Instant, key: SessionKey, reason: LeftReason) {
-        let mut session = self
-            .sessions
-            .remove(&key)
-            .expect("a session leaves once, through its connection");
-        self.totals.count_left(reason);
-        self.peers.remove(&session.peer);
-        let Entry::Occupied(mut room) = self.rooms.entry(session.room.clone()) else {
-            unreachable!("a session is in a room")
-        };
-        room.get_mut().members.retain(|member| *member != key);
-        let remaining = room.get().members.clone();
-        if remaining.is_empty() {
-            room.remove();
-            return;
-        }
-
-        for origin in session.abandon() {
-            self.settle(now, origin, Settled::LeftBefore(&session.peer));
-        }
-        let left = Body::new(&ServerMessage::PeerLeft(PeerLeft {
-            peer: session.peer,
-            reason,
-            seq: Seq::default(),
-        }));
-        for member in &remaining {
-            self.push(*member, &left, None);
-        }
-        if session.role == Role::Host {
-            self.elect_host(&remaining);
-        }
-    }
-
-    /// The participant who has been there longest becomes host, and the room is told.
-    fn elect_host(&mut self, members: &[SessionKey]) {
-        let role = |key: &SessionKey| self.sessions[key].role;
-        if members.iter().any(|key| role(key) == Role::Host) {
-            return;
-        }
-        let Some(next) = members.iter().find(|key| role(key) == Role::Participant) else {
-            return;
-        };
-        if let Some(session) = self.sessions.get_mut(next) {
-            session.role = Role::Host;
-        }
-        self.push_updated(*next, None);
-        self.push(*next, &self.updated(*next, false), None);
-    }
+    Ok(())
 }

@@ -8,9 +8,16 @@ pub const HELLO_DEADLINE: Duration = Duration::from_secs(5);
 pub const DELIVERED_DELAY: Duration = Duration::from_millis(50);
 /// `delivered` does not gather more than this many ids.
 pub const DELIVERED_IDS: usize = 256;
-/// Frames that a client may leave unacknowledged before it counts as a slow consumer. A tab in the
-/// background may be asleep for seconds; a full room's negotiation is some hundred frames.
-pub const UNACKNOWLEDGED: usize = 2048;
+/// What one client may leave unacknowledged, in bytes, before it counts as a slow consumer. While it
+/// is away this is what waits for it.
+pub const REPLAY_BYTES: usize = 256 * 1024;
+/// What one client was told of its own messages and may not have heard, in bytes: the newest are told
+/// again when it comes back.
+pub const OUTCOME_BYTES: usize = 16 * 1024;
+/// What a room that comes together again keeps for those who are not back yet, in bytes.
+pub const REUNION_BYTES: usize = 256 * 1024;
+/// Sessions whose end is remembered although another process has written their tickets.
+pub const ENDED_SESSIONS: usize = 100_000;
 /// Longest name of a room, in characters.
 pub const ROOM_NAME_CHARS: usize = 128;
 /// Longest name of a namespace, in characters.

@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use super::session::{NotSent, Origin, Settled};
-use super::{Environment, Hub, Refusal, SessionKey};
+use super::replay::NotSent;
+use super::reunion::Kept;
+use super::session::{Origin, Settled};
+use super::{ConnectionId, Environment, Hub, Refusal, SessionKey};
 use super::{limits, name};
 use crate::frame::{Body, Frame};
 use crate::id::{MessageId, PeerId, Seq};
-use crate::message::client::{Ack, Event, Signal, Update};
+use crate::message::client::{self, Ack, Event, Signal, Update};
 use crate::message::server::{self, ErrorCode, PeerUpdated, Role};
 use crate::message::{ClientMessage, Media, ParseError, ServerMessage};
 
@@ -17,6 +19,15 @@ enum Denied {
     Message(Refusal),
     /// With the end of the connection.
     Connection(Refusal),
+}
+
+/// Whom a message is for.
+struct Recipients {
+    here: Vec<SessionKey>,
+    /// Those who have not come back yet to a room that comes together again.
+    absent: Vec<PeerId>,
+    /// As its sender named them; `None` for everybody else in the room.
+    to: Option<Vec<PeerId>>,
 }
 
 impl Denied {
@@ -41,7 +52,12 @@ impl<E: Environment> Hub<E> {
         message: Result<ClientMessage, ParseError>,
     ) {
         self.totals.messages_received += 1;
-        let connection = self.sessions[&key].connection;
+        let session = self.session_mut(key);
+        // This client has its newest ticket: it came with the welcome, before anything that it answers.
+        session.tickets.previous = None;
+        let Some(connection) = session.connection else {
+            unreachable!("a frame comes over a connection")
+        };
         let id = match &message {
             Ok(message) => message.id(),
             Err(ParseError::UnknownType { id, .. }) => *id,
@@ -52,22 +68,26 @@ impl<E: Environment> Hub<E> {
             .and_then(|()| self.dispatch(now, key, message));
         match result {
             Ok(()) => {}
-            Err(Denied::Message(refusal)) => self.send_error(connection, refusal, id),
+            Err(Denied::Message(refusal)) => {
+                let frame = self.error_frame(refusal, id);
+                self.send_outcome(key, connection, frame);
+            }
             Err(Denied::Connection(refusal)) => self.refuse(now, connection, refusal),
         }
     }
 
-    /// Ids come without gaps, those of messages that are then refused included.
+    /// Ids come without gaps, those of messages that are then refused included; in an adopted session
+    /// except for what was delivered before.
     fn take_id(&mut self, key: SessionKey, id: Option<MessageId>) -> Result<(), Denied> {
         let Some(id) = id else { return Ok(()) };
         let session = self.session_mut(key);
         let expected = session.received.next();
-        if id != expected {
-            let message = format!("`id` is {id}, but {expected} is next.");
-            return Err(Denied::Connection(Refusal::bad(message)));
+        if id == expected || (session.adopted && id > expected) {
+            session.received = id;
+            return Ok(());
         }
-        session.received = id;
-        Ok(())
+        let message = format!("`id` is {id}, but {expected} is next.");
+        Err(Denied::Connection(Refusal::bad(message)))
     }
 
     fn dispatch(
@@ -79,8 +99,7 @@ impl<E: Environment> Hub<E> {
         match message {
             Ok(ClientMessage::Signal(signal)) => self.handle_signal(now, key, signal),
             Ok(ClientMessage::Chat(chat)) => {
-                let to = chat.to.as_ref().map(std::slice::from_ref);
-                let recipients = self.recipients(key, to)?;
+                let recipients = self.recipients(key, chat.to.map(|to| vec![to]))?;
                 let from = self.sessions[&key].peer.clone();
                 let body = Body::new(&ServerMessage::Chat(server::Chat {
                     from,
@@ -88,7 +107,7 @@ impl<E: Environment> Hub<E> {
                     text: chat.text,
                     seq: Seq::default(),
                 }));
-                self.deliver(now, key, chat.id, &recipients, &body);
+                self.deliver(now, key, chat.id, recipients, &body);
                 Ok(())
             }
             Ok(ClientMessage::Event(event)) => self.handle_event(now, key, event),
@@ -119,7 +138,7 @@ impl<E: Environment> Hub<E> {
         key: SessionKey,
         signal: Signal,
     ) -> Result<(), Denied> {
-        let recipients = self.recipients(key, Some(std::slice::from_ref(&signal.to)))?;
+        let recipients = self.recipients(key, Some(vec![signal.to]))?;
         let session = &self.sessions[&key];
         if session.role == Role::Viewer && signal.payload.sends_media() {
             return Err(Denied::forbidden(
@@ -133,7 +152,7 @@ impl<E: Environment> Hub<E> {
             payload: signal.payload,
             seq: Seq::default(),
         }));
-        self.deliver(now, key, signal.id, &recipients, &body);
+        self.deliver(now, key, signal.id, recipients, &body);
         Ok(())
     }
 
@@ -144,8 +163,8 @@ impl<E: Environment> Hub<E> {
                 Refusal::bad(format!("`name` of an event has 1 to {longest} characters."));
             return Err(Denied::Connection(refusal));
         }
-        let to = event.to.as_ref().map(|to| to.as_slice());
-        if to == Some(&[]) {
+        let to = event.to.map(client::Recipients::into_vec);
+        if to.as_ref().is_some_and(Vec::is_empty) {
             let refusal = Refusal::bad("`to` is an empty list: leave it out to address the room.");
             return Err(Denied::Connection(refusal));
         }
@@ -157,7 +176,7 @@ impl<E: Environment> Hub<E> {
             data: event.data,
             seq: Seq::default(),
         }));
-        self.deliver(now, key, event.id, &recipients, &body);
+        self.deliver(now, key, event.id, recipients, &body);
         Ok(())
     }
 
@@ -178,15 +197,17 @@ impl<E: Environment> Hub<E> {
         if let Some(name) = &update.name {
             session.name = name::clean(name);
         }
-        let recipients = self.recipients(key, None)?;
-        self.expect_deliveries(now, key, update.id, recipients.len());
+        let others = self.members(&self.sessions[&key].room).len() - 1;
+        self.expect_deliveries(now, key, update.id, others);
         self.push_updated(key, Some(update.id));
         Ok(())
     }
 
     fn handle_ack(&mut self, now: Instant, key: SessionKey, ack: Ack) -> Result<(), Denied> {
-        match self.session_mut(key).acknowledge(ack.seq) {
+        let session = self.session_mut(key);
+        match session.replay.acknowledge(ack.seq) {
             Ok(arrived) => {
+                session.outcomes.acknowledge(ack.seq);
                 for origin in arrived {
                     self.settle(now, origin, Settled::Acknowledged);
                 }
@@ -204,25 +225,42 @@ impl<E: Environment> Hub<E> {
     fn recipients(
         &self,
         sender: SessionKey,
-        to: Option<&[PeerId]>,
-    ) -> Result<Vec<SessionKey>, Denied> {
-        let room = &self.sessions[&sender].room;
+        to: Option<Vec<PeerId>>,
+    ) -> Result<Recipients, Denied> {
+        let session = &self.sessions[&sender];
+        let room = &self.rooms[&session.room];
+        let reunion = room.reunion.as_deref();
         let Some(to) = to else {
-            return Ok(self.rooms[room].others(sender).collect());
+            return Ok(Recipients {
+                here: room.others(sender).collect(),
+                absent: reunion.map_or_else(Vec::new, |reunion| {
+                    reunion.absent_peers().cloned().collect()
+                }),
+                to: None,
+            });
         };
-        let mut recipients = Vec::with_capacity(to.len().min(self.config.max_room));
-        for peer in to {
-            let key = self
-                .peers
-                .get(peer)
-                .copied()
-                .filter(|key| *key != sender && self.sessions[key].room == *room)
-                .ok_or_else(Denied::no_such_peer)?;
-            if !recipients.contains(&key) {
-                recipients.push(key);
+        let (mut here, mut absent) = (Vec::new(), Vec::new());
+        for peer in &to {
+            if *peer == session.peer {
+                return Err(Denied::no_such_peer());
+            }
+            let key = self.peers.get(peer).copied();
+            let key = key.filter(|key| self.sessions[key].room == session.room);
+            match key {
+                Some(key) if here.contains(&key) => {}
+                Some(key) => here.push(key),
+                None if absent.contains(peer) => {}
+                None if reunion.is_some_and(|reunion| reunion.may_return(sender, peer)) => {
+                    absent.push(peer.clone());
+                }
+                None => return Err(Denied::no_such_peer()),
             }
         }
-        Ok(recipients)
+        Ok(Recipients {
+            here,
+            absent,
+            to: Some(to),
+        })
     }
 
     fn deliver(
@@ -230,23 +268,49 @@ impl<E: Environment> Hub<E> {
         now: Instant,
         sender: SessionKey,
         id: MessageId,
-        recipients: &[SessionKey],
+        recipients: Recipients,
         body: &Body,
     ) {
-        self.expect_deliveries(now, sender, id, recipients.len());
-        for recipient in recipients {
-            self.push(*recipient, body, Some(Origin { sender, id }));
+        let origin = Origin { sender, id };
+        let Recipients { here, absent, to } = recipients;
+        let room = self.rooms.get_mut(&self.sessions[&sender].room);
+        let reunion = room.and_then(|room| room.reunion.as_deref_mut());
+        let mut waiting = here.len() + absent.len();
+        let mut given_up = Vec::new();
+        if let Some(reunion) = reunion {
+            let waits_for_anybody = waiting == 0 && to.is_none() && reunion.is_silent(sender);
+            waiting += usize::from(waits_for_anybody);
+            let reached = here.iter().map(|key| self.sessions[key].peer.clone());
+            given_up = reunion.keep(Kept {
+                origin,
+                body: body.clone(),
+                to,
+                reached: reached.collect(),
+                waits: absent,
+                waits_for_anybody,
+            });
+        }
+        self.expect_deliveries(now, sender, id, waiting);
+        for message in given_up {
+            self.give_up(now, message);
+        }
+        for recipient in here {
+            self.push(recipient, body, Some(origin));
         }
     }
 
-    /// Gives one recipient one frame of content.
+    /// Gives one recipient one frame of content, now or when it comes back.
     pub(super) fn push(&mut self, to: SessionKey, body: &Body, origin: Option<Origin>) {
         let session = self.session_mut(to);
-        let (connection, seq) = (session.connection, session.next_seq(origin));
-        if session.unacknowledged() == limits::UNACKNOWLEDGED + 1 {
+        let connection = session.connection;
+        let was_full = session.replay.is_full();
+        let frame = session.replay.push(body, origin);
+        if !was_full && session.replay.is_full() {
             self.overflowing.push(to);
         }
-        self.send(connection, body.frame(seq));
+        if let Some(connection) = connection {
+            self.send(connection, frame);
+        }
     }
 
     /// `peer_updated` about `key`, as those see it who have this role in negotiation towards it.
@@ -257,19 +321,29 @@ impl<E: Environment> Hub<E> {
         }))
     }
 
-    /// Tells the others in the room how `key` looks now. It is encoded twice: of each pair, who came
-    /// later is polite.
+    /// Tells the others in the room how `key` looks now.
     pub(super) fn push_updated(&mut self, key: SessionKey, id: Option<MessageId>) {
         let origin = id.map(|id| Origin { sender: key, id });
-        let members = self.rooms[&self.sessions[&key].room].members.clone();
-        let mut polite = false;
-        let mut body = self.updated(key, polite);
-        for member in members {
-            if member == key {
-                polite = true;
-                body = self.updated(key, polite);
-            } else {
-                self.push(member, &body, origin);
+        self.push_entry(key, origin, |hub, polite| hub.updated(key, polite));
+    }
+
+    /// Tells the others in the room something about `key`. It is encoded at most twice: of each pair,
+    /// who came later is polite.
+    pub(super) fn push_entry(
+        &mut self,
+        key: SessionKey,
+        origin: Option<Origin>,
+        body: impl Fn(&Self, bool) -> Body,
+    ) {
+        let members = self.members(&self.sessions[&key].room).to_vec();
+        let place = members.iter().position(|member| *member == key);
+        let (earlier, later) = members.split_at(place.expect("it is in its room"));
+        for (readers, polite) in [(earlier, false), (&later[1..], true)] {
+            if !readers.is_empty() {
+                let body = body(self, polite);
+                for reader in readers {
+                    self.push(*reader, &body, origin);
+                }
             }
         }
     }
@@ -302,17 +376,25 @@ impl<E: Environment> Hub<E> {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
-        let connection = session.connection;
+        // Who is away is told when it comes back.
+        let Some(connection) = session.connection else {
+            return;
+        };
         if let Some(delivered) = session.take_delivered() {
             self.totals.messages_delivered += delivered.ids.len() as u64;
-            self.send(
-                connection,
-                Frame::plain(&ServerMessage::Delivered(delivered)),
-            );
+            let frame = Frame::plain(&ServerMessage::Delivered(delivered));
+            self.send_outcome(key, connection, frame);
         }
     }
 
-    fn session_mut(&mut self, key: SessionKey) -> &mut super::Session {
+    /// Tells a client what became of a message of its own.
+    fn send_outcome(&mut self, key: SessionKey, connection: ConnectionId, frame: Frame) {
+        let session = self.session_mut(key);
+        session.outcomes.push(session.replay.sent(), &frame);
+        self.send(connection, frame);
+    }
+
+    pub(super) fn session_mut(&mut self, key: SessionKey) -> &mut super::Session {
         self.sessions
             .get_mut(&key)
             .expect("keys of sessions that left are in no table")

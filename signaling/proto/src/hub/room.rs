@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::SessionKey;
+use super::reunion::Reunion;
 
 /// Which room: rooms of different namespaces know nothing of each other.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -17,11 +18,13 @@ impl fmt::Debug for RoomKey {
     }
 }
 
-/// A room exists while somebody is in it.
+/// A room exists while somebody is in it, or may come back to it.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     /// Those who have been there longest first. The order also decides who is polite.
     pub(super) members: Vec<SessionKey>,
+    /// While its peers come back from another process.
+    pub(super) reunion: Option<Box<Reunion>>,
 }
 
 impl Room {
@@ -30,5 +33,11 @@ impl Room {
             .iter()
             .copied()
             .filter(move |member| *member != than)
+    }
+
+    /// Places that are taken, those of peers who are about to come back included.
+    pub(super) fn places_taken(&self) -> usize {
+        let absent = self.reunion.as_ref().map_or(0, |reunion| reunion.absent());
+        self.members.len() + absent
     }
 }

@@ -1,11 +1,12 @@
 //! A session: one client's place in a room, apart from the connection that carries it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::replay::{Outcomes, Replay};
 use super::room::RoomKey;
 use super::{ConnectionId, SessionKey};
-use crate::id::{MessageId, PeerId, Seq};
+use crate::id::{MessageId, PeerId};
 use crate::message::Media;
 use crate::message::server::{Delivered, Peer, Presence, Role};
 
@@ -13,21 +14,53 @@ use crate::message::server::{Delivered, Peer, Presence, Role};
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) peer: PeerId,
-    pub(super) connection: ConnectionId,
+    /// `None` while its client is away.
+    pub(super) connection: Option<ConnectionId>,
+    /// How often it has gone away: tells deadlines of an earlier absence from the present one's.
+    pub(super) absences: u32,
+    /// The host that its client knows this server by.
+    pub(super) reached_as: Box<str>,
     pub(super) room: Arc<RoomKey>,
     pub(super) name: String,
     pub(super) role: Role,
     pub(super) media: Media,
+    /// Milliseconds since 1970; of two in a room the one with the lower is impolite.
+    pub(super) entered_ms: u64,
+    pub(super) tickets: Tickets,
+    /// Whether it began in another process. Then what was delivered there leaves gaps in the ids.
+    pub(super) adopted: bool,
     /// Highest `id` taken from this client.
     pub(super) received: MessageId,
-    /// Highest `seq` given to this client.
-    sent: Seq,
-    /// What this client has not acknowledged, in order of `seq`, without gaps.
-    unacknowledged: VecDeque<Option<Origin>>,
+    pub(super) replay: Replay,
+    pub(super) outcomes: Outcomes,
     /// What this client has sent and somebody has not acknowledged.
     outstanding: BTreeMap<MessageId, Outstanding>,
     /// What the next `delivered` will say.
     delivered: Delivered,
+}
+
+/// Which of a session's tickets are good.
+#[derive(Debug)]
+pub(super) struct Tickets {
+    /// Of the newest one.
+    pub(super) current: u32,
+    /// Of the one that the present connection came with, until a frame shows that it has the newest.
+    pub(super) previous: Option<u32>,
+}
+
+impl Tickets {
+    /// Whether a ticket of this generation is good. A higher one than was ever written here comes from
+    /// another process, where the session has been meanwhile.
+    pub(super) fn accept(&self, generation: u32) -> bool {
+        generation >= self.current || self.previous == Some(generation)
+    }
+
+    /// A ticket of generation `used` was accepted: the generation of its successor.
+    pub(super) fn rotate(&mut self, used: u32) -> u32 {
+        self.previous = Some(used);
+        self.current = self.current.max(used).saturating_add(1);
+        self.current
+    }
 }
 
 /// Which message of whom a frame carries.
@@ -52,29 +85,38 @@ pub(super) enum Settled<'a> {
     LeftBefore(&'a PeerId),
 }
 
-/// An acknowledgement of something that was never sent.
-#[derive(Debug)]
-pub(super) struct NotSent;
+/// What a session begins with.
+pub(super) struct Beginning {
+    pub(super) peer: PeerId,
+    pub(super) connection: ConnectionId,
+    pub(super) reached_as: Box<str>,
+    pub(super) room: Arc<RoomKey>,
+    pub(super) name: String,
+    pub(super) role: Role,
+    pub(super) media: Media,
+    pub(super) entered_ms: u64,
+}
 
 impl Session {
-    pub(super) fn new(
-        peer: PeerId,
-        connection: ConnectionId,
-        room: Arc<RoomKey>,
-        name: String,
-        role: Role,
-        media: Media,
-    ) -> Self {
+    pub(super) fn new(beginning: Beginning) -> Self {
         Self {
-            peer,
-            connection,
-            room,
-            name,
-            role,
-            media,
+            peer: beginning.peer,
+            connection: Some(beginning.connection),
+            absences: 0,
+            reached_as: beginning.reached_as,
+            room: beginning.room,
+            name: beginning.name,
+            role: beginning.role,
+            media: beginning.media,
+            entered_ms: beginning.entered_ms,
+            tickets: Tickets {
+                current: 0,
+                previous: None,
+            },
+            adopted: false,
             received: MessageId::default(),
-            sent: Seq::default(),
-            unacknowledged: VecDeque::new(),
+            replay: Replay::default(),
+            outcomes: Outcomes::default(),
             outstanding: BTreeMap::new(),
             delivered: Delivered::default(),
         }
@@ -86,50 +128,13 @@ impl Session {
             peer: self.peer.clone(),
             name: self.name.clone(),
             role: self.role,
-            state: Presence::Here,
+            state: match self.connection {
+                Some(_) => Presence::Here,
+                None => Presence::Away,
+            },
             media: self.media,
             polite,
         }
-    }
-
-    /// Takes the next `seq` for a frame and waits for its acknowledgement.
-    pub(super) fn next_seq(&mut self, origin: Option<Origin>) -> Seq {
-        self.sent = self.sent.next();
-        self.unacknowledged.push_back(origin);
-        self.sent
-    }
-
-    /// How many frames this client has not acknowledged.
-    pub(super) fn unacknowledged(&self) -> usize {
-        self.unacknowledged.len()
-    }
-
-    /// Everything up to `seq` has arrived; what arrived is returned.
-    pub(super) fn acknowledge(
-        &mut self,
-        seq: Seq,
-    ) -> Result<impl Iterator<Item = Origin> + 'static, NotSent> {
-        let open =
-            u64::try_from(self.unacknowledged.len()).expect("a queue's length is below 2^64");
-        let acknowledged = self.sent.0 - open;
-        if seq > self.sent {
-            return Err(NotSent);
-        }
-        let newly = usize::try_from(seq.0.saturating_sub(acknowledged))
-            .expect("at most the queue's length");
-        let arrived: Vec<_> = self.unacknowledged.drain(..newly).collect();
-        if self.unacknowledged.is_empty() {
-            // An idle session keeps no memory of a busy one.
-            self.unacknowledged.shrink_to(8);
-        }
-        Ok(arrived.into_iter().flatten())
-    }
-
-    /// Everything that will never be acknowledged, because this client is gone.
-    pub(super) fn abandon(&mut self) -> impl Iterator<Item = Origin> + 'static {
-        std::mem::take(&mut self.unacknowledged)
-            .into_iter()
-            .flatten()
     }
 
     /// A message of this client goes to `recipients` others; whether a `delivered` has just begun to

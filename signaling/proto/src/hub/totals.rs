@@ -10,9 +10,15 @@ use crate::message::server::{ErrorCode, LeftReason};
 pub struct Totals {
     /// Clients that were welcomed.
     pub sessions_opened: u64,
+    /// Times that a client came back to a session of this process.
+    pub sessions_resumed: u64,
+    /// Sessions that another process began and this one went on with.
+    pub sessions_adopted: u64,
+    /// Refused resumptions, by cause.
+    pub resumes_refused: BTreeMap<&'static str, u64>,
     /// Sessions that ended with `bye`.
     pub left_bye: u64,
-    /// Sessions that ended because their connection did.
+    /// Sessions that ended because their client did not come back, or was cut.
     pub left_timeout: u64,
     /// Sessions that ended because the server stopped.
     pub left_drained: u64,
@@ -31,8 +37,10 @@ pub struct Totals {
 pub struct Snapshot {
     /// Connections, those without `hello` included.
     pub connections: usize,
-    /// Clients in rooms.
+    /// Clients in rooms, those that are away included.
     pub sessions: usize,
+    /// Sessions whose client is away.
+    pub away: usize,
     /// Rooms.
     pub rooms: usize,
     /// Since the start.
@@ -93,6 +101,11 @@ impl<E> Hub<E> {
         Snapshot {
             connections: self.connections.len(),
             sessions: self.sessions.len(),
+            away: self
+                .sessions
+                .values()
+                .filter(|session| session.connection.is_none())
+                .count(),
             rooms: self.rooms.len(),
             totals: self.totals.clone(),
         }

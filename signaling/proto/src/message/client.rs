@@ -48,6 +48,10 @@ pub struct Resume {
     pub ticket: String,
     /// Highest `seq` that the client has processed.
     pub received: Seq,
+    /// Whom this client knows to be in the room, itself left out. A server that does not know the
+    /// session keeps messages for these until they are back too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<Vec<PeerId>>,
 }
 
 impl std::fmt::Debug for Resume {
@@ -55,6 +59,7 @@ impl std::fmt::Debug for Resume {
         // A ticket is as good as the session.
         f.debug_struct("Resume")
             .field("received", &self.received)
+            .field("peers", &self.peers)
             .finish_non_exhaustive()
     }
 }
@@ -142,9 +147,9 @@ pub enum Recipients {
 impl Recipients {
     /// All of them.
     #[must_use]
-    pub fn as_slice(&self) -> &[PeerId] {
+    pub fn into_vec(self) -> Vec<PeerId> {
         match self {
-            Self::One(peer) => std::slice::from_ref(peer),
+            Self::One(peer) => vec![peer],
             Self::Many(peers) => peers,
         }
     }

@@ -53,8 +53,8 @@ pub struct Limits {
     pub frame_bytes: usize,
     /// Longest peer name in characters; longer ones are cut.
     pub name_chars: usize,
-    /// Frames with a `seq` that may wait for their `ack`.
-    pub unacknowledged: usize,
+    /// What may wait for this client's `ack`, in bytes.
+    pub replay_bytes: usize,
 }
 
 /// One entry of `RTCConfiguration.iceServers`, with the end of its life.
@@ -371,6 +371,24 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code of this version.
+    pub const ALL: [Self; 14] = [
+        Self::BadMessage,
+        Self::UnknownType,
+        Self::NoSuchPeer,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::ResumeFailed,
+        Self::HelloTimeout,
+        Self::Replaced,
+        Self::TooLarge,
+        Self::RoomLocked,
+        Self::RateLimited,
+        Self::SlowConsumer,
+        Self::RoomFull,
+        Self::Draining,
+    ];
+
     /// With which WebSocket close code this error ends a connection; `None` when it never does.
     #[must_use]
     pub const fn close_code(self) -> Option<u16> {

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, helpers included"
 )]
 
+mod conversations;
 mod golden;
 mod hub;
 mod messages;

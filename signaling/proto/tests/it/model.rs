@@ -121,6 +121,7 @@ impl Model {
                 max_room: MAX_ROOM,
                 max_rooms: ROOMS,
                 max_sessions: CLIENTS - 1,
+                resume_window: Duration::ZERO,
             }),
             clients: (0..CLIENTS).map(|_| None).collect(),
             rooms: Default::default(),

@@ -7,10 +7,12 @@ use signaling_proto::hub::{Config, ConnectionId, Environment, Hub, Output};
 use signaling_proto::id::PeerId;
 use signaling_proto::message::server::{Error, ErrorCode, IceServer, Welcome};
 use signaling_proto::message::{ClientMessage, ServerMessage};
+use signaling_proto::ticket::TicketKey;
 
 /// Randomness that repeats itself from test to test.
 pub(crate) struct TestEnvironment {
     state: u64,
+    unix_time: Duration,
 }
 
 impl Environment for TestEnvironment {
@@ -23,6 +25,10 @@ impl Environment for TestEnvironment {
                 .wrapping_add(1_442_695_040_888_963_407);
             *byte = (self.state >> 56) as u8;
         }
+    }
+
+    fn unix_time(&mut self) -> Duration {
+        self.unix_time
     }
 
     fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer> {
@@ -42,24 +48,52 @@ pub(crate) struct World {
     inboxes: BTreeMap<ConnectionId, Vec<ServerMessage>>,
     closed: BTreeMap<ConnectionId, u16>,
     gone: BTreeSet<ConnectionId>,
+    config: Config,
+    processes: u64,
 }
 
 pub(crate) const CONFIG: Config = Config {
     max_room: 4,
     max_rooms: 100,
     max_sessions: 100,
+    resume_window: Duration::from_secs(60),
 };
+
+/// What the clocks say when a test begins, since 1970.
+const BEGINNING: Duration = Duration::from_secs(1_795_000_000);
+
+fn hub(config: Config, process: u64) -> Hub<TestEnvironment> {
+    let environment = TestEnvironment {
+        state: 7 + process,
+        unix_time: BEGINNING + Duration::from_secs(process),
+    };
+    Hub::new(
+        config,
+        TicketKey::new(b"the same for all processes"),
+        environment,
+    )
+}
 
 impl World {
     pub(crate) fn new(config: Config) -> Self {
         Self {
-            hub: Hub::new(config, TestEnvironment { state: 7 }),
+            hub: hub(config, 0),
             now: Instant::now(),
             opened: 0,
             inboxes: BTreeMap::new(),
             closed: BTreeMap::new(),
             gone: BTreeSet::new(),
+            config,
+            processes: 1,
         }
+    }
+
+    /// The process dies without a word, and another one with the same secret takes its place.
+    pub(crate) fn crash(&mut self) {
+        self.hub = hub(self.config, self.processes);
+        self.processes += 1;
+        let open: Vec<_> = self.inboxes.keys().copied().collect();
+        self.gone.extend(open);
     }
 
     pub(crate) fn open(&mut self) -> ConnectionId {
@@ -135,6 +169,44 @@ impl World {
         self.say(connection, &format!(r#"{{"type":"hello",{fields}}}"#));
         match self.take(connection).as_slice() {
             [ServerMessage::Welcome(welcome)] => (connection, (**welcome).clone()),
+            other => panic!("expected a welcome: {other:?}"),
+        }
+    }
+
+    /// Opens a connection and goes on with the session of `welcome` in the room `r`.
+    pub(crate) fn resume(
+        &mut self,
+        welcome: &Welcome,
+        received: u64,
+        peers: Option<&[&PeerId]>,
+    ) -> ConnectionId {
+        let connection = self.open();
+        let peers = peers.map_or_else(String::new, |peers| {
+            format!(r#","peers":{}"#, serde_json::to_string(peers).unwrap())
+        });
+        let room = &welcome.room.name;
+        let ticket = &welcome.ticket;
+        let hello = format!(
+            r#"{{"type":"hello","room":"{room}","resume":{{"ticket":"{ticket}","received":{received}{peers}}}}}"#
+        );
+        self.say(connection, &hello);
+        connection
+    }
+
+    /// As [`Self::resume`], and expects a welcome; what follows it is left in the inbox.
+    pub(crate) fn resumed(
+        &mut self,
+        welcome: &Welcome,
+        received: u64,
+        peers: Option<&[&PeerId]>,
+    ) -> (ConnectionId, Welcome) {
+        let connection = self.resume(welcome, received, peers);
+        let inbox = self.inboxes.get_mut(&connection).unwrap();
+        match inbox.first().cloned() {
+            Some(ServerMessage::Welcome(welcome)) if welcome.resumed => {
+                inbox.remove(0);
+                (connection, *welcome)
+            }
             other => panic!("expected a welcome: {other:?}"),
         }
     }

@@ -1,0 +1,160 @@
+//! Tickets: a session on paper, signed by the server and kept by its client.
+//!
+//! Any process with the same secret reads them, so that a session outlives the process that it began
+//! in, without a database.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::id::PeerId;
+use crate::message::server::Role;
+
+/// How long a ticket is good: longer than calls last, because a client may need its ticket at the end
+/// of one.
+pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Signs and checks tickets.
+#[derive(Clone)]
+pub struct TicketKey(Hmac<Sha256>);
+
+impl std::fmt::Debug for TicketKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TicketKey").finish_non_exhaustive()
+    }
+}
+
+/// What a ticket says. A session has one peer id for all its life, so that id names the session too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Whose session.
+    #[serde(rename = "p")]
+    pub peer: PeerId,
+    /// In which application's rooms.
+    #[serde(rename = "n")]
+    pub namespace: Box<str>,
+    /// In which room.
+    #[serde(rename = "r")]
+    pub room: Box<str>,
+    /// As what.
+    #[serde(rename = "a")]
+    pub role: Role,
+    /// How often the session had been resumed when this was written.
+    #[serde(rename = "g")]
+    pub generation: u32,
+    /// Which process wrote it.
+    #[serde(rename = "i")]
+    pub instance: u64,
+    /// When the session began, in milliseconds since 1970: the order of a room's peers.
+    #[serde(rename = "b")]
+    pub entered_ms: u64,
+    /// Until when it is good, in seconds since 1970.
+    #[serde(rename = "e")]
+    pub expires_at: u64,
+}
+
+/// Why a ticket is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TicketError {
+    /// Not written with this key.
+    #[error("the ticket is not of this service")]
+    Forged,
+    /// Its time is over.
+    #[error("the ticket has expired")]
+    Expired,
+}
+
+impl TicketKey {
+    /// A key made of the operator's secret.
+    #[must_use]
+    pub fn new(secret: &[u8]) -> Self {
+        let mut mac = Hmac::new_from_slice(secret).expect("HMAC takes keys of any length");
+        // The same secret may sign something else somewhere else.
+        mac.update(b"signal.v1 ticket\0");
+        Self(mac)
+    }
+
+    /// The ticket as its client keeps it.
+    #[must_use]
+    pub fn sign(&self, ticket: &Ticket) -> String {
+        let content = serde_json::to_vec(ticket).expect("a ticket's fields always encode");
+        let tag = self.0.clone().chain_update(&content).finalize();
+        let mut text = URL_SAFE_NO_PAD.encode(content);
+        text.push('.');
+        URL_SAFE_NO_PAD.encode_string(tag.into_bytes(), &mut text);
+        text
+    }
+
+    /// Reads a ticket; `now` is the time since 1970.
+    ///
+    /// # Errors
+    /// When it was not written with this key, or has expired.
+    pub fn open(&self, text: &str, now: Duration) -> Result<Ticket, TicketError> {
+        let (content, tag) = text.split_once('.').ok_or(TicketError::Forged)?;
+        let decode = |part| {
+            URL_SAFE_NO_PAD
+                .decode(part)
+                .map_err(|_| TicketError::Forged)
+        };
+        let (content, tag) = (decode(content)?, decode(tag)?);
+        let mac = self.0.clone().chain_update(&content);
+        // Takes equally long wherever the difference is.
+        mac.verify_slice(&tag).map_err(|_| TicketError::Forged)?;
+        let ticket: Ticket = serde_json::from_slice(&content).map_err(|_| TicketError::Forged)?;
+        if ticket.expires_at <= now.as_secs() {
+            return Err(TicketError::Expired);
+        }
+        Ok(ticket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket() -> Ticket {
+        Ticket {
+            peer: PeerId::new("9f86d081884c7d659a2feaa0c55ad015"),
+            namespace: "main".into(),
+            room: "회의실 1".into(),
+            role: Role::Host,
+            generation: 7,
+            instance: u64::MAX,
+            entered_ms: 1_795_238_400_123,
+            expires_at: 1_000,
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_good_with_its_key_and_until_it_expires() {
+        let key = TicketKey::new(b"north");
+        let text = key.sign(&ticket());
+        assert!(text.len() < 512, "{} bytes", text.len());
+        let second = Duration::from_secs(1);
+        assert_eq!(key.open(&text, second * 999), Ok(ticket()));
+        assert_eq!(key.open(&text, second * 1000), Err(TicketError::Expired));
+        let other = TicketKey::new(b"south");
+        assert_eq!(other.open(&text, second), Err(TicketError::Forged));
+    }
+
+    #[test]
+    fn no_byte_of_a_ticket_can_be_changed() {
+        let key = TicketKey::new(b"north");
+        let text = key.sign(&ticket());
+        for at in 0..text.len() {
+            let mut changed = text.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'Q' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            let opened = key.open(&changed, Duration::ZERO);
+            // The last character of a part has bits that mean nothing; strict decoding refuses them.
+            assert_eq!(opened, Err(TicketError::Forged), "byte {at}");
+        }
+        for bad in ["", ".", "x", "a.b.c", "eyJ9.", &text[..text.len() - 1]] {
+            assert_eq!(key.open(bad, Duration::ZERO), Err(TicketError::Forged));
+        }
+    }
+}
