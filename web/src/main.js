@@ -8,7 +8,7 @@ import { debugInterface } from './debug.js';
 import { newRoomName, roomFromPath, roomPath } from './protocol/room.js';
 import { SignalingClient, SUBPROTOCOL } from './protocol/signaling.js';
 import { systemClock } from './protocol/types.js';
-import { loadSettings, readQuery, saveSettings } from './settings.js';
+import { loadSettings, readQuery, readToken, saveSettings } from './settings.js';
 import { chooseLanguage, setLanguage, t } from './texts/texts.js';
 import { callView } from './view/call.js';
 import { endView } from './view/end.js';
@@ -212,7 +212,7 @@ function enter(room, opened) {
       new SignalingClient({
         ...handlers,
         connect: () => new WebSocket(signalingUrl(), SUBPROTOCOL),
-        hello: () => ({ type: 'hello', room, name, role: query.watch ? 'viewer' : 'participant', media: opened.media }),
+        hello: { type: 'hello', room, name, role: query.watch ? 'viewer' : 'participant', media: opened.media, ...readToken(location.hash) },
         clock: systemClock,
         random: Math.random,
       }),

@@ -106,3 +106,13 @@ export function readQuery(search) {
     video: flag('video') ?? true,
   };
 }
+
+/**
+ * The room token of an invitation. It stands behind the `#`, which browsers tell no server.
+ * @param {string} hash
+ * @returns {{token?: string}}
+ */
+export function readToken(hash) {
+  const token = new URLSearchParams(hash.slice(1)).get('token');
+  return token ? { token } : {};
+}

@@ -12,6 +12,7 @@ class StillConnection {
   iceConnectionState = 'new';
   signalingState = 'stable';
   closed = false;
+  restarts = 0;
   /** @type {Record<string, any>} */ channels = {};
   /** @type {any} */ onconnectionstatechange = null;
 
@@ -45,6 +46,10 @@ class StillConnection {
 
   getTransceivers() {
     return [];
+  }
+
+  restartIce() {
+    this.restarts += 1;
   }
 
   /** @param {string} state */
@@ -94,14 +99,14 @@ function setUp({ watch = false } = {}) {
     },
   };
   let ids = 0;
+  let session = false;
   const call = new Call({
     createSignaling: (given) => {
       handlers = given;
       return {
-        send: (message) => {
-          if (call.signalingState !== 'open') return false;
-          sent.push(message);
-          return true;
+        send: (message) => sent.push(message),
+        get hasSession() {
+          return session;
         },
         connect: () => {},
         bye: () => {},
@@ -124,9 +129,11 @@ function setUp({ watch = false } = {}) {
     onNotice: (notice) => notices.push(notice),
     clock,
   });
-  const state = (/** @type {SignalingState} */ next, /** @type {string | undefined} */ refusal) => handlers.onState(next, refusal);
+  const state = (/** @type {SignalingState} */ next, /** @type {string | undefined} */ refusal) => handlers.onState(next, { refusal });
   const receive = (/** @type {any} */ message) => handlers.onMessage(message);
+  const settle = (/** @type {any} */ outcome) => handlers.onOutcome(outcome);
   const welcome = (/** @type {string} */ peer, /** @type {any[]} */ ...peers) => {
+    session = true;
     state('connecting', undefined);
     state('open', undefined);
     receive({
@@ -135,7 +142,7 @@ function setUp({ watch = false } = {}) {
       room: { name: 'r', locked: false, capacity: 16, peers },
     });
   };
-  return { call, clock, sent, notices, connections, devices, preferences, state, receive, welcome };
+  return { call, clock, sent, notices, connections, devices, preferences, state, receive, settle, welcome };
 }
 
 const ids = (/** @type {Call} */ call) => call.participants.map(({ id }) => id);
@@ -144,7 +151,7 @@ test('everybody in the room gets a link, and hears first which stream is the scr
   const { call, sent, connections, devices, welcome } = setUp();
   welcome('me', info('a'), info('b'));
   assert.deepEqual(ids(call), ['a', 'b']);
-  assert.deepEqual(sent.map(({ type, to }) => [type, to]), [['event', 'a'], ['event', 'b'], ['update', undefined]]);
+  assert.deepEqual(sent.map(({ type, to }) => [type, to]), [['event', 'a'], ['event', 'b']]);
   assert.deepEqual(sent[0].data, { instance: 'this-page', screen: devices.screenStream.id });
   assert.deepEqual(connections[0].configuration.iceServers, [{ urls: ['turn:127.0.0.1:3478'], username: 'u', credential: 'c' }]);
   assert.deepEqual(
@@ -296,14 +303,14 @@ test('whom a host has muted is told, and is muted', () => {
 });
 
 test('a host moderates, and hears when the server refuses', () => {
-  const { call, sent, notices, receive, welcome } = setUp();
+  const { call, sent, notices, receive, settle, welcome } = setUp();
   welcome('me', info('a'));
   call.moderate('lock');
   call.moderate('kick', 'a');
   assert.deepEqual(sent.slice(-2), [{ type: 'moderate', action: 'lock' }, { type: 'moderate', action: 'kick', peer: 'a' }]);
   receive({ type: 'room_updated', seq: 1, locked: true });
   assert.equal(call.room.locked, true);
-  receive({ type: 'error', code: 'forbidden', message: 'no', id: 9 });
+  settle({ id: 9, message: sent[sent.length - 1], refused: 'forbidden' });
   assert.deepEqual(notices, [{ kind: 'locked', locked: true }, { kind: 'refused', code: 'forbidden' }]);
 });
 
@@ -336,12 +343,48 @@ test('a session that goes on makes nothing anew', () => {
     type: 'welcome', peer: 'me', role: 'host', ticket: 't2', resumed: true, received: 0, ice_servers: [],
     room: { name: 'r', locked: true, capacity: 16, peers: [{ ...info('a'), state: 'away' }, info('c')] },
   });
-  assert.deepEqual(ids(call), ['a', 'c'], 'b has gone, and c has come');
+  assert.deepEqual(call.participants.map(({ id, away }) => [id, away]), [['a', true], ['b', true], ['c', false]], 'b is waited for, and c has come');
   assert.equal(connections.length, 3);
   assert.equal(connections[0].closed, false);
-  assert.equal(call.participants[0].away, true);
   assert.equal(call.room.locked, true);
   assert.deepEqual(sent.slice(before).map(({ type, to }) => [type, to]), [['event', 'c']]);
   receive({ type: 'peer_joined', seq: 9, peer: info('c') });
   assert.equal(connections.length, 3, 'the news of it came late');
+});
+
+test('what was said while the session ended may not have arrived, and says so', () => {
+  const { call, settle, welcome } = setUp();
+  welcome('me', info('a'));
+  call.sendChat('one');
+  call.sendChat('two');
+  // Numbers 2 and 3: the first message told which stream is the screen.
+  settle({ id: 2, message: { type: 'chat', text: 'one', to: 'a' }, delivered: true });
+  settle({ id: 3, message: { type: 'chat', text: 'two', to: 'a' }, lost: true });
+  assert.deepEqual(call.chat.map(({ text, uncertain }) => [text, uncertain]), [['one', false], ['two', true]]);
+});
+
+test('devices that change are told once, also while the server is away', () => {
+  const { call, sent, devices, state, welcome } = setUp();
+  welcome('me', info('a'));
+  const before = sent.length;
+  call.devicesChanged();
+  state('waiting', undefined);
+  devices.media.video = true;
+  call.devicesChanged();
+  call.devicesChanged();
+  assert.deepEqual(sent.slice(before), [{ type: 'update', media: { audio: true, video: true, screen: false } }]);
+});
+
+test('the loss of a relay has links through it look for another way, and no others', () => {
+  const { call, connections, receive, welcome } = setUp();
+  welcome('me', { ...info('a'), polite: false }, { ...info('b'), polite: false }, info('c'));
+  for (const connection of connections) connection.become('connected');
+  call.participants[0].link.statistics.path = 'relay';
+  call.participants[2].link.statistics.path = 'relay';
+  receive({ type: 'ice_servers', seq: 1, reason: 'renewal', ice_servers: [] });
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 0, 0]);
+  receive({ type: 'ice_servers', seq: 2, reason: 'relay_lost', ice_servers: [{ urls: ['turn:y'] }] });
+  // The third is the other side's to restart: two who restart at once would be in each other's way.
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [1, 0, 0]);
+  assert.deepEqual(connections.map(({ configuration }) => configuration.iceServers), Array(3).fill([{ urls: ['turn:y'] }]));
 });

@@ -1,35 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { reconnectDelay } from '../src/protocol/backoff.js';
 import { SignalingClient } from '../src/protocol/signaling.js';
 import { FakeClock } from '../testing/random.js';
+import { FakeSocket } from '../testing/socket.js';
 
-class FakeSocket {
-  /** @type {any[]} */ frames = [];
-  closed = false;
-  /** @type {any} */ onopen = null;
-  /** @type {any} */ onmessage = null;
-  /** @type {any} */ onclose = null;
-
-  /** @param {string} text */
-  send(text) {
-    this.frames.push(JSON.parse(text));
-  }
-
-  close() {
-    this.closed = true;
-  }
-
-  /** @param {object | string} frame */
-  receive(frame) {
-    this.onmessage({ data: typeof frame === 'string' ? frame : JSON.stringify(frame) });
-  }
-}
+// What the golden conversations (conversations.test.js) do not say.
 
 function client({ random = 1 } = {}) {
   const clock = new FakeClock();
   /** @type {FakeSocket[]} */ const sockets = [];
   /** @type {any[]} */ const messages = [];
+  /** @type {any[]} */ const outcomes = [];
   /** @type {string[]} */ const states = [];
   const signaling = new SignalingClient({
     connect: () => {
@@ -37,9 +18,10 @@ function client({ random = 1 } = {}) {
       sockets.push(socket);
       return socket;
     },
-    hello: () => ({ type: 'hello', room: 'r', name: 'Mina' }),
+    hello: { type: 'hello', room: 'r', name: 'Mina' },
     onMessage: (message) => messages.push(message),
-    onState: (state, refusal) => states.push(refusal ? `${state} ${refusal}` : state),
+    onOutcome: (outcome) => outcomes.push(outcome),
+    onState: (state, { refusal }) => states.push(refusal ? `${state} ${refusal}` : state),
     clock,
     random: () => random,
   });
@@ -49,7 +31,7 @@ function client({ random = 1 } = {}) {
     socket.receive(welcome);
     return socket;
   };
-  return { signaling, clock, sockets, messages, states, enter };
+  return { signaling, clock, sockets, messages, outcomes, states, enter };
 }
 
 const welcome = {
@@ -57,17 +39,16 @@ const welcome = {
   room: { name: 'r', locked: false, capacity: 16, peers: [] },
 };
 
-test('hello comes first, then ids count from one', () => {
+test('hello comes first, then ids count from one, with what was sent before there was a room', () => {
   const { signaling, enter, states } = client();
-  assert.equal(signaling.send({ type: 'chat', text: 'too early' }), false);
+  signaling.send({ type: 'chat', text: 'early' });
   signaling.connect();
   const socket = enter();
-  assert.equal(signaling.send({ type: 'chat', text: 'a' }), true);
-  assert.equal(signaling.send({ type: 'update', name: 'b' }), true);
+  assert.equal(signaling.send({ type: 'chat', text: 'a' }), 2);
   assert.deepEqual(socket.frames, [
     { type: 'hello', room: 'r', name: 'Mina' },
-    { type: 'chat', text: 'a', id: 1 },
-    { type: 'update', name: 'b', id: 2 },
+    { type: 'chat', text: 'early', id: 1 },
+    { type: 'chat', text: 'a', id: 2 },
   ]);
   assert.deepEqual(states, ['connecting', 'open']);
 });
@@ -106,31 +87,46 @@ test('frames that make no sense change nothing', () => {
   assert.equal(states.at(-1), 'open');
 });
 
-test('it reconnects with doubling waits and starts over with the welcome', () => {
-  const { signaling, clock, sockets, enter, states } = client();
+test('what waits is bounded, and what has its outcome makes room', () => {
+  const { signaling, outcomes, enter } = client();
+  signaling.connect();
+  const socket = enter();
+  const text = 'x'.repeat(60_000);
+  let taken = 0;
+  while (signaling.send({ type: 'chat', text }) !== null) taken += 1;
+  assert.equal(taken, 17);
+  socket.receive({ type: 'delivered', ids: [1] });
+  assert.equal(signaling.send({ type: 'chat', text }), 18);
+  assert.deepEqual(outcomes.map(({ id, delivered }) => [id, delivered]), [[1, true]]);
+});
+
+test('whoever answers a welcome does not overtake what was to be sent before', () => {
+  const clock = new FakeClock();
+  /** @type {FakeSocket[]} */ const sockets = [];
+  const signaling = new SignalingClient({
+    connect: () => sockets[sockets.push(new FakeSocket()) - 1],
+    hello: { type: 'hello', room: 'r' },
+    onMessage: () => signaling.send({ type: 'chat', text: 'hello' }),
+    onOutcome: () => {},
+    onState: () => {},
+    clock,
+    random: () => 1,
+  });
+  signaling.send({ type: 'chat', text: 'first' });
+  signaling.connect();
+  sockets[0].onopen();
+  sockets[0].receive(welcome);
+  assert.deepEqual(sockets[0].frames.slice(1).map(({ id, text }) => [id, text]), [[1, 'first'], [2, 'hello']]);
+});
+
+test('nothing is taken after the end, and what was underway is lost', () => {
+  const { signaling, outcomes, enter } = client();
   signaling.connect();
   enter();
   signaling.send({ type: 'chat', text: 'a' });
-  const waits = [];
-  for (let attempt = 0; attempt < 7; attempt += 1) {
-    sockets[sockets.length - 1].onclose({ code: 1006 });
-    assert.equal(signaling.send({ type: 'chat', text: 'lost' }), false);
-    waits.push(clock.pending[0]);
-    clock.advance(clock.pending[0]);
-  }
-  assert.deepEqual(waits, [250, 500, 1000, 2000, 4000, 5000, 5000]);
-  const socket = enter();
-  signaling.send({ type: 'chat', text: 'b' });
-  assert.deepEqual(socket.frames.at(-1), { type: 'chat', text: 'b', id: 1 });
-  assert.equal(states.at(-1), 'open');
-  socket.onclose({ code: 1006 });
-  assert.deepEqual(clock.pending, [250], 'waits are short again');
-});
-
-test('jitter takes between nothing and half of the wait', () => {
-  assert.equal(reconnectDelay(0, 0), 125);
-  assert.equal(reconnectDelay(0, 1), 250);
-  assert.equal(reconnectDelay(10_000, 0), 2500);
+  signaling.bye();
+  assert.equal(signaling.send({ type: 'chat', text: 'b' }), null);
+  assert.deepEqual(outcomes.map(({ id, lost }) => [id, lost]), [[1, true]]);
 });
 
 test('a refusal that will not change is final', () => {
@@ -166,7 +162,7 @@ test('connect does not wait, and closes nothing that is open', () => {
   sockets[0].onclose({ code: 1006 });
   signaling.connect();
   assert.equal(sockets.length, 2);
-  assert.deepEqual(clock.pending, []);
+  assert.deepEqual(clock.pending, [10_000], 'until the welcome');
   enter();
   signaling.connect();
   assert.equal(sockets.length, 2);

@@ -3,13 +3,13 @@
 
 import { cleanName } from '../protocol/room.js';
 import { SendBudget } from './bandwidth.js';
-import { chatText } from './chat.js';
+import { Conversation } from './conversation.js';
 import { parseObject } from './echo.js';
 import { PRESENCE_EVENT, REACTION_EVENT, REACTION_MS, noPresence, readPresence, readReaction } from './gestures.js';
 import { People } from './people.js';
 
 /** @import { Clock, InEvent, InMessage, ModerateAction, OutMessage, PeerInfo, Role, Welcome } from '../protocol/types.js' */
-/** @import { SignalingState } from '../protocol/signaling.js' */
+/** @import { Outcome, SignalingState } from '../protocol/signaling.js' */
 /** @import { ChatMessage } from './chat.js' */
 /** @import { Devices } from './devices.js' */
 /** @import { Source } from './files/outgoing.js' */
@@ -30,14 +30,14 @@ const STREAMS_EVENT = 'streams';
  *   | {kind: 'locked', locked: boolean} | {kind: 'refused', code: string}} Notice
  *
  * What a call needs of the signaling client.
- * @typedef {{send: (message: OutMessage) => boolean, connect: () => void, bye: () => void}} Signaling
+ * @typedef {{send: (message: OutMessage) => number | null, readonly hasSession: boolean, connect: () => void, bye: () => void}} Signaling
  *
  * What the reader prefers, as it is now.
  * @typedef {{low: boolean, codec: string | null}} Preferences
  *
  * @typedef {object} CallOptions
- * @property {(handlers: {onMessage: (message: InMessage) => void,
- *   onState: (state: SignalingState, refusal?: string) => void}) => Signaling} createSignaling
+ * @property {(handlers: {onMessage: (message: InMessage) => void, onOutcome: (outcome: Outcome) => void,
+ *   onState: (state: SignalingState, detail: {refusal?: string}) => void}) => Signaling} createSignaling
  * @property {(configuration: RTCConfiguration) => RTCPeerConnection} createConnection
  * @property {() => MediaStream} newStream
  * @property {Devices} devices
@@ -59,13 +59,13 @@ export class Call {
   #budget = new SendBudget();
   /** @type {number | undefined} */ #statisticsTimer;
   #ended = false;
-  #toldMedia = '';
+  /** What the others know of our devices. */ #toldMedia;
+  #conversation;
 
   /** @type {SignalingState} */ signalingState = 'waiting';
   /** Whether the room has been entered at least once. */ entered = false;
   /** Connections that failed since the room was last entered. */ attempts = 0;
   /** Why the server refused for good. @type {string | null} */ refusal = null;
-  /** @type {ChatMessage[]} */ chat = [];
   selfId = '';
   /** @type {Role} */ role;
   room = { name: '', locked: false, capacity: 0 };
@@ -76,13 +76,16 @@ export class Call {
   constructor(options) {
     this.#options = options;
     this.role = options.watch ? 'viewer' : 'participant';
+    this.#toldMedia = JSON.stringify(options.devices.media);
     this.#signaling = options.createSignaling({
       onMessage: (message) => this.#receive(message),
-      onState: (state, refusal) => this.#signalingChanged(state, refusal),
+      onOutcome: (outcome) => this.#settled(outcome),
+      onState: (state, { refusal }) => this.#signalingChanged(state, refusal),
     });
     this.#people = new People({
       ...options,
-      sendSignal: (to, body) => this.#signaling.send({ type: 'signal', to, ...body }),
+      // Without a session every link will be made anew, and what the old ones say would only confuse.
+      sendSignal: (to, body) => this.#signaling.hasSession && this.#signaling.send({ type: 'signal', to, ...body }),
       onLink: (participant) => this.#introduce(participant),
       onChat: (participant, data) => {
         const message = parseObject(data);
@@ -91,6 +94,16 @@ export class Call {
       onLeft: ({ name }) => options.onNotice({ kind: 'left', name }),
       onFile: (name, file) => options.onNotice({ kind: 'file', name, file }),
     });
+    this.#conversation = new Conversation({
+      ...options,
+      people: this.#people,
+      sendThroughServer: (text, to) => this.#signaling.send({ type: 'chat', text, to }),
+    });
+  }
+
+  /** @type {ChatMessage[]} */
+  get chat() {
+    return this.#conversation.messages;
   }
 
   /** Everybody else, those who were there first first. */
@@ -153,14 +166,7 @@ export class Call {
    * @param {string} input
    */
   sendChat(input) {
-    const text = chatText(input);
-    if (!text) return;
-    const id = this.#options.newId();
-    for (const { active, id: to } of this.participants) {
-      if (!active.sendChat({ type: 'chat', id, text })) this.#signaling.send({ type: 'chat', text, to });
-    }
-    for (const { peer: to } of this.audience) this.#signaling.send({ type: 'chat', text, to });
-    this.chat.push({ id, from: '', name: '', text, at: this.#options.clock.now() });
+    this.#conversation.send(input);
     this.#options.onChange();
   }
 
@@ -228,9 +234,6 @@ export class Call {
         if (message.locked !== this.room.locked) this.#options.onNotice({ kind: 'locked', locked: message.locked });
         this.room.locked = message.locked;
         return undefined;
-      case 'error':
-        if (message.id !== undefined && message.code === 'forbidden') this.#options.onNotice({ kind: 'refused', code: message.code });
-        return undefined;
       default:
         return undefined;
     }
@@ -247,13 +250,19 @@ export class Call {
     this.#people.watching = this.watching;
     this.room = { name: room.name, locked: room.locked, capacity: room.capacity };
     this.#people.setIceServers(welcome.ice_servers, false);
-    if (welcome.resumed) {
-      this.#people.resumed(room.peers);
-    } else {
-      this.#toldMedia = '';
-      this.#people.entered(room.peers);
-    }
-    this.#tellMedia();
+    if (welcome.resumed) this.#people.resumed(room.peers);
+    else this.#people.entered(room.peers);
+  }
+
+  /**
+   * What became of something that we sent through the server.
+   * @param {Outcome} outcome
+   */
+  #settled(outcome) {
+    this.#conversation.settled(outcome);
+    if (this.#ended || 'delivered' in outcome) return;
+    if ('refused' in outcome && outcome.message.type === 'moderate') this.#options.onNotice({ kind: 'refused', code: outcome.refused });
+    this.#options.onChange();
   }
 
   /**
@@ -343,7 +352,9 @@ export class Call {
   #tellMedia() {
     const { media } = this.#options.devices;
     const told = JSON.stringify(media);
-    if (told !== this.#toldMedia && this.#signaling.send({ type: 'update', media })) this.#toldMedia = told;
+    if (told === this.#toldMedia) return;
+    this.#toldMedia = told;
+    this.#signaling.send({ type: 'update', media });
   }
 
   #tellPresence() {
@@ -366,11 +377,8 @@ export class Call {
    * @param {unknown} input
    */
   #chatted(from, id, input) {
-    const text = chatText(input);
-    const name = this.#people.nameOf(from);
-    if (!text || name === undefined) return;
-    const message = { id, from, name, text, at: this.#options.clock.now() };
-    this.chat.push(message);
+    const message = this.#conversation.take(from, id, input);
+    if (!message) return;
     this.#options.onNotice({ kind: 'chat', message });
     this.#options.onChange();
   }

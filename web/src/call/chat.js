@@ -9,6 +9,7 @@ import { cleanText } from '../protocol/room.js';
  * @property {string} name
  * @property {string} text
  * @property {number} at milliseconds since 1970
+ * @property {boolean} uncertain whether somebody may not have got it: the server lost sight of it
  */
 
 /** Longest chat text, in characters. */

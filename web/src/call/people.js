@@ -65,7 +65,11 @@ export class People {
    * @param {PeerInfo[]} peers
    */
   entered(peers) {
-    this.#loseAllBut(peers);
+    const present = new Set(peers.map(({ peer }) => peer));
+    this.#audience.clear();
+    for (const participant of this.list) {
+      if (!present.has(participant.id)) this.#lost(participant);
+    }
     for (const info of peers) {
       const known = this.#participants.get(info.peer);
       // They have not left, but we have come back to them as somebody new.
@@ -79,7 +83,11 @@ export class People {
    * @param {PeerInfo[]} peers
    */
   resumed(peers) {
-    this.#loseAllBut(peers);
+    const present = new Set(peers.map(({ peer }) => peer));
+    for (const participant of this.list) {
+      // A server that has just started waits for them as we do, and will say when they have left.
+      if (!present.has(participant.id)) participant.info = { ...participant.info, state: 'away' };
+    }
     for (const info of peers) this.joined(info);
   }
 
@@ -154,15 +162,6 @@ export class People {
   close() {
     for (const participant of this.list) participant.close();
     this.#participants.clear();
-  }
-
-  /** @param {PeerInfo[]} peers */
-  #loseAllBut(peers) {
-    const present = new Set(peers.map(({ peer }) => peer));
-    this.#audience.clear();
-    for (const participant of this.list) {
-      if (!present.has(participant.id)) this.#lost(participant);
-    }
   }
 
   /**

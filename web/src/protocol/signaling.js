@@ -1,9 +1,14 @@
-// The signaling client: one session of `signal.v1` over WebSockets that come and go.
+// The signaling client: a session of `signal.v1` that outlives its WebSockets.
 //
-// It numbers what it sends, acknowledges what it receives, drops what it has seen, and reconnects.
-// What the messages mean is the caller's business.
+// It numbers what it sends and keeps it until it is delivered, acknowledges what it receives and drops what it has seen,
+// reconnects, and goes on where both ends were. What the messages mean is the caller's business.
+//
+// The conversations in signaling/proto/tests/golden/conversations say what must come of what; the Rust client passes the same.
 
-import { reconnectDelay } from './backoff.js';
+import { Backoff } from './backoff.js';
+import { readFrame } from './frames.js';
+import { Inbox } from './inbox.js';
+import { Outbox } from './outbox.js';
 
 /** @import { Clock, Hello, InMessage, OutMessage, Welcome } from './types.js' */
 
@@ -11,17 +16,25 @@ export const SUBPROTOCOL = 'signal.v1';
 
 /** Acknowledgements are gathered this long, in milliseconds: one frame for a burst of candidates. */
 const ACK_DELAY_MS = 25;
+/** How long a connection may take until its `welcome`, in milliseconds. */
+const WELCOME_DEADLINE_MS = 10_000;
 
-/** Close codes after which trying again would only repeat the refusal. */
-const FINAL_CLOSE_CODES = new Map([
+/** What the close codes say, if the error before them was lost. */
+const CLOSE_CODES = new Map([
   [4400, 'bad_message'],
   [4401, 'unauthorized'],
   [4403, 'forbidden'],
+  [4404, 'resume_failed'],
   [4409, 'replaced'],
   [4413, 'too_large'],
   [4423, 'room_locked'],
+  [4430, 'slow_consumer'],
   [4431, 'room_full'],
 ]);
+/** Trying again would only repeat these. */
+const FINAL = new Set(['bad_message', 'unauthorized', 'forbidden', 'replaced', 'too_large', 'room_locked', 'room_full']);
+/** After these the next `hello` begins a new session. */
+const SESSION_OVER = new Set(['resume_failed', 'slow_consumer']);
 
 /**
  * What this client needs of a WebSocket.
@@ -31,57 +44,65 @@ const FINAL_CLOSE_CODES = new Map([
  * @property {((event: any) => void) | null} onopen
  * @property {((event: any) => void) | null} onmessage
  * @property {((event: any) => void) | null} onclose
- */
-
-/**
+ *
  * `connecting`: on the way to a `welcome`. `open`: in the room. `waiting`: lost, tries again.
  * `closed`: for good.
  * @typedef {'connecting' | 'open' | 'waiting' | 'closed'} SignalingState
- */
-
-/**
+ *
+ * What became of a message. `failed` are those who left before; `lost`: the session is over, and nobody will ever know.
+ * @typedef {{id: number, message: OutMessage} & ({delivered: true, failed?: string[]} | {refused: string} | {lost: true})} Outcome
+ *
  * @typedef {object} SignalingOptions
  * @property {() => Socket} connect opens a WebSocket with the subprotocol `signal.v1`
- * @property {() => Hello} hello what to enter with; asked anew for every connection
+ * @property {Hello} hello what to enter with; `update`s that are sent keep it up to date
  * @property {(message: InMessage) => void} onMessage each new message, in order
- * @property {(state: SignalingState, refusal?: string) => void} onState `refusal` is the error's code
- *   when the server closed for good
+ * @property {(outcome: Outcome) => void} onOutcome
+ * @property {(state: SignalingState, detail: {refusal?: string, waitMs?: number}) => void} onState `refusal`: the error's
+ *   code when the server closed for good
  * @property {Clock} clock
  * @property {() => number} random between 0 and 1
  */
 
 export class SignalingClient {
   /** @type {SignalingOptions} */ #options;
+  /** @type {Hello} */ #hello;
   /** @type {Socket | null} */ #socket = null;
   /** @type {SignalingState} */ #state = 'waiting';
-  #attempt = 0;
-  /** @type {number | undefined} */ #retryTimer;
+  /** The newest of the session, while there is one. @type {string | null} */ #ticket = null;
+  #backoff = new Backoff();
+  #inbox = new Inbox();
+  #outbox = new Outbox();
+  /** The next attempt, or the deadline of this one. @type {number | undefined} */ #timer;
   /** @type {number | undefined} */ #ackTimer;
-  /** Wait that the server asked for, in milliseconds. @type {number | undefined} */ #askedDelay;
-  /** @type {string | undefined} */ #lastError;
-  #nextId = 1;
-  #received = 0;
-  /** Highest `id` seen of each sender. @type {Map<string, number>} */ #seen = new Map();
+  /** Code of the last fatal error on this connection. @type {string | undefined} */ #error;
 
   /** @param {SignalingOptions} options */
   constructor(options) {
     this.#options = options;
+    this.#hello = options.hello;
   }
 
   get state() {
     return this.#state;
   }
 
+  /** Whether there is a session to go on with; without one, whoever was met is to be met anew. */
+  get hasSession() {
+    return this.#ticket !== null;
+  }
+
   /** Connects, or does so now instead of waiting for the next attempt. */
   connect() {
     if (this.#state !== 'waiting') return;
     this.#stopTimers();
+    this.#error = undefined;
     this.#setState('connecting');
     const socket = this.#options.connect();
     this.#socket = socket;
-    this.#askedDelay = undefined;
-    this.#lastError = undefined;
-    socket.onopen = () => socket.send(JSON.stringify(this.#options.hello()));
+    this.#timer = this.#options.clock.setTimeout(() => this.#giveUp(), WELCOME_DEADLINE_MS);
+    socket.onopen = () => {
+      if (this.#socket === socket) this.#sayHello();
+    };
     socket.onmessage = ({ data }) => {
       if (this.#socket === socket) this.#receive(data);
     };
@@ -91,14 +112,20 @@ export class SignalingClient {
   }
 
   /**
-   * Sends a message with the next `id`.
+   * Sends a message, now or when there is a connection, and keeps it until it has an outcome.
    * @param {OutMessage} message
-   * @returns {boolean} false when signaling is away: the message is not sent, now or later
+   * @returns {number | null} its `id`; null when too much waits already, or after the end: then it was not taken
    */
   send(message) {
-    if (this.#state !== 'open') return false;
-    this.#transmit({ ...message, id: this.#nextId++ });
-    return true;
+    if (this.#state === 'closed') return null;
+    const kept = this.#outbox.push(message);
+    if (!kept) return null;
+    if (message.type === 'update') {
+      const { name = this.#hello.name, media } = message;
+      this.#hello = { ...this.#hello, name, media: { audio: false, video: false, screen: false, ...this.#hello.media, ...media } };
+    }
+    if (this.#state === 'open') this.#socket?.send(kept.frame);
+    return kept.id;
   }
 
   /** Leaves the room at once and for good. */
@@ -109,6 +136,12 @@ export class SignalingClient {
     this.#end();
   }
 
+  #sayHello() {
+    const { received, peers } = this.#inbox;
+    const resume = this.#ticket === null ? {} : { resume: { ticket: this.#ticket, received, peers } };
+    this.#transmit({ ...this.#hello, ...resume });
+  }
+
   /** @param {object} frame */
   #transmit(frame) {
     this.#socket?.send(JSON.stringify(frame));
@@ -116,112 +149,109 @@ export class SignalingClient {
 
   /** @param {unknown} data */
   #receive(data) {
-    const message = parse(data);
+    const message = readFrame(data);
     if (!message) return;
+    if ('seq' in message) this.#scheduleAck();
+    if (!this.#inbox.take(message)) return;
     switch (message.type) {
       case 'welcome':
-        this.#welcomed(message);
-        break;
-      case 'goaway':
-        this.#askedDelay = message.resume_in_ms;
-        break;
-      case 'error':
-        if (message.id === undefined) {
-          this.#lastError = message.code;
-          this.#askedDelay = message.retry_after_ms ?? this.#askedDelay;
+        return this.#welcomed(message);
+      case 'delivered':
+        for (const id of message.ids) {
+          const failed = message.failed?.[id];
+          this.#settle(id, { delivered: true, ...(failed && { failed }) });
         }
-        break;
+        return undefined;
+      case 'error':
+        if (message.id !== undefined) return this.#settle(message.id, { refused: message.code });
+        this.#backoff.ask(message.retry_after_ms);
+        this.#error = message.code;
+        return undefined;
+      case 'goaway':
+        this.#backoff.ask(message.resume_in_ms);
+        return this.#options.onMessage(message);
+      default:
+        return this.#options.onMessage(message);
     }
-    if ('seq' in message && typeof message.seq === 'number') {
-      this.#scheduleAck();
-      if (message.seq <= this.#received) return;
-      this.#received = message.seq;
-    }
-    if (this.#isRepeated(message)) return;
-    this.#options.onMessage(message);
   }
 
   /** @param {Welcome} welcome */
   #welcomed(welcome) {
-    if (!welcome.resumed) {
-      this.#nextId = 1;
-      this.#received = 0;
-      this.#seen.clear();
-    }
-    this.#attempt = 0;
+    if (!welcome.resumed) this.#forgetSession();
+    this.#ticket = welcome.ticket;
+    this.#backoff.reset();
+    this.#inbox.enter(welcome);
+    this.#options.clock.clearTimeout(this.#timer ?? 0);
+    this.#timer = undefined;
+    // In order, and before anything newer: what the server has not taken.
+    for (const frame of this.#outbox.framesAfter(welcome.received)) this.#socket?.send(frame);
     this.#setState('open');
+    this.#options.onMessage(welcome);
   }
 
   /**
-   * Whether the sender sent it again although it had arrived. Ids of one sender only grow.
-   * @param {InMessage} message
+   * @param {number} id
+   * @param {{delivered: true, failed?: string[]} | {refused: string}} outcome
    */
-  #isRepeated(message) {
-    if (!('from' in message)) return false;
-    if (message.id <= (this.#seen.get(message.from) ?? 0)) return true;
-    this.#seen.set(message.from, message.id);
-    return false;
+  #settle(id, outcome) {
+    const message = this.#outbox.settle(id);
+    if (message) this.#options.onOutcome({ id, message, ...outcome });
+  }
+
+  /** What was not delivered within a session that is over. What waits for a first one is no part of that. */
+  #forgetSession() {
+    if (this.#ticket === null) return;
+    this.#ticket = null;
+    this.#inbox.forgetSession();
+    for (const left of this.#outbox.abandon()) this.#options.onOutcome({ ...left, lost: true });
   }
 
   #scheduleAck() {
     this.#ackTimer ??= this.#options.clock.setTimeout(() => {
       this.#ackTimer = undefined;
-      if (this.#state !== 'open') return;
-      this.#transmit({ type: 'ack', seq: this.#received });
+      this.#transmit({ type: 'ack', seq: this.#inbox.received });
     }, ACK_DELAY_MS);
   }
 
-  /** @param {number} code */
+  #giveUp() {
+    this.#socket?.close();
+    this.#closed(undefined);
+  }
+
+  /** @param {number | undefined} code */
   #closed(code) {
     this.#socket = null;
-    const refusal = FINAL_CLOSE_CODES.get(code);
-    if (refusal) {
-      this.#end(this.#lastError ?? refusal);
-      return;
-    }
     this.#stopTimers();
-    const delay = this.#askedDelay ?? reconnectDelay(this.#attempt, this.#options.random());
-    this.#attempt += 1;
-    this.#retryTimer = this.#options.clock.setTimeout(() => this.connect(), delay);
-    this.#setState('waiting');
+    const error = this.#error ?? CLOSE_CODES.get(code ?? 0);
+    if (error !== undefined && FINAL.has(error)) return this.#end(error);
+    if (error !== undefined && SESSION_OVER.has(error)) this.#forgetSession();
+    const waitMs = this.#backoff.next(this.#options.random());
+    this.#timer = this.#options.clock.setTimeout(() => this.connect(), waitMs);
+    return this.#setState('waiting', { waitMs });
   }
 
   /** @param {string} [refusal] */
   #end(refusal) {
     this.#stopTimers();
     this.#socket = null;
-    this.#setState('closed', refusal);
+    this.#forgetSession();
+    this.#setState('closed', refusal === undefined ? {} : { refusal });
   }
 
   #stopTimers() {
     const { clock } = this.#options;
-    if (this.#retryTimer !== undefined) clock.clearTimeout(this.#retryTimer);
-    if (this.#ackTimer !== undefined) clock.clearTimeout(this.#ackTimer);
-    this.#retryTimer = undefined;
+    clock.clearTimeout(this.#timer ?? 0);
+    clock.clearTimeout(this.#ackTimer ?? 0);
+    this.#timer = undefined;
     this.#ackTimer = undefined;
   }
 
   /**
    * @param {SignalingState} state
-   * @param {string} [refusal]
+   * @param {{refusal?: string, waitMs?: number}} [detail]
    */
-  #setState(state, refusal) {
+  #setState(state, detail = {}) {
     this.#state = state;
-    this.#options.onState(state, refusal);
-  }
-}
-
-/**
- * A frame as a message, or null: what this client cannot read must not stop it.
- * @param {unknown} data
- * @returns {InMessage | null}
- */
-function parse(data) {
-  if (typeof data !== 'string') return null;
-  try {
-    const message = JSON.parse(data);
-    return message !== null && typeof message === 'object' && typeof message.type === 'string' ? message : null;
-  } catch {
-    return null;
+    this.#options.onState(state, detail);
   }
 }

@@ -26,8 +26,9 @@
  */
 
 /**
- * Client to server. The signaling client adds `id` itself.
- * @typedef {{type: 'hello', room: string, name?: string, role?: 'participant' | 'viewer', media?: Media}} Hello
+ * Client to server. The signaling client adds `id` itself, and `resume` to `hello`.
+ * @typedef {{type: 'hello', room: string, name?: string, namespace?: string, role?: 'participant' | 'viewer', token?: string,
+ *   media?: Media}} Hello
  * @typedef {{epoch: number, description: RTCSessionDescriptionInit}
  *   | {epoch: number, candidate: RTCIceCandidateInit | null}} SignalBody
  * @typedef {{type: 'signal', to: string} & SignalBody} OutSignal

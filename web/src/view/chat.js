@@ -54,14 +54,18 @@ export function createChat({ call, cards, sendFile, onClose }) {
     log,
     form,
   );
-  let shown = 0;
+  /** @type {{message: ChatMessage, doubt: HTMLElement}[]} */ const shown = [];
   return {
     element,
     focus: () => input.focus(),
     update() {
       const before = log.children.length;
-      for (const message of call.chat.slice(shown)) log.append(chatItem(message));
-      shown = call.chat.length;
+      for (const message of call.chat.slice(shown.length)) {
+        const item = chatItem(message);
+        shown.push({ message, ...item });
+        log.append(item.element);
+      }
+      for (const { message, doubt } of shown) doubt.hidden = !message.uncertain;
       cards.update((card) => log.append(card));
       empty.hidden = log.children.length > 0;
       if (log.children.length > before) log.scrollTop = log.scrollHeight;
@@ -71,7 +75,8 @@ export function createChat({ call, cards, sendFile, onClose }) {
 
 /** @param {ChatMessage} message */
 function chatItem({ from, name, text, at }) {
-  return el(
+  const doubt = el('p', { class: 'chat-doubt', hidden: true }, t('chat.uncertain'));
+  const element = el(
     'div',
     { class: `chat-item${from === '' ? ' own' : ''}` },
     el(
@@ -81,7 +86,9 @@ function chatItem({ from, name, text, at }) {
       el('time', { datetime: new Date(at).toISOString() }, timeOfDay(at)),
     ),
     el('p', { class: 'chat-text', dir: 'auto' }, ...linkParts(text).map(chatPart)),
+    doubt,
   );
+  return { element, doubt };
 }
 
 /** @param {import('../call/chat.js').Part} part */

@@ -98,6 +98,7 @@ export function createTile({ id, kind, onSoundBlocked, onDetails, onPin }) {
         'data-picture': String(content.picture),
         'data-speaking': String(content.speaking),
         'data-state': content.state ?? 'self',
+        'data-away': String(content.away),
       });
       setAttributes(video, { 'aria-label': content.name });
       setText(avatar, initials(content.shortFor ?? content.name));
