@@ -5,6 +5,7 @@ mod controls;
 mod files;
 mod mesh;
 mod page;
+mod resume;
 mod trouble;
 mod with_headless;
 mod with_relay;

@@ -200,6 +200,13 @@ impl Browser {
         Ok(())
     }
 
+    /// Ends the page as a crash does: nothing of it says good-bye.
+    pub async fn crash(&self) {
+        // The command has no answer, as nobody is left to give one.
+        let crash = self.devtools("Page.crash", json!({}));
+        let _ = tokio::time::timeout(QUIT_LIMIT, crash).await;
+    }
+
     /// Ends the browser; without this it would outlive its driver.
     pub(crate) async fn quit(&self) {
         match tokio::time::timeout(QUIT_LIMIT, self.driver.clone().quit()).await {

@@ -67,6 +67,12 @@ impl Peer {
         self.0["protocol"].as_str().unwrap_or_default()
     }
 
+    /// Whether the server has lost sight of it.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.0["away"] == true
+    }
+
     /// Whether it says that its microphone is on.
     #[must_use]
     pub fn sends_audio(&self) -> bool {

@@ -1,0 +1,101 @@
+//! Sessions that outlive connections and servers, as the page has them.
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tests::page::SOON;
+use tests::stage;
+
+use super::{MESSAGES, pair};
+
+/// Without a relay of its own, the server's death is nothing to the media. The secret is what the next server knows of
+/// the sessions.
+const OPTIONS: [&str; 3] = [
+    "--turn-mode=none",
+    "--session-secret",
+    "0123456789abcdef0123456789abcdef",
+];
+/// Watches the picture of the other: how long the longest time between two pictures was, in milliseconds.
+const WATCH: &str = "(() => {
+  const video = document.querySelector('video[data-peer]');
+  let last = performance.now();
+  window.longestGap = 0;
+  const look = () => {
+    const now = performance.now();
+    window.longestGap = Math.max(window.longestGap, now - last);
+    last = now;
+    video.requestVideoFrameCallback(look);
+  };
+  video.requestVideoFrameCallback(look);
+})()";
+/// What nobody notices in a picture ten times a second on a machine that is busy with two browsers and a server that starts.
+const GAP_MS: f64 = 2000.0;
+
+#[test]
+fn a_call_does_not_notice_that_the_server_was_killed_and_started_again() {
+    stage::run(async |stage| {
+        let service = stage.signaling_without_relay(&OPTIONS).await?;
+        let [(ann, bob_there), (bob, ann_there)] = pair(stage, &service, "").await?;
+        for (browser, peer) in [(&ann, &bob_there), (&bob, &ann_there)] {
+            browser.sees_and_hears(peer).await?;
+            browser.value(WATCH, Value::Null).await?;
+        }
+        service.process.signal(Signal::KILL)?;
+        service.process.exit(SOON).await?;
+        let banner = "[data-testid=signaling-banner]";
+        bob.says(banner, &["The call goes on"]).await?;
+        bob.screenshot("server-away").await?;
+        // Said while there is no server: a raised hand goes through it, chat does not.
+        ann.click("[data-testid=raise-hand]").await?;
+        ann.send_chat("anybody?").await?;
+        bob.peer_until(ann_there.id(), "chat", |ann| ann.chat() == ["anybody?"])
+            .await?;
+        let again = stage.signaling_at(service.address(), &OPTIONS).await?;
+        for browser in [&ann, &bob] {
+            browser.is_in_the_room().await?;
+        }
+        bob.says("[data-testid=notices]", &["ann raises a hand"])
+            .await?;
+        for (browser, peer) in [(&ann, &bob_there), (&bob, &ann_there)] {
+            // The same people under the same ids, over the same connection.
+            let here = |peer: &tests::page::Peer| !peer.is_away();
+            browser
+                .peer_until(peer.id(), "the peer, here", here)
+                .await?;
+            browser.echo(peer, MESSAGES).await?;
+            browser.media_advances(peer).await?;
+            let gap = browser.value("window.longestGap", Value::Null).await?;
+            let gap = gap.as_f64().unwrap_or(f64::INFINITY);
+            assert!(gap < GAP_MS, "the picture stood still for {gap} ms");
+        }
+        // And once more, as a server is updated: it says when to come back.
+        again.process.signal(Signal::TERM)?;
+        again.process.exit(SOON).await?;
+        let _updated = stage.signaling_at(service.address(), &OPTIONS).await?;
+        ann.is_in_the_room().await?;
+        bob.is_in_the_room().await?;
+        ann.click("[data-testid=raise-hand]").await?;
+        let lowered = |ann: &tests::page::Peer| !ann.is_away();
+        bob.peer_until(ann_there.id(), "the peer, here", lowered)
+            .await?;
+        ann.peer_until(bob_there.id(), "the peer, here", lowered)
+            .await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn whoever_vanishes_is_away_first_and_gone_later() {
+    stage::run(async |stage| {
+        let options = ["--turn-mode=none", "--resume-window", "3"];
+        let service = stage.signaling_without_relay(&options).await?;
+        let [(ann, _), (bob, ann_there)] = pair(stage, &service, "").await?;
+        // Nothing of it says good-bye.
+        ann.crash().await;
+        bob.peer_until(ann_there.id(), "the absence", tests::page::Peer::is_away)
+            .await?;
+        bob.screenshot("away").await?;
+        bob.says("[data-testid=notices]", &["ann has left"]).await?;
+        bob.peers(0).await?;
+        Ok(())
+    });
+}
