@@ -6,6 +6,7 @@ mod written;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use ipnet::IpNet;
@@ -84,10 +85,15 @@ pub struct Options {
     /// Threads that carry data [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Listening")]
     pub workers: Option<u16>,
+    /// Microseconds that a busy thread waits for more datagrams to handle together, 0 for none [default: 50]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000), help_heading = "Listening")]
+    pub coalesce_us: Option<u16>,
 }
 
 /// Allocations of one user: both ends of a call over all families and transports, and some to spare.
 const DEFAULT_USER_QUOTA: u32 = 10;
+/// Short beside what a network delays, long beside what falling asleep and waking costs.
+const DEFAULT_COALESCE_US: u16 = 50;
 /// Allocations from one address: a household or a small office behind one NAT.
 const DEFAULT_SOURCE_QUOTA: u32 = 50;
 
@@ -139,6 +145,8 @@ pub struct Config {
     pub protected: Vec<SocketAddr>,
     /// Data-plane threads.
     pub workers: usize,
+    /// How long a busy thread waits for more datagrams.
+    pub coalesce: Duration,
 }
 
 impl From<Options> for Config {
@@ -180,6 +188,9 @@ impl From<Options> for Config {
             stream_limits: StreamLimits::default(),
             protected: Vec::new(),
             workers: options.workers.map_or(cores, usize::from),
+            coalesce: Duration::from_micros(
+                options.coalesce_us.unwrap_or(DEFAULT_COALESCE_US).into(),
+            ),
         }
     }
 }

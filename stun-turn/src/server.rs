@@ -127,7 +127,9 @@ impl Server {
             .map(|(index, sockets)| {
                 let (settings, parked) = (Arc::clone(&settings), Arc::clone(&parked));
                 let (streams, place) = (Arc::clone(&streams), (index, config.workers));
-                Worker::new(settings, parked, streams, sockets, place, (start, seed()?))
+                let worker =
+                    Worker::new(settings, parked, streams, sockets, place, (start, seed()?))?;
+                Ok(worker.coalescing(config.coalesce))
             })
             .collect::<io::Result<_>>()?;
         let colleagues: Vec<Colleague> = workers.iter().map(Worker::colleague).collect();

@@ -11,7 +11,7 @@ use crate::udp;
 
 /// Kernel buffer of a listening socket, in bytes: a burst of media while the worker is busy. The
 /// system may grant less.
-const LISTENER_BUFFER_BYTES: usize = 4 << 20;
+const LISTENER_BUFFER_BYTES: i32 = 4 << 20;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
@@ -41,10 +41,9 @@ fn open(listen: Listen, address: SocketAddr, is_shared: bool) -> io::Result<List
         Protocol::Udp => {
             let socket = Socket::new(domain, Type::DGRAM, None)?;
             prepare(&socket, address, is_shared)?;
-            // Best effort: the limit is the operator's.
-            let _ = socket.set_recv_buffer_size(LISTENER_BUFFER_BYTES);
-            let _ = socket.set_send_buffer_size(LISTENER_BUFFER_BYTES);
+            udp::widen_buffers(socket.as_fd(), LISTENER_BUFFER_BYTES);
             udp::report_destination(socket.as_fd(), address.is_ipv6())?;
+            udp::coalesce_received(socket.as_fd());
             Ok(Listener::Udp(socket.into()))
         }
         Protocol::Tcp | Protocol::Tls => {
@@ -82,6 +81,7 @@ pub(crate) fn bind_relayed(address: SocketAddr) -> io::Result<UdpSocket> {
     prepare(&socket, address, false)?;
     udp::report_errors(socket.as_fd(), address.is_ipv6())?;
     udp::forbid_fragments(socket.as_fd(), address.is_ipv6(), false)?;
+    udp::coalesce_received(socket.as_fd());
     Ok(socket.into())
 }
 

@@ -4,9 +4,11 @@
 //! A turn of the loop: wait for readiness or the next deadline, read the clock once, give every
 //! ready socket a bounded amount of work, expire what is due, close what has no use any more.
 
+mod coalesce;
 mod connections;
 mod crowd;
 mod effects;
+mod fair_share;
 mod peers;
 mod ready;
 mod splice;
@@ -15,6 +17,8 @@ mod token;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
+use std::ops::Range;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -22,25 +26,33 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::{TcpListener, UdpSocket};
 use mio::{Events, Interest, Poll, Waker};
-use stun_turn_proto::relay::{FromPeer, PeerDatagram, ReplyBuffer};
+use stun_turn_proto::demux;
+use stun_turn_proto::limits::{HEADROOM, TAILROOM};
+use stun_turn_proto::relay::{DropReason, FromPeer, PeerDatagram, ReplyBuffer};
 use stun_turn_proto::{FiveTuple, Now, Relay, RelayId, Settings, Transport, limits};
 
 use crate::control::{Colleague, Command, Mailbox, SessionInfo};
 use crate::sockets::Listener;
 use crate::streams::Streams;
 use crate::tally::Tally;
-use crate::udp::{self, BATCH, RecvBatch};
+use crate::udp::{self, BATCH, RecvBatch, Sender};
 pub(crate) use connections::Adopted;
 pub(crate) use effects::Parked;
 
+use coalesce::Coalescer;
 use connections::Connections;
 use effects::Outbox;
+use fair_share::FairShare;
 use peers::Peers;
 use ready::Ready;
 use token::Source;
 
 /// Batches that one socket may take before the others have their turn.
 const BATCHES_A_TURN: usize = 4;
+/// The same for a listener that is behind, which drops most of what it takes ([`FairShare`]).
+const BATCHES_TO_CATCH_UP: usize = 16;
+/// Datagrams after which a turn ends, where many come in one batch.
+const DATAGRAMS_A_TURN: usize = 1024;
 /// How long a listener rests when the system has no descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Events taken from the kernel at once.
@@ -50,6 +62,18 @@ const EVENTS: usize = 1024;
 struct Bound<S> {
     socket: S,
     address: SocketAddr,
+    fair: FairShare,
+}
+
+impl<S> Bound<S> {
+    fn new(socket: S, address: SocketAddr) -> Self {
+        let fair = FairShare::default();
+        Self {
+            socket,
+            address,
+            fair,
+        }
+    }
 }
 
 /// What a socket's turn has come to.
@@ -87,7 +111,11 @@ pub(crate) struct Worker {
     relayed: Vec<Option<UdpSocket>>,
     connections: Connections,
     peers: Peers,
+    coalescer: Coalescer,
+    /// Datagrams of this round.
+    datagrams: usize,
     batch: RecvBatch,
+    sender: Sender,
     outbox: Outbox,
     reply: Box<ReplyBuffer>,
     /// Sockets that had more to give than their turn allowed; mio reports them only once.
@@ -125,14 +153,14 @@ impl Worker {
                     let token = Source::Udp(udp.len()).token();
                     poll.registry()
                         .register(&mut socket, token, Interest::READABLE)?;
-                    udp.push(Bound { socket, address });
+                    udp.push(Bound::new(socket, address));
                 }
                 Listener::Tcp(socket) => {
                     let mut socket = TcpListener::from_std(socket);
                     let token = Source::Tcp(tcp.len()).token();
                     poll.registry()
                         .register(&mut socket, token, Interest::READABLE)?;
-                    tcp.push(Bound { socket, address });
+                    tcp.push(Bound::new(socket, address));
                 }
             }
         }
@@ -154,7 +182,10 @@ impl Worker {
             relayed: Vec::new(),
             connections: Connections::new(streams, workers),
             peers: Peers::default(),
+            coalescer: Coalescer::new(Duration::ZERO),
+            datagrams: 0,
             batch: RecvBatch::new(),
+            sender: Sender::new(),
             outbox: Outbox::default(),
             reply: Box::new([0; limits::MAX_REPLY_BYTES]),
             ready: Ready::default(),
@@ -163,6 +194,12 @@ impl Worker {
             accepts_resume_at: None,
             scratch: Vec::new(),
         })
+    }
+
+    /// The same, waiting for more datagrams where they come fast but few at a time.
+    pub(crate) fn coalescing(self, limit: Duration) -> Self {
+        let coalescer = Coalescer::new(limit);
+        Self { coalescer, ..self }
     }
 
     /// What other threads know of this worker.
@@ -177,8 +214,10 @@ impl Worker {
     /// Runs until it is stopped.
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
+        // Else the kernel adds 50 microseconds to every short sleep.
+        let _ = rustix::thread::set_current_timer_slack(NonZero::new(1));
         loop {
-            let timeout = self.timeout();
+            let timeout = self.coalesce().unwrap_or_else(|| self.timeout());
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     // Never for a reason that will pass: a bad descriptor or argument is our bug.
@@ -215,7 +254,10 @@ impl Worker {
             self.relay.handle_timeout(now);
             self.tell_clients();
             self.close_relayed();
+            self.flush();
             self.close_late_streams(now);
+            self.coalescer
+                .observe(now.monotonic, std::mem::take(&mut self.datagrams));
         }
         self.relay.shut_down(self.now());
         self.close_relayed();
@@ -257,6 +299,16 @@ impl Worker {
                 self.ready.push(source);
             }
         }
+    }
+
+    /// Sleeps for a moment where that gathers datagrams; there is no other wait then.
+    fn coalesce(&self) -> Option<Option<Duration>> {
+        if !self.ready.is_empty() {
+            return None;
+        }
+        let wait = self.coalescer.wait(self.start.elapsed())?;
+        std::thread::sleep(wait);
+        Some(Some(Duration::ZERO))
     }
 
     /// How long to wait: not at all while sockets have more, else until the next deadline.
@@ -301,29 +353,47 @@ impl Worker {
 
     /// Clients' datagrams to one listener.
     fn read_clients(&mut self, now: Now, index: usize) -> bool {
-        let mut count = BATCH;
-        for _ in 0..BATCHES_A_TURN {
-            let Bound { socket, address } = &self.udp[index];
+        let turn = match self.udp[index].fair.is_behind() {
+            true => BATCHES_TO_CATCH_UP,
+            false => BATCHES_A_TURN,
+        };
+        let is_full = self.read_client_batches(now, index, turn);
+        self.udp[index].fair.end_turn(is_full);
+        is_full
+    }
+
+    /// Whether there may be more after so many batches.
+    fn read_client_batches(&mut self, now: Now, index: usize, batches: usize) -> bool {
+        let (mut is_full, before) = (false, self.datagrams);
+        for _ in 0..batches {
+            self.make_room();
+            let room = self.batch.room();
+            let Bound {
+                socket, address, ..
+            } = &self.udp[index];
             let (address, received) = (*address, self.batch.receive(socket.as_fd()));
-            let Some(received) = self.receive_count(received) else {
+            let Some(slots) = self.received(received) else {
                 return false;
             };
-            count = received;
-            for slot in 0..count {
-                self.client_datagram(now, index, address, slot);
+            let count = slots.len();
+            is_full = count == room;
+            for slot in slots {
+                self.client_slot(now, index, address, slot);
             }
-            self.flush();
             self.close_relayed();
-            if (1..BATCH).contains(&count) {
+            if (1..room).contains(&count) {
                 return false;
+            }
+            if self.datagrams - before > DATAGRAMS_A_TURN {
+                return true;
             }
         }
         // A socket that ends its turn with an error waits for its next event: no error may spin.
-        count == BATCH
+        is_full
     }
 
-    fn client_datagram(&mut self, now: Now, listener: usize, address: SocketAddr, slot: usize) {
-        let (received, buffer) = self.batch.get(slot);
+    fn client_slot(&mut self, now: Now, listener: usize, address: SocketAddr, slot: usize) {
+        let (received, _) = self.batch.get(slot);
         let server = SocketAddr::new(received.to.unwrap_or(address.ip()), address.port());
         // Nobody can be answered at port 0, and answering ourselves would never end.
         if received.from.port() == 0 || received.from == server {
@@ -334,59 +404,96 @@ impl Worker {
             client: received.from,
             server,
         };
-        let datagram = &buffer[received.payload()];
-        let outcome = self
-            .relay
-            .handle_client(now, &client, datagram, &mut self.reply);
-        self.apply_to_datagram(now, outcome, listener, &client, slot);
+        self.datagrams += received.count();
+        for index in 0..received.count() {
+            let payload = received.payload(index);
+            let (_, buffer) = self.batch.get(slot);
+            let datagram = &buffer[payload.clone()];
+            let fair = &mut self.udp[listener].fair;
+            if !fair.admit(received.from) && !demux::is_request(datagram) {
+                self.relay.totals().count_drop(DropReason::OverShare);
+                continue;
+            }
+            let reply = &mut self.reply;
+            let outcome = self.relay.handle_client(now, &client, datagram, reply);
+            self.apply_to_datagram(now, outcome, listener, &client, (slot, payload.start));
+        }
     }
 
     /// Peers' datagrams to one relayed socket.
     fn read_peers(&mut self, now: Now, index: usize) -> bool {
-        let mut count = BATCH;
+        let (mut is_full, before) = (false, self.datagrams);
         for _ in 0..BATCHES_A_TURN {
+            self.make_room();
+            let room = self.batch.room();
             let Some(Some(socket)) = self.relayed.get(index) else {
                 return false;
             };
             let received = self.batch.receive(socket.as_fd());
-            let Some(received) = self.receive_count(received) else {
+            let Some(slots) = self.received(received) else {
                 return false;
             };
-            count = received;
-            for slot in 0..count {
-                self.peer_datagram(now, index, slot);
+            let count = slots.len();
+            is_full = count == room;
+            for slot in slots {
+                let segments = self.batch.get(slot).0.count();
+                self.datagrams += segments;
+                for segment in 0..segments {
+                    self.peer_datagram(now, index, (slot, segment, segments));
+                }
             }
-            self.flush();
-            if (1..BATCH).contains(&count) {
+            if (1..room).contains(&count) {
                 return false;
+            }
+            if self.datagrams - before > DATAGRAMS_A_TURN {
+                return true;
             }
         }
         // A socket that ends its turn with an error waits for its next event: no error may spin.
-        count == BATCH
+        is_full
     }
 
-    fn peer_datagram(&mut self, now: Now, index: usize, slot: usize) {
+    /// One of the datagrams in a slot. Where there are several, the header of each lies on the end of
+    /// the one before; so it is taken away from there, and sent from elsewhere.
+    fn peer_datagram(
+        &mut self,
+        now: Now,
+        index: usize,
+        (slot, segment, segments): (usize, usize, usize),
+    ) {
         let relay = RelayId::of_index(index);
         let (received, buffer) = self.batch.get(slot);
+        let payload = received.payload(segment);
+        let around = payload.start - HEADROOM..payload.end + TAILROOM;
+        let neighbours = (segments > 1).then(|| Neighbours::of(&buffer[around.clone()]));
         let datagram = PeerDatagram {
-            payload: received.payload(),
-            buffer,
+            payload: payload.clone(),
+            buffer: &mut *buffer,
         };
         match self.relay.handle_peer(now, relay, received.from, datagram) {
             FromPeer::Drop(reason) => {
                 tracing::trace!(?reason, from = %received.from, "peer's datagram dropped");
             }
             FromPeer::ToClient { client, message } if client.transport.is_stream() => {
-                let (_, buffer) = self.batch.get(slot);
                 self.connections.send_media(&client, &buffer[message]);
             }
             FromPeer::ToClient { client, message } => {
-                if let Some(listener) = self.listener_of(client.server) {
-                    let from = self.source(listener, client.server);
-                    self.outbox
-                        .push_client(listener, slot, message, client.client, from);
+                let listener = listener_of(&self.udp, client.server);
+                let Some(listener) = listener else { return };
+                let (to, from) = (client.client, self.udp[listener].source(client.server));
+                if neighbours.is_none() {
+                    self.outbox.push_client(listener, slot, message, to, from);
+                } else {
+                    let head = &buffer[message.start..payload.start];
+                    let tail = &buffer[payload.end..message.end];
+                    let parts = (head, slot, payload, tail);
+                    self.outbox.push_client_between(listener, parts, to, from);
                 }
             }
+        }
+        if let Some(neighbours) = neighbours {
+            let (_, buffer) = self.batch.get(slot);
+            neighbours.restore(&mut buffer[around]);
         }
     }
 
@@ -425,61 +532,103 @@ impl Worker {
 
     /// Sends what lies in the reply buffer to a client who has not just sent anything.
     fn tell_client(&mut self, client: &FiveTuple, length: usize) {
+        let reply = &self.reply[..length];
         if client.transport.is_stream() {
-            self.connections.send_media(client, &self.reply[..length]);
-        } else if let Some(listener) = self.listener_of(client.server) {
-            let (_, buffer) = self.batch.get(0);
-            buffer[..length].copy_from_slice(&self.reply[..length]);
-            let from = self.source(listener, client.server);
-            self.outbox
-                .push_client(listener, 0, 0..length, client.client, from);
-            self.flush();
+            self.connections.send_media(client, reply);
+        } else if let Some(listener) = listener_of(&self.udp, client.server) {
+            let from = self.udp[listener].source(client.server);
+            self.outbox.push_reply(listener, reply, client.client, from);
         }
     }
 
     /// Which of our UDP listeners a client reached.
     fn listener_of(&self, server: SocketAddr) -> Option<usize> {
-        self.udp.iter().position(|bound| {
-            // Not by the scope of an address of one link, which packets do not tell.
-            let (own, ip) = (bound.address.ip(), server.ip());
-            let is_on_all = own.is_unspecified() && own.is_ipv4() == ip.is_ipv4();
-            bound.address.port() == server.port() && (own == ip || is_on_all)
-        })
+        listener_of(&self.udp, server)
     }
 
     /// The source address to state, on a listener that has none of its own.
     fn source(&self, listener: usize, server: SocketAddr) -> Option<IpAddr> {
-        self.udp[listener]
-            .address
-            .ip()
-            .is_unspecified()
-            .then_some(server.ip())
+        self.udp[listener].source(server)
     }
 
+    /// Sends what is decided, after which its slots are free, once there are hardly any left.
+    fn make_room(&mut self) {
+        if self.batch.room() < BATCH / 4 {
+            self.flush();
+        }
+    }
+
+    /// Sends what is decided and frees all slots.
     fn flush(&mut self) {
+        self.send_out();
+        self.batch.clear();
+    }
+
+    /// Sends what is decided; datagrams that are not yet looked at stay in their slots.
+    fn send_out(&mut self) {
         let (udp, relayed, errors) = (&self.udp, &self.relayed, &self.tally.socket_errors);
-        self.outbox.flush(|out, transmits| match out {
-            effects::Out::Client(listener) => {
-                udp::send(udp[listener].socket.as_fd(), &self.batch, transmits, errors)
-            }
-            effects::Out::Peer(index) => match relayed.get(index) {
-                Some(Some(socket)) => udp::send(socket.as_fd(), &self.batch, transmits, errors),
-                Some(None) | None => udp::Sent::default(),
-            },
+        let (batch, sender) = (&self.batch, &mut self.sender);
+        self.outbox.flush(|out, heads, transmits| {
+            let socket = match out {
+                effects::Out::Client(listener) => Some(&udp[listener].socket),
+                effects::Out::Peer(index) => relayed.get(index).and_then(Option::as_ref),
+            };
+            socket.map_or_else(udp::Sent::default, |socket| {
+                sender.send(socket.as_fd(), (batch, heads), transmits, errors)
+            })
         });
     }
 
-    /// How many datagrams came; `None` when the socket has nothing (more).
-    fn receive_count(&self, received: io::Result<usize>) -> Option<usize> {
+    /// The slots that were filled; `None` when the socket has nothing (more).
+    fn received(&self, received: io::Result<Range<usize>>) -> Option<Range<usize>> {
         match received {
-            Ok(count) => Some(count),
+            Ok(slots) => Some(slots),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             // An error of an earlier datagram, reported late: the caller asks again within its
             // turn's bounds.
             Err(error) => {
                 self.tally.socket_errors.count(&error);
-                Some(0)
+                Some(0..0)
             }
         }
     }
+}
+
+/// Bytes before and behind a datagram that belong to others.
+struct Neighbours {
+    before: [u8; HEADROOM],
+    behind: [u8; TAILROOM],
+}
+
+impl Neighbours {
+    fn of(bytes: &[u8]) -> Self {
+        let before = bytes.first_chunk().expect("there is room in front");
+        let behind = bytes.last_chunk().expect("there is room behind");
+        Self {
+            before: *before,
+            behind: *behind,
+        }
+    }
+
+    fn restore(&self, bytes: &mut [u8]) {
+        bytes[..HEADROOM].copy_from_slice(&self.before);
+        let end = bytes.len() - TAILROOM;
+        bytes[end..].copy_from_slice(&self.behind);
+    }
+}
+
+impl Bound<UdpSocket> {
+    /// The source address to state, where the socket has none of its own.
+    fn source(&self, server: SocketAddr) -> Option<IpAddr> {
+        self.address.ip().is_unspecified().then_some(server.ip())
+    }
+}
+
+fn listener_of(listeners: &[Bound<UdpSocket>], server: SocketAddr) -> Option<usize> {
+    listeners.iter().position(|bound| {
+        // Not by the scope of an address of one link, which packets do not tell.
+        let (own, ip) = (bound.address.ip(), server.ip());
+        let is_on_all = own.is_unspecified() && own.is_ipv4() == ip.is_ipv4();
+        bound.address.port() == server.port() && (own == ip || is_on_all)
+    })
 }

@@ -18,3 +18,9 @@ pub fn kind(datagram: &[u8]) -> Option<Kind> {
         _ => None,
     }
 }
+
+/// Whether these may be the first bytes of a STUN request (RFC 8489 section 5).
+#[must_use]
+pub const fn is_request(datagram: &[u8]) -> bool {
+    matches!(datagram, [high @ 0..=3, low, ..] if *high & 1 == 0 && *low & 0x10 == 0)
+}

@@ -94,7 +94,8 @@ impl Totals {
         }
     }
 
-    pub(crate) fn count_drop(&self, reason: DropReason) {
+    /// Counts what went nowhere; also for drivers that drop something themselves.
+    pub fn count_drop(&self, reason: DropReason) {
         if let Some(counter) = self.drops.get(reason as usize) {
             counter.add(1);
         }

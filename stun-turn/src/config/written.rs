@@ -12,6 +12,7 @@ impl Config {
         let listen = self.listen.iter().map(|listen| listen.to_string().into());
         let (first, last) = (self.relay_ports.start(), self.relay_ports.end());
         let workers = i64::try_from(self.workers).unwrap_or(i64::MAX);
+        let coalesce_us = i64::try_from(self.coalesce.as_micros()).unwrap_or(i64::MAX);
         [
             ("listen", Value::Array(listen.collect())),
             ("realm", self.realm.clone().into()),
@@ -19,6 +20,7 @@ impl Config {
             ("user-quota", quota(self.quotas.per_user)),
             ("source-quota", quota(self.quotas.per_source)),
             ("workers", workers.into()),
+            ("coalesce-us", coalesce_us.into()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -49,6 +51,7 @@ pub fn example(name: &str) -> Option<&'static str> {
         "trusted-proxy" => r#"["10.0.0.0/24"]"#,
         "nat-discovery" => r#""203.0.113.10:3479""#,
         "workers" => "4",
+        "coalesce-us" => "50",
         "admin-token" => r#""a long random text""#,
         _ => return None,
     })

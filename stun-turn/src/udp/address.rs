@@ -16,6 +16,19 @@ pub(crate) fn report_destination(socket: BorrowedFd<'_>, is_ipv6: bool) -> io::R
     set_option(socket, level, option, 1)
 }
 
+/// Asks for kernel buffers of this size in both directions: beyond the system's limit where that is
+/// permitted, else up to it.
+pub(crate) fn widen_buffers(socket: BorrowedFd<'_>, bytes: libc::c_int) {
+    for (forced, limited) in [
+        (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF),
+        (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF),
+    ] {
+        let option = |option| set_option(socket, libc::SOL_SOCKET, option, bytes);
+        // Best effort: smaller ones lose more in bursts.
+        let _ = option(forced).or_else(|_| option(limited));
+    }
+}
+
 /// Sets an option whose value is a number.
 pub(super) fn set_option(
     socket: BorrowedFd<'_>,
@@ -40,33 +53,47 @@ pub(super) fn set_option(
     }
 }
 
-/// Finds the packet-info message that [`report_destination`] asked for.
-pub(super) fn destination(header: &libc::msghdr) -> Option<IpAddr> {
+/// Control data: one packet-info message of either family and the size of segments, aligned for
+/// `cmsghdr`.
+pub(super) type Control = [u64; 8];
+
+/// What the kernel said about a message that it handed over.
+#[derive(Debug, Default)]
+pub(super) struct Ancillary {
+    /// The local address that it was sent to, see [`report_destination`].
+    pub(super) to: Option<IpAddr>,
+    /// The size of its datagrams where it has several, see [`super::coalesce_received`].
+    pub(super) segment: Option<usize>,
+}
+
+pub(super) fn ancillary(header: &libc::msghdr) -> Ancillary {
+    let mut found = Ancillary::default();
     // SAFETY: the header is as the kernel filled it in; CMSG_* walk only within msg_controllen, and
     // the data of each type is as long as its struct.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while let Some(current) = message.as_ref() {
+            let data = libc::CMSG_DATA(message);
             match (current.cmsg_level, current.cmsg_type) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    let info: libc::in_pktinfo = libc::CMSG_DATA(message)
-                        .cast::<libc::in_pktinfo>()
-                        .read_unaligned();
-                    return Some(IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(
-                        info.ipi_spec_dst.s_addr,
-                    ))));
+                    let info = data.cast::<libc::in_pktinfo>().read_unaligned();
+                    let ip = Ipv4Addr::from_bits(u32::from_be(info.ipi_spec_dst.s_addr));
+                    found.to = Some(ip.into());
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    let info: libc::in6_pktinfo = libc::CMSG_DATA(message)
-                        .cast::<libc::in6_pktinfo>()
-                        .read_unaligned();
-                    return Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
+                    let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
+                    found.to = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
                 }
-                _ => message = libc::CMSG_NXTHDR(header, message),
+                (libc::SOL_UDP, libc::UDP_GRO) => {
+                    let size = data.cast::<libc::c_int>().read_unaligned();
+                    found.segment = usize::try_from(size).ok().filter(|size| *size > 0);
+                }
+                _ => {}
             }
+            message = libc::CMSG_NXTHDR(header, message);
         }
     }
-    None
+    found
 }
 
 /// Writes a packet-info message that chooses the source address; returns its length.
@@ -96,6 +123,22 @@ pub(super) fn write_source(header: &mut libc::msghdr, from: IpAddr) -> usize {
         } as libc::c_uint;
         message.cmsg_len = libc::CMSG_LEN(length) as _;
         libc::CMSG_SPACE(length) as usize
+    }
+}
+
+/// Writes, behind `offset` bytes of control data, that the message is to be cut into datagrams of
+/// this size; returns its length.
+pub(super) fn write_segment(header: &mut libc::msghdr, offset: usize, size: u16) -> usize {
+    // SAFETY: msg_control points to a Control, which has room for this behind packet info of either
+    // family, whose length is a multiple of the alignment.
+    unsafe {
+        let message = &mut *header.msg_control.byte_add(offset).cast::<libc::cmsghdr>();
+        message.cmsg_level = libc::SOL_UDP;
+        message.cmsg_type = libc::UDP_SEGMENT;
+        message.cmsg_len = libc::CMSG_LEN(mem::size_of::<u16>() as libc::c_uint) as _;
+        let data = libc::CMSG_DATA(message).cast::<u16>();
+        data.write_unaligned(size);
+        libc::CMSG_SPACE(mem::size_of::<u16>() as libc::c_uint) as usize
     }
 }
 

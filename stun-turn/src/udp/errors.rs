@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use stun_turn_proto::relay::Icmp;
 
-use super::Control;
+use super::address::Control;
 use super::address::read_address;
 
 /// ICMPv4 "destination unreachable, fragmentation needed": its data is the next hop's MTU.

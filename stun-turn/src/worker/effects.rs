@@ -35,9 +35,12 @@ pub(super) enum Out {
 pub(super) struct Outbox {
     outs: Vec<Out>,
     transmits: Vec<Transmit>,
+    /// What goes out without having come in: replies, headers.
+    heads: Vec<u8>,
 }
 
 impl Outbox {
+    /// A part of a slot to a client.
     pub(super) fn push_client(
         &mut self,
         listener: usize,
@@ -46,31 +49,68 @@ impl Outbox {
         to: SocketAddr,
         from: Option<IpAddr>,
     ) {
-        self.outs.push(Out::Client(listener));
+        self.push(Out::Client(listener), (0..0, slot, part, 0..0), to, from);
+    }
+
+    /// The same between other bytes.
+    pub(super) fn push_client_between(
+        &mut self,
+        listener: usize,
+        (head, slot, part, tail): (&[u8], usize, Range<usize>, &[u8]),
+        to: SocketAddr,
+        from: Option<IpAddr>,
+    ) {
+        let (head, tail) = (self.keep(head), self.keep(tail));
+        self.push(Out::Client(listener), (head, slot, part, tail), to, from);
+    }
+
+    /// What has not come in.
+    pub(super) fn push_reply(
+        &mut self,
+        listener: usize,
+        reply: &[u8],
+        to: SocketAddr,
+        from: Option<IpAddr>,
+    ) {
+        let head = self.keep(reply);
+        self.push(Out::Client(listener), (head, 0, 0..0, 0..0), to, from);
+    }
+
+    fn push_peer(&mut self, relay: RelayId, slot: usize, part: Range<usize>, to: SocketAddr) {
+        let out = Out::Peer(relay.index());
+        self.push(out, (0..0, slot, part, 0..0), to, None);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.heads.len();
+        self.heads.extend_from_slice(bytes);
+        start..self.heads.len()
+    }
+
+    fn push(
+        &mut self,
+        out: Out,
+        (head, slot, part, tail): (Range<usize>, usize, Range<usize>, Range<usize>),
+        to: SocketAddr,
+        from: Option<IpAddr>,
+    ) {
+        self.outs.push(out);
         self.transmits.push(Transmit {
+            head,
             slot,
             part,
+            tail,
             to,
             from,
         });
     }
 
-    fn push_peer(&mut self, relay: RelayId, slot: usize, part: Range<usize>, to: SocketAddr) {
-        self.outs.push(Out::Peer(relay.index()));
-        self.transmits.push(Transmit {
-            slot,
-            part,
-            to,
-            from: None,
-        });
-    }
-
     /// Sends runs of neighbours that share a socket.
-    pub(super) fn flush(&mut self, mut send: impl FnMut(Out, &[Transmit]) -> Sent) {
+    pub(super) fn flush(&mut self, mut send: impl FnMut(Out, &[u8], &[Transmit]) -> Sent) {
         let mut start = 0;
         for run in self.outs.chunk_by(PartialEq::eq) {
             let end = start + run.len();
-            let sent = send(run[0], &self.transmits[start..end]);
+            let sent = send(run[0], &self.heads, &self.transmits[start..end]);
             if sent.dropped > 0 {
                 tracing::trace!(out = ?run[0], ?sent, "the system refused datagrams");
             }
@@ -78,6 +118,7 @@ impl Outbox {
         }
         self.outs.clear();
         self.transmits.clear();
+        self.heads.clear();
     }
 }
 
@@ -102,33 +143,28 @@ impl Parked {
 }
 
 impl Worker {
-    /// Carries out the outcome of a client's datagram, which lies in `slot`.
+    /// Carries out the outcome of a client's datagram, which begins at `start` of `slot`.
     pub(super) fn apply_to_datagram(
         &mut self,
         now: Now,
         outcome: Outcome,
         listener: usize,
         client: &FiveTuple,
-        slot: usize,
+        (slot, start): (usize, usize),
     ) {
         match self.resolve(now, outcome, client) {
             // Only connections can be spliced.
             Resolved::Nothing | Resolved::Bound { .. } | Resolved::Elsewhere { .. } => {}
             Resolved::Reply(length) => {
-                // The request is done with; its slot carries the reply.
-                let (_, buffer) = self.batch.get(slot);
-                buffer[..length].copy_from_slice(&self.reply[..length]);
                 let from = self.source(listener, client.server);
-                self.outbox
-                    .push_client(listener, slot, 0..length, client.client, from);
+                let reply = &self.reply[..length];
+                self.outbox.push_reply(listener, reply, client.client, from);
             }
             Resolved::ReplyFrom { reply, from, to } => {
                 if let Some(listener) = self.listener_of(from) {
-                    let (_, buffer) = self.batch.get(slot);
-                    buffer[..reply].copy_from_slice(&self.reply[..reply]);
                     let source = self.source(listener, from);
-                    self.outbox
-                        .push_client(listener, slot, 0..reply, to, source);
+                    let reply = &self.reply[..reply];
+                    self.outbox.push_reply(listener, reply, to, source);
                 }
             }
             Resolved::ToPeer {
@@ -137,14 +173,13 @@ impl Worker {
                 payload,
                 dont_fragment,
             } => {
-                let offset = self.batch.get(slot).0.payload().start;
-                let part = payload.start + offset..payload.end + offset;
+                let part = payload.start + start..payload.end + start;
                 if !dont_fragment {
                     self.outbox.push_peer(relay, slot, part, peer);
                     return;
                 }
                 // It goes alone, after all that was decided before it.
-                self.flush();
+                self.send_out();
                 let (_, buffer) = self.batch.get(slot);
                 if let Some(Some(socket)) = self.relayed.get(relay.index()) {
                     let errors = &self.tally.socket_errors;
@@ -278,6 +313,8 @@ impl Worker {
     /// Closes the sockets that have no use any more; their ports are free from then on.
     pub(super) fn close_relayed(&mut self) {
         while let Some(closed) = self.relay.poll_closed() {
+            // What was decided before still leaves through the socket.
+            self.send_out();
             let relayed = match closed {
                 Closed::Allocation {
                     relay,

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod broken_tls;
+mod bursts;
 mod canary;
 mod certificates;
 mod check;

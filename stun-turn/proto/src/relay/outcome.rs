@@ -93,11 +93,13 @@ pub enum DropReason {
     OverBudget,
     /// Faster than `max_bps`.
     OverLimit,
+    /// Beyond one client's share of a worker that can't keep up.
+    OverShare,
 }
 
 impl DropReason {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Malformed,
         Self::NotForServers,
         Self::NoAllocation,
@@ -108,6 +110,7 @@ impl DropReason {
         Self::TooLarge,
         Self::OverBudget,
         Self::OverLimit,
+        Self::OverShare,
     ];
 
     /// The name in metrics.
@@ -124,6 +127,7 @@ impl DropReason {
             Self::TooLarge => "too_large",
             Self::OverBudget => "over_budget",
             Self::OverLimit => "over_limit",
+            Self::OverShare => "over_share",
         }
     }
 }

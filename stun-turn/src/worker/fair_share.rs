@@ -1,0 +1,147 @@
+//! Who may have how much of a listener that is behind. All clients of a worker share one queue, so
+//! that one of them at line rate would fill it, and the system would drop everybody's datagrams
+//! alike. Reading and dropping is much cheaper than relaying: what is beyond a client's share is
+//! dropped at once, until the queue is short again.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// Datagrams that are relayed in a turn of a listener that is behind.
+const CAPACITY: usize = 256;
+/// Who has at most so many times what the median client has is not held back.
+const TOLERANCE: usize = 4;
+
+/// Counts clients' datagrams while a listener is behind.
+#[derive(Debug, Default)]
+pub(super) struct FairShare {
+    is_behind: bool,
+    counts: HashMap<SocketAddr, usize>,
+    /// What each client may have in this turn.
+    share: Option<usize>,
+}
+
+impl FairShare {
+    /// Whether there was more than a turn could take.
+    pub(super) const fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Whether one more datagram of this client is within its share.
+    pub(super) fn admit(&mut self, client: SocketAddr) -> bool {
+        if !self.is_behind {
+            return true;
+        }
+        let count = self.counts.entry(client).or_default();
+        *count += 1;
+        self.share.is_none_or(|share| *count <= share)
+    }
+
+    /// A turn is over: the shares of the next one are drawn from it.
+    pub(super) fn end_turn(&mut self, is_behind: bool) {
+        let mut counts: Vec<usize> = self.counts.drain().map(|(_, count)| count).collect();
+        self.share = is_behind.then(|| share(&mut counts)).flatten();
+        self.is_behind = is_behind;
+    }
+}
+
+/// The share with which all fit together, if somebody has more than that. Those of whom there are
+/// many alike are not held back: there is nobody to be protected from them.
+fn share(counts: &mut [usize]) -> Option<usize> {
+    counts.sort_unstable();
+    let greatest = *counts.last()?;
+    let median = counts[(counts.len() - 1) / 2];
+    let share = level(counts).max(TOLERANCE * median);
+    (greatest > share).then_some(share)
+}
+
+/// The highest share with which everybody's datagrams, cut off there, fit into [`CAPACITY`].
+fn level(counts: &[usize]) -> usize {
+    let mut left = CAPACITY;
+    for (index, count) in counts.iter().enumerate() {
+        let share = left / (counts.len() - index);
+        if *count > share {
+            return share;
+        }
+        left -= count;
+    }
+    usize::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn client(number: usize) -> SocketAddr {
+        let port = u16::try_from(number + 1).unwrap();
+        SocketAddr::from(([192, 0, 2, 1], port))
+    }
+
+    /// What of each client's datagrams is admitted in the last of several turns that are alike.
+    fn admitted(counts: &[usize]) -> Vec<usize> {
+        let mut fair = FairShare::default();
+        fair.end_turn(true);
+        let mut admitted = Vec::new();
+        for _ in 0..3 {
+            admitted = vec![0; counts.len()];
+            for (number, count) in counts.iter().enumerate() {
+                for _ in 0..*count {
+                    admitted[number] += usize::from(fair.admit(client(number)));
+                }
+            }
+            fair.end_turn(true);
+        }
+        admitted
+    }
+
+    #[test]
+    fn one_at_line_rate_is_held_back_and_fifty_calm_ones_are_not() {
+        let mut counts = vec![2; 50];
+        counts.push(900);
+        let admitted = admitted(&counts);
+        assert_eq!(admitted[..50], counts[..50]);
+        assert_eq!(admitted[50], CAPACITY - 100);
+    }
+
+    #[test]
+    fn several_at_line_rate_are_held_back_alike() {
+        let admitted = admitted(&[400, 3, 500, 3, 3]);
+        assert_eq!(admitted, [123, 3, 123, 3, 3]);
+    }
+
+    #[test]
+    fn who_is_alone_and_those_who_are_alike_are_not_held_back() {
+        assert_eq!(admitted(&[1024]), [1024]);
+        assert_eq!(admitted(&[340; 3]), [340; 3]);
+        let many: Vec<usize> = (0..500).map(|number| 1 + number % 4).collect();
+        assert_eq!(admitted(&many), many);
+    }
+
+    #[test]
+    fn nobody_is_held_back_once_the_queue_is_short() {
+        let mut fair = FairShare::default();
+        fair.end_turn(true);
+        for _ in 0..900 {
+            fair.admit(client(0));
+        }
+        fair.admit(client(1));
+        fair.end_turn(true);
+        assert!((0..900).any(|_| !fair.admit(client(0))));
+        fair.end_turn(false);
+        assert!((0..900).all(|_| fair.admit(client(0))));
+    }
+
+    proptest! {
+        /// Whoever is at or below an equal part of the capacity loses nothing.
+        #[test]
+        fn an_equal_part_is_everybody_s(counts in prop::collection::vec(1_usize..2000, 1..60)) {
+            let equal = CAPACITY / counts.len();
+            let admitted = admitted(&counts);
+            for (count, admitted) in counts.iter().zip(admitted) {
+                prop_assert!(admitted <= *count);
+                prop_assert!(admitted >= (*count).min(equal));
+            }
+        }
+    }
+}
