@@ -2,68 +2,144 @@
 
 mod bare;
 mod batch;
+mod bench;
 mod enrol;
+mod frame;
 mod lab;
+mod outcome;
+mod report;
 mod servers;
 mod traffic;
 
-use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 pub(crate) use bare::Forward;
-use enrol::{Goal, enrol};
-use lab::{CLIENT_PORT, Lab, PEER_PORT, Place, Process, SERVER_CORE};
+use bench::Bench;
+use lab::Lab;
+use report::{Better, Report, metric};
 use servers::Server;
-use traffic::{Flow, Generator, Offer, Outcome};
+use traffic::{Kind, Offer};
 
 /// Relays side by side: the most they carry, what it costs, how late it comes
 #[derive(Debug, clap::Args)]
 pub(crate) struct Compare {
+    /// What to measure; all by default
+    scenarios: Vec<Scenario>,
     /// The `stun-turn` to measure
     #[arg(long, default_value = "target/release/stun-turn")]
     program: PathBuf,
     /// A mode of ours: a name and the flags that choose it; repeatable
     #[arg(long, value_name = "NAME=FLAGS")]
     mode: Vec<String>,
-    /// Only servers whose name contains one of these
+    /// Only servers whose name contains this; repeatable
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Packets per second, both directions together; repeatable
+    /// Packets per second, both directions together; repeatable [default: 20000 and 60000]
     #[arg(long, value_name = "N")]
     rate: Vec<u32>,
-    /// Bytes of each payload
-    #[arg(long, default_value_t = 160)]
-    payload: usize,
-    /// Packets of one flow that arrive together, as one that the kernel put together
-    #[arg(long, default_value_t = 1)]
-    burst: usize,
+    /// Bytes of each payload; repeatable [default: 160 and, for the maximum, 1200; quick: 160]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(20..=1400))]
+    payload: Vec<u16>,
+    /// Packets of one flow that arrive together where bursts are measured
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u8).range(2..=40))]
+    burst: u8,
     /// Calls that go on at a time
-    #[arg(long, default_value_t = 100)]
-    flows: usize,
-    /// Rounds, after one that does not count
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
-    /// How long each measurement takes
-    #[arg(long, default_value_t = 3.0)]
-    seconds: f64,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    flows: u16,
+    /// Rounds, after one that does not count [default: 3; quick: 1]
+    #[arg(long)]
+    rounds: Option<u32>,
+    /// Seconds of each measurement at a fixed rate [default: 3; quick: 1]
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Everything short: a minute or two instead of a quarter of an hour
+    #[arg(long)]
+    quick: bool,
     /// On loopback even as root
     #[arg(long)]
     loopback: bool,
+    /// Where to write every round's values as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Scenario {
+    /// CPU and delays at fixed rates
+    Steady,
+    /// The highest rate without loss, and what is carried of a flood
+    Maximum,
+    /// CPU when packets of one flow arrive together
+    Bursts,
+    /// Binding requests per second
+    Binding,
+    /// Allocations with credentials per second
+    Allocate,
+    /// Memory of idle allocations
+    Memory,
+}
+
+const ALL: [Scenario; 6] = [
+    Scenario::Steady,
+    Scenario::Maximum,
+    Scenario::Bursts,
+    Scenario::Binding,
+    Scenario::Allocate,
+    Scenario::Memory,
+];
+
 impl Compare {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(mut self) -> anyhow::Result<()> {
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&stop))?;
         }
+        if self.scenarios.is_empty() {
+            self.scenarios = ALL.to_vec();
+        }
+        if self.rate.is_empty() {
+            self.rate = vec![20_000, 60_000];
+        }
+        let servers = self.servers()?;
+        let machine = report::machine();
         let lab = Lab::build(self.loopback)?;
         lab::pin_generator()?;
+        println!("{machine}");
+        self.tell_generator(&lab)?;
+        let mut report = Report::default();
+        for scenario in &self.scenarios {
+            for round in 0..=self.rounds() {
+                // The first warms caches and the processor up.
+                let mut discarded = Report::default();
+                let report = if round == 0 {
+                    &mut discarded
+                } else {
+                    &mut report
+                };
+                for server in &servers {
+                    if stop.load(Ordering::Relaxed) {
+                        bail!("stopped");
+                    }
+                    self.measure(&lab, server, *scenario, report)
+                        .with_context(|| format!("{}: {scenario:?}", server.name))?;
+                }
+            }
+        }
+        println!("\n{}", report.table());
+        if let Some(file) = &self.json {
+            let text = serde_json::to_string_pretty(&report.json(&machine))?;
+            std::fs::write(file, text).with_context(|| file.display().to_string())?;
+        }
+        Ok(())
+    }
+
+    fn servers(&self) -> anyhow::Result<Vec<Server>> {
         let mut servers = vec![Server::ours("ours", &self.program, "")];
         for mode in &self.mode {
             let (name, flags) = mode.split_once('=').context("--mode is NAME=FLAGS")?;
@@ -80,86 +156,174 @@ impl Compare {
             }
             missing.is_none()
         });
-        println!("| server | offered | loss | misordered | CPU µs | core µs | p50 | p99 | p99.9 |");
-        println!("|---|---|---|---|---|---|---|---|---|");
-        for rate in &self.rate {
-            for _ in 0..=self.rounds {
-                for server in &servers {
-                    if stop.load(Ordering::Relaxed) {
-                        bail!("stopped");
-                    }
-                    let offer = Offer {
-                        rate: *rate,
-                        payload: self.payload,
-                        burst: self.burst,
-                        time: Duration::from_secs_f64(self.seconds),
-                    };
-                    let mut bench = Bench::start(&lab, server, self.flows)
-                        .with_context(|| server.name.clone())?;
-                    let (outcome, cpu, core) = bench.measure(&offer)?;
-                    println!(
-                        "| {} | {:.0} | {:.3} % | {} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} |",
-                        server.name,
-                        outcome.offered(),
-                        outcome.loss() * 100.0,
-                        outcome.misordered,
-                        cpu,
-                        core,
-                        outcome.delay_us(0.5),
-                        outcome.delay_us(0.99),
-                        outcome.delay_us(0.999)
-                    );
+        Ok(servers)
+    }
+
+    fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 1 } else { 3 })
+    }
+
+    fn time(&self) -> Duration {
+        let default = if self.quick { 1.0 } else { 3.0 };
+        Duration::from_secs_f64(self.seconds.unwrap_or(default))
+    }
+
+    /// Each try of a search.
+    fn probe(&self) -> Duration {
+        self.time() / 3
+    }
+
+    fn payloads(&self) -> Vec<usize> {
+        match (&self.payload[..], self.quick) {
+            ([], true) => vec![160],
+            ([], false) => vec![160, 1200],
+            (given, _) => given.iter().map(|it| usize::from(*it)).collect(),
+        }
+    }
+
+    fn tell_generator(&self, lab: &Lab) -> anyhow::Result<()> {
+        let alone = bench::generator_alone(lab, self.time())?;
+        print!(
+            "the generator alone sends {:.0}k packets/s",
+            alone.sent / 1000.0
+        );
+        match alone.forwarded {
+            Some(rate) => println!(
+                "; {:.0}k it sends and receives when the kernel forwards on the same core",
+                rate / 1000.0
+            ),
+            None => println!(),
+        }
+        Ok(())
+    }
+
+    fn measure(
+        &self,
+        lab: &Lab,
+        server: &Server,
+        scenario: Scenario,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let is_allocated = matches!(
+            scenario,
+            Scenario::Steady | Scenario::Maximum | Scenario::Bursts
+        );
+        if server.table().is_some() && matches!(scenario, Scenario::Allocate | Scenario::Memory) {
+            return Ok(());
+        }
+        let mut bench = Bench::start(lab, server, usize::from(self.flows), is_allocated)?;
+        let name = &server.name;
+        match scenario {
+            Scenario::Steady => self.steady(&mut bench, name, report)?,
+            Scenario::Maximum => self.maximum(&mut bench, name, report)?,
+            Scenario::Bursts => self.bursts(&mut bench, name, report)?,
+            Scenario::Binding => {
+                let most = bench.maximum(Kind::Binding, self.probe())?;
+                report.add(
+                    name,
+                    metric("Binding/s without loss", Better::More),
+                    most.free_of_loss,
+                );
+                report.add(
+                    name,
+                    metric("Binding/s of a flood", Better::More),
+                    most.of_a_flood,
+                );
+            }
+            Scenario::Allocate => {
+                let count = if self.quick { 4_000 } else { 20_000 };
+                let rate = bench.allocations(count)?;
+                report.add(name, metric("authenticated Allocate/s", Better::More), rate);
+            }
+            Scenario::Memory => {
+                let counts: &[usize] = if self.quick {
+                    &[1_000]
+                } else {
+                    &[1_000, 10_000]
+                };
+                for (count, bytes) in counts.iter().zip(bench.memory(counts)?) {
+                    let metric = metric(format!("bytes an allocation, {count}"), Better::Less);
+                    report.add(name, metric, bytes);
                 }
             }
         }
         Ok(())
     }
-}
 
-/// A server that runs, with flows that it relays.
-struct Bench {
-    process: Process,
-    generator: Generator,
-    flows: Vec<Flow>,
-}
-
-impl Bench {
-    fn start(lab: &Lab, server: &Server, flows: usize) -> anyhow::Result<Self> {
-        let mut process = lab.start(server.command(lab, flows)?)?;
-        let clients = lab.socket(Place::Clients, CLIENT_PORT)?;
-        let peers = lab.socket(Place::Peers, PEER_PORT)?;
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while let Err(error) = enrol(lab, &clients, 1, Goal::Bound) {
-            process.check()?;
-            if Instant::now() > deadline {
-                return Err(error.context("the server does not answer"));
+    fn steady(&self, bench: &mut Bench<'_>, name: &str, report: &mut Report) -> anyhow::Result<()> {
+        let payload = self.payloads()[0];
+        for rate in &self.rate {
+            let offer = Offer {
+                rate: *rate,
+                kind: Kind::Data { payload, burst: 1 },
+                hog: 0,
+                time: self.time(),
+            };
+            let (mut outcome, cost) = bench.steady(&offer)?;
+            let [p50, p99, p999] = outcome.delays_us([0.5, 0.99, 0.999]);
+            let at = |what: &str| format!("{what} at {}k/s", rate / 1000);
+            for (what, better, value) in [
+                ("CPU µs a packet", Better::Less, cost.cpu_us),
+                ("core µs a packet", Better::Less, cost.core_us),
+                ("p50 µs", Better::Less, p50),
+                ("p99 µs", Better::Less, p99),
+                ("p99.9 µs", Better::Less, p999),
+                ("offered", Better::None, outcome.offered()),
+                ("loss %", Better::None, outcome.loss() * 100.0),
+                ("misordered", Better::None, outcome.misordered as f64),
+            ] {
+                report.add(name, metric(at(what), better), value);
             }
         }
-        let relayed = match server.table() {
-            Some(first) => (0..flows)
-                .map(|flow| SocketAddrV4::new(lab.relay, first + flow as u16))
-                .collect(),
-            None => enrol(lab, &clients, flows, Goal::Channel)?,
-        };
-        let flows = relayed.into_iter().enumerate().map(|(flow, relayed)| Flow {
-            client: lab.client(flow),
-            peer: lab.peer(flow),
-            relayed,
-        });
-        Ok(Self {
-            process,
-            flows: flows.collect(),
-            generator: Generator::new(clients, peers, lab.server),
-        })
+        Ok(())
     }
 
-    fn measure(&mut self, offer: &Offer) -> anyhow::Result<(Outcome, f64, f64)> {
-        let (cpu, core) = (self.process.cpu_ns()?, lab::core_busy_ns(SERVER_CORE));
-        let outcome = self.generator.offer(&self.flows, offer)?;
-        let cpu = self.process.cpu_ns()? - cpu;
-        let core = lab::core_busy_ns(SERVER_CORE).unwrap_or(0) - core.unwrap_or(0);
-        self.process.check()?;
-        let packets = outcome.received.max(1) as f64 * 1000.0;
-        Ok((outcome, cpu as f64 / packets, core as f64 / packets))
+    fn maximum(
+        &self,
+        bench: &mut Bench<'_>,
+        name: &str,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        for payload in self.payloads() {
+            let most = bench.maximum(Kind::Data { payload, burst: 1 }, self.probe())?;
+            let of = |what: &str| format!("{what}, {payload} B");
+            for (what, better, value) in [
+                ("packets/s without loss", Better::More, most.free_of_loss),
+                ("packets/s of a flood", Better::More, most.of_a_flood),
+                ("the flood", Better::None, most.flood),
+            ] {
+                report.add(name, metric(of(what), better), value);
+            }
+        }
+        Ok(())
+    }
+
+    fn bursts(&self, bench: &mut Bench<'_>, name: &str, report: &mut Report) -> anyhow::Result<()> {
+        let payload = self.payloads()[0];
+        for rate in &self.rate {
+            let offer = Offer {
+                rate: *rate,
+                kind: Kind::Data {
+                    payload,
+                    burst: usize::from(self.burst),
+                },
+                hog: 0,
+                time: self.time(),
+            };
+            let (mut outcome, cost) = bench.steady(&offer)?;
+            let [p50, p99] = outcome.delays_us([0.5, 0.99]);
+            let at =
+                |what: &str| format!("{what} at {}k/s in bursts of {}", rate / 1000, self.burst);
+            for (what, better, value) in [
+                ("CPU µs a packet", Better::Less, cost.cpu_us),
+                ("p50 µs", Better::Less, p50),
+                ("p99 µs", Better::Less, p99),
+                ("loss %", Better::None, outcome.loss() * 100.0),
+                ("misordered", Better::None, outcome.misordered as f64),
+            ] {
+                report.add(name, metric(at(what), better), value);
+            }
+        }
+        Ok(())
     }
 }

@@ -210,7 +210,7 @@ impl Batched {
                 slot: index,
                 part: HEADROOM + 4..HEADROOM + received.length,
                 from: None,
-                to: self.sockets.peer(flow),
+                to: Some(self.sockets.peer(flow)),
                 segment: None,
             });
         }
@@ -231,7 +231,7 @@ impl Batched {
                 slot: index,
                 part: 0..HEADROOM + length,
                 from: None,
-                to: self.sockets.client(flow),
+                to: Some(self.sockets.client(flow)),
                 segment: None,
             });
         }

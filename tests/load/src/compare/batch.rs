@@ -6,7 +6,7 @@ use std::io;
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::Range;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 /// Datagrams of one system call.
 pub(crate) const BATCH: usize = 64;
@@ -172,7 +172,8 @@ pub(crate) struct Departure {
     pub(crate) part: Range<usize>,
     /// The source address, on a socket bound to all of them.
     pub(crate) from: Option<Ipv4Addr>,
-    pub(crate) to: SocketAddrV4,
+    /// `None` on a socket that is bound to a link: frames have their own addresses.
+    pub(crate) to: Option<SocketAddrV4>,
     /// Length of the datagrams that the kernel is to cut the bytes into.
     pub(crate) segment: Option<u16>,
 }
@@ -213,9 +214,15 @@ impl Outgoing {
                 iov_len: bytes.len(),
             };
             let address = &mut self.headers.addresses[index];
-            address.sin_addr.s_addr = departure.to.ip().to_bits().to_be();
-            address.sin_port = departure.to.port().to_be();
             let header = &mut self.headers.headers[index].msg_hdr;
+            header.msg_name = std::ptr::null_mut();
+            header.msg_namelen = 0;
+            if let Some(to) = departure.to {
+                address.sin_addr.s_addr = to.ip().to_bits().to_be();
+                address.sin_port = to.port().to_be();
+                header.msg_name = std::ptr::from_mut(address).cast();
+                header.msg_namelen = mem::size_of::<libc::sockaddr_in>() as libc::socklen_t;
+            }
             header.msg_controllen = mem::size_of::<Control>() as _;
             header.msg_controllen = write_controls(header, &departure) as _;
         }
@@ -295,15 +302,48 @@ fn write_controls(header: &libc::msghdr, departure: &Departure) -> usize {
     length
 }
 
+/// A socket that sends frames over a link and receives nothing.
+pub(crate) fn link_socket(link: u32) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::PACKET,
+        rustix::net::SocketType::RAW,
+        None,
+    )?;
+    // SAFETY: all-zero bytes are a valid sockaddr_ll.
+    let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as libc::c_ushort;
+    address.sll_ifindex = link as libc::c_int;
+    // SAFETY: the address is a sockaddr_ll of the stated size and lives until the call returns.
+    let result = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            mem::size_of_val(&address) as libc::socklen_t,
+        )
+    };
+    match result {
+        0 => {
+            set_option(socket.as_fd(), libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS)?;
+            Ok(socket)
+        }
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Lets a socket receive datagrams of one flow together.
 pub(crate) fn receive_together(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(socket, libc::SOL_UDP, libc::UDP_GRO)
+}
+
+/// Switches an option on.
+fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;
     // SAFETY: the value is an int of the stated size and lives until the call returns.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::SOL_UDP,
-            libc::UDP_GRO,
+            level,
+            option,
             (&raw const on).cast(),
             mem::size_of_val(&on) as libc::socklen_t,
         )

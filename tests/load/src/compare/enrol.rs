@@ -1,6 +1,7 @@
 //! Makes allocations, many at a time, over the one socket of all clients.
 
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::ops::Range;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
@@ -81,16 +82,18 @@ struct Enrolee {
     tries: u32,
 }
 
-/// Takes flows `0..count` to the goal; their relayed addresses.
+/// Takes some flows to the goal; their relayed addresses.
 pub(crate) fn enrol(
     lab: &Lab,
     socket: &UdpSocket,
-    count: usize,
+    flows: Range<usize>,
     goal: Goal,
 ) -> anyhow::Result<Vec<SocketAddrV4>> {
+    let count = flows.len();
     let mut enrolment = Enrolment {
         lab,
         socket,
+        first: flows.start,
         goal,
         key: long_term_key(USER.as_bytes(), REALM.as_bytes(), PASSWORD.as_bytes()),
         enrolees: Vec::with_capacity(count),
@@ -109,6 +112,8 @@ pub(crate) fn enrol(
 struct Enrolment<'a> {
     lab: &'a Lab,
     socket: &'a UdpSocket,
+    /// Number of the first flow; they are counted from it.
+    first: usize,
     goal: Goal,
     key: Key,
     enrolees: Vec<Enrolee>,
@@ -181,14 +186,14 @@ impl Enrolment<'_> {
         let slot = self.outgoing.len();
         let enrolee = &mut self.enrolees[flow];
         enrolee.asked = Instant::now();
-        let peer = self.lab.peer(flow);
+        let peer = self.lab.peer(self.first + flow);
         let length = write(enrolee, flow, peer, &self.key, self.slots.slot(slot))
             .context("a request that is too long")?;
         self.outgoing.push(Departure {
             slot,
             part: 0..length,
-            from: Some(self.lab.client(flow)),
-            to: self.lab.server,
+            from: Some(self.lab.client(self.first + flow)),
+            to: Some(self.lab.server),
             segment: None,
         });
         Ok(())

@@ -2,13 +2,16 @@
 //! where there are no rights for that.
 
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, bail};
-use rustix::thread::{CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_setaffinity};
+use rustix::thread::{
+    CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_getaffinity, sched_setaffinity,
+};
 
-use super::batch::receive_together;
+use super::batch::{link_socket, receive_together};
+use super::frame::Cable;
 
 /// The generator, both its sides.
 const GENERATOR_CORE: usize = 0;
@@ -17,6 +20,11 @@ pub(crate) const SERVER_CORE: usize = 1;
 /// Local ports of all clients and of all peers.
 pub(crate) const CLIENT_PORT: u16 = 5000;
 pub(crate) const PEER_PORT: u16 = 7000;
+/// The same on both cables: they are different networks.
+const CABLE: Cable = Cable {
+    server: [2, 0, 0, 0, 0, 1],
+    generator: [2, 0, 0, 0, 0, 2],
+};
 /// The generator's own buffers: a datagram lost there would be blamed on the server.
 const GENERATOR_BUFFER: usize = 64 << 20;
 
@@ -95,8 +103,10 @@ impl Lab {
             (Place::Peers, "10.200.2", "10.102.0.0/16"),
         ] {
             let (other, link) = (namespace(side), side.name());
+            let [near, far] = [CABLE.server, CABLE.generator]
+                .map(|it| it.map(|byte| format!("{byte:02x}")).join(":"));
             ip(&format!(
-                "-n {server} link add {link} type veth peer name server netns {other}"
+                "-n {server} link add {link} address {near} type veth peer name server address {far} netns {other}"
             ))?;
             ip(&format!("-n {server} addr add {network}.1/30 dev {link}"))?;
             ip(&format!("-n {other} addr add {network}.2/30 dev server"))?;
@@ -124,6 +134,27 @@ impl Lab {
         SocketAddrV4::new(ip, PEER_PORT)
     }
 
+    pub(crate) fn client_address(&self, flow: usize) -> SocketAddrV4 {
+        SocketAddrV4::new(self.client(flow), CLIENT_PORT)
+    }
+
+    /// A socket in the server's place that nobody reads.
+    pub(crate) fn sink(&self) -> anyhow::Result<UdpSocket> {
+        self.within(Place::Server, || Ok(UdpSocket::bind(self.server)?))
+    }
+
+    /// Lets the kernel forward between clients and peers; false where there is nothing between them.
+    pub(crate) fn forward(&self, is_on: bool) -> anyhow::Result<bool> {
+        if self.is_isolated {
+            self.within(Place::Server, || {
+                let value = if is_on { "1" } else { "0" };
+                Ok(std::fs::write("/proc/sys/net/ipv4/ip_forward", value)?)
+            })
+            .context("forwarding by the kernel")?;
+        }
+        Ok(self.is_isolated)
+    }
+
     /// Runs in a place: what is opened or started there stays there.
     fn within<T: Send>(
         &self,
@@ -146,6 +177,27 @@ impl Lab {
             thread
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// The generator's sockets in a place.
+    pub(crate) fn side(&self, place: Place) -> anyhow::Result<Side> {
+        let port = match place {
+            Place::Clients => CLIENT_PORT,
+            Place::Peers | Place::Server => PEER_PORT,
+        };
+        let socket = self.socket(place, port)?;
+        let frames = match self.is_isolated {
+            true => Some(self.within(place, || {
+                let link = rustix::net::netdevice::name_to_index(&socket, "server")?;
+                Ok((link_socket(link)?, CABLE))
+            })?),
+            false => None,
+        };
+        Ok(Side {
+            socket,
+            frames,
+            port,
         })
     }
 
@@ -194,14 +246,15 @@ impl Drop for Lab {
 
 /// The calling thread is the generator from now on.
 pub(crate) fn pin_generator() -> anyhow::Result<()> {
+    if sched_getaffinity(None)?.count() < 2 {
+        bail!("two cores are needed: one for the server, one for the generator");
+    }
     pin(GENERATOR_CORE)
 }
 
 fn pin(core: usize) -> anyhow::Result<()> {
     let mut cores = CpuSet::new();
-    // A machine with one core measures all the same, if badly.
-    let available = std::thread::available_parallelism().map_or(1, usize::from);
-    cores.set(if available > 1 { core } else { 0 });
+    cores.set(core);
     sched_setaffinity(None, &cores).context("pinning to a core")
 }
 
@@ -241,6 +294,15 @@ fn ip(arguments: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The generator in one place.
+pub(crate) struct Side {
+    /// Receives everything, and sends what is cut by the kernel.
+    pub(crate) socket: UdpSocket,
+    /// Sends the rest, where there is a cable.
+    pub(crate) frames: Option<(OwnedFd, Cable)>,
+    pub(crate) port: u16,
+}
+
 /// A started server; ends with this value.
 pub(crate) struct Process(Child);
 
@@ -267,12 +329,31 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Memory in bytes that is resident and its own, shared pages by their part.
+    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0.id()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+        let kib = line
+            .and_then(|line| line.split_whitespace().next())
+            .context("Pss")?;
+        Ok(kib.parse::<u64>()? * 1024)
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // There is nothing to be saved.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Nanoseconds that this thread has run so far.
+pub(crate) fn own_cpu_ns() -> anyhow::Result<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let first = text.split_whitespace().next().context("schedstat")?;
+    Ok(first.parse()?)
 }
 
 /// How long a core was not idle since the start, in ns. Whatever ran there counts.

@@ -1,15 +1,20 @@
-//! Offers data at a fixed rate in both directions and says what became of it. One thread does
-//! both sides; it never sleeps.
+//! Offers packets at a fixed rate and says what became of them. One thread does both sides; it never
+//! sleeps.
 
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use super::batch::{BATCH, Departure, HEADROOM, Incoming, Outgoing, Slots};
 use super::enrol::CHANNEL;
+use super::frame::HEADERS;
+use super::lab::Side;
+use super::outcome::Outcome;
 
 /// Length of what each payload starts with: flow, sequence number, time in ns.
 const STAMP: usize = 20;
+/// A Binding request without attributes; its transaction id is time in ns and flow.
+const BINDING: [u8; 8] = [0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
 /// What may be missing of the schedule before it is given up: sending it all at once would be a
 /// burst that nobody asked for.
 const MOST_BEHIND: Duration = Duration::from_millis(2);
@@ -20,6 +25,8 @@ const LATE: Duration = Duration::from_millis(300);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flow {
     pub(crate) client: Ipv4Addr,
+    /// What the client speaks to.
+    pub(crate) server: SocketAddrV4,
     pub(crate) peer: SocketAddrV4,
     pub(crate) relayed: SocketAddrV4,
 }
@@ -27,66 +34,70 @@ pub(crate) struct Flow {
 /// What is offered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Offer {
-    /// Packets per second, both directions together.
+    /// Packets per second, all directions together.
     pub(crate) rate: u32,
-    /// Bytes of each payload, at least [`STAMP`].
-    pub(crate) payload: usize,
-    /// Packets of one flow that arrive together.
-    pub(crate) burst: usize,
+    pub(crate) kind: Kind,
+    /// Packets per second that the last flow sends to its peer, besides; the others are calm.
+    pub(crate) hog: u32,
     pub(crate) time: Duration,
 }
 
-/// What became of it.
-#[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    pub(crate) sent: u64,
-    pub(crate) received: u64,
-    /// Overtaken by a later one of the same flow and direction, or come twice.
-    pub(crate) misordered: u64,
-    /// How long the offer lasted.
-    pub(crate) lasted: Duration,
-    /// Of those received, ascending, in ns.
-    delays: Vec<u32>,
+/// What kind of packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// ChannelData from clients, the same bare from peers.
+    Data {
+        /// Bytes of each payload, at least [`STAMP`].
+        payload: usize,
+        /// Packets of one flow that arrive together.
+        burst: usize,
+    },
+    /// Binding requests from clients.
+    Binding,
 }
 
-impl Outcome {
-    pub(crate) fn offered(&self) -> f64 {
-        self.sent as f64 / self.lasted.as_secs_f64()
-    }
-
-    /// Part of the sent ones that did not arrive.
-    pub(crate) fn loss(&self) -> f64 {
-        self.sent.saturating_sub(self.received) as f64 / self.sent.max(1) as f64
-    }
-
-    /// Delay in µs that this part of the received ones stayed below.
-    pub(crate) fn delay_us(&self, part: f64) -> f64 {
-        let place = (self.delays.len() as f64 * part) as usize;
-        let last = self.delays.len().saturating_sub(1);
-        f64::from(
-            self.delays
-                .get(place.min(last))
-                .copied()
-                .unwrap_or_default(),
-        ) / 1000.0
+impl Kind {
+    const fn burst(self) -> u64 {
+        match self {
+            Self::Data { burst, .. } => burst as u64,
+            Self::Binding => 1,
+        }
     }
 }
 
 /// Both sides of the generator.
 pub(crate) struct Generator {
-    pub(crate) clients: UdpSocket,
-    pub(crate) peers: UdpSocket,
-    pub(crate) server: SocketAddrV4,
+    pub(crate) clients: Side,
+    pub(crate) peers: Side,
     slots: Slots,
     incoming: Incoming,
     outgoing: Outgoing,
     start: Instant,
 }
 
-/// One direction's place in its schedule.
+/// A rate, and how many packets it has seen sent.
+struct Schedule {
+    rate: u32,
+    done: u64,
+}
+
+impl Schedule {
+    /// Packets that are due.
+    fn due(&mut self, elapsed: Duration) -> u64 {
+        let due = (u128::from(self.rate) * elapsed.as_nanos() / 1_000_000_000) as u64;
+        let behind = (f64::from(self.rate) * MOST_BEHIND.as_secs_f64()) as u64 + BATCH as u64;
+        self.done = self.done.max(due.saturating_sub(behind));
+        due - self.done
+    }
+}
+
+/// How far one direction is.
 #[derive(Default)]
 struct Progress {
-    flow: usize,
+    /// Number of the first flow that takes part.
+    first: usize,
+    /// Whose turn it is, of those that take part.
+    turn: usize,
     sequence: u64,
     /// Highest sequence number seen, by flow.
     seen: Vec<u64>,
@@ -99,11 +110,10 @@ enum Direction {
 }
 
 impl Generator {
-    pub(crate) fn new(clients: UdpSocket, peers: UdpSocket, server: SocketAddrV4) -> Self {
+    pub(crate) fn new(clients: Side, peers: Side) -> Self {
         Self {
             clients,
             peers,
-            server,
             slots: Slots::new(),
             incoming: Incoming::new(),
             outgoing: Outgoing::new(),
@@ -113,43 +123,60 @@ impl Generator {
 
     /// Offers, and collects until everything has arrived or is late.
     pub(crate) fn offer(&mut self, flows: &[Flow], offer: &Offer) -> anyhow::Result<Outcome> {
-        let mut outcome = Outcome {
-            delays: Vec::with_capacity((f64::from(offer.rate) * offer.time.as_secs_f64()) as usize),
-            ..Outcome::default()
-        };
+        let calm = flows.len() - usize::from(offer.hog > 0);
+        let mut outcome = Outcome::new(calm);
         let mut progress = [(); 2].map(|()| Progress {
             seen: vec![0; flows.len()],
             ..Progress::default()
         });
+        let mut loud = Progress {
+            first: calm,
+            ..Progress::default()
+        };
         // What an earlier offer left behind is not ours.
-        while self.collect(&mut progress, &mut Outcome::default())? > 0 {}
+        while self.collect(&mut progress, &mut Outcome::new(0))? {}
+        let [mut schedule, mut hog] =
+            [offer.rate, offer.hog].map(|rate| Schedule { rate, done: 0 });
+        let mut direction = Direction::ToPeer;
         let begin = Instant::now();
-        let behind = (f64::from(offer.rate) * MOST_BEHIND.as_secs_f64()) as u64 + BATCH as u64;
-        let (mut scheduled, mut direction) = (0, Direction::ToPeer);
         loop {
             let elapsed = begin.elapsed();
             if elapsed >= offer.time {
                 outcome.lasted = elapsed;
+                outcome.in_time = outcome.received;
                 break;
             }
-            let due = (u128::from(offer.rate) * elapsed.as_nanos() / 1_000_000_000) as u64;
-            scheduled = scheduled.max(due.saturating_sub(behind));
-            let mut owed = due - scheduled;
-            for _ in 0..2 {
-                let bursts = (owed / offer.burst as u64).min(BATCH as u64) as usize;
-                if bursts == 0 {
-                    break;
-                }
+            let bursts = schedule.due(elapsed) / offer.kind.burst();
+            let mut left = bursts.min(BATCH as u64) as usize;
+            while left > 0 {
                 // One is due: each direction in turn. Many are: half of them each.
-                let bursts = bursts.div_ceil(2);
-                let sent = self.send(direction, flows, offer, bursts, &mut progress)?;
-                outcome.sent += sent;
-                owed -= sent;
-                scheduled += sent;
-                direction = match direction {
-                    Direction::ToPeer => Direction::ToClient,
-                    Direction::ToClient => Direction::ToPeer,
+                let bursts = left.div_ceil(2);
+                left -= bursts;
+                self.send(
+                    direction,
+                    &flows[..calm],
+                    offer.kind,
+                    bursts,
+                    &mut progress[direction as usize],
+                )?;
+                let packets = bursts as u64 * offer.kind.burst();
+                outcome.sent += packets;
+                schedule.done += packets;
+                direction = match (offer.kind, direction) {
+                    (Kind::Binding, _) | (_, Direction::ToClient) => Direction::ToPeer,
+                    (Kind::Data { .. }, Direction::ToPeer) => Direction::ToClient,
                 };
+            }
+            let bursts = hog.due(elapsed).min(BATCH as u64) as usize;
+            if bursts > 0 {
+                self.send(
+                    Direction::ToPeer,
+                    &flows[calm..],
+                    offer.kind,
+                    bursts,
+                    &mut loud,
+                )?;
+                hog.done += bursts as u64;
             }
             self.collect(&mut progress, &mut outcome)?;
         }
@@ -157,111 +184,155 @@ impl Generator {
         while outcome.received < outcome.sent && Instant::now() < end {
             self.collect(&mut progress, &mut outcome)?;
         }
-        outcome.delays.sort_unstable();
         Ok(outcome)
     }
 
-    /// Sends a number of bursts, each of the next flow; how many packets these were.
+    /// Sends a number of bursts, each of the next flow.
     fn send(
         &mut self,
         direction: Direction,
         flows: &[Flow],
-        offer: &Offer,
+        kind: Kind,
         bursts: usize,
-        progress: &mut [Progress; 2],
-    ) -> anyhow::Result<u64> {
-        let progress = &mut progress[direction as usize];
-        for index in 0..bursts {
-            let flow = flows[progress.flow];
-            let now = self.start.elapsed().as_nanos() as u64;
-            let header = match direction {
-                Direction::ToPeer => 4,
-                Direction::ToClient => 0,
-            };
-            let length = header + offer.payload;
-            let slot = self.slots.slot(index);
-            for packet in slot[..length * offer.burst].chunks_exact_mut(length) {
-                progress.sequence += 1;
-                if direction == Direction::ToPeer {
-                    packet[..2].copy_from_slice(&CHANNEL.to_be_bytes());
-                    packet[2..4].copy_from_slice(&(offer.payload as u16).to_be_bytes());
-                }
-                let payload = &mut packet[header..];
-                payload[..4].copy_from_slice(&(progress.flow as u32).to_be_bytes());
-                payload[4..12].copy_from_slice(&progress.sequence.to_be_bytes());
-                payload[12..STAMP].copy_from_slice(&now.to_be_bytes());
-            }
-            let (from, to) = match direction {
-                Direction::ToPeer => (flow.client, self.server),
-                Direction::ToClient => (*flow.peer.ip(), flow.relayed),
-            };
-            self.outgoing.push(Departure {
-                slot: index,
-                part: 0..length * offer.burst,
-                from: Some(from),
-                to,
-                segment: (offer.burst > 1).then_some(length as u16),
-            });
-            progress.flow = (progress.flow + 1) % flows.len();
-        }
-        let socket = match direction {
+        progress: &mut Progress,
+    ) -> anyhow::Result<()> {
+        let side = match direction {
             Direction::ToPeer => &self.clients,
             Direction::ToClient => &self.peers,
         };
-        self.outgoing.flush(socket.as_fd(), &self.slots)?;
-        Ok((bursts * offer.burst) as u64)
+        let frames = side.frames.as_ref().filter(|_| kind.burst() == 1);
+        for index in 0..bursts {
+            let now = self.start.elapsed().as_nanos() as u64;
+            let flow = flows[progress.turn];
+            let slot = self.slots.slot(index);
+            let (head, body) = slot.split_at_mut(HEADERS);
+            let (length, segment) = write(direction, kind, now, progress, body);
+            let (from, to) = match direction {
+                Direction::ToPeer => (flow.client, flow.server),
+                Direction::ToClient => (*flow.peer.ip(), flow.relayed),
+            };
+            self.outgoing.push(match frames {
+                Some((_, cable)) => {
+                    cable.write(head, SocketAddrV4::new(from, side.port), to, length);
+                    Departure {
+                        slot: index,
+                        part: 0..HEADERS + length,
+                        from: None,
+                        to: None,
+                        segment: None,
+                    }
+                }
+                None => Departure {
+                    slot: index,
+                    part: HEADERS..HEADERS + length,
+                    from: Some(from),
+                    to: Some(to),
+                    segment,
+                },
+            });
+            progress.turn = (progress.turn + 1) % flows.len();
+        }
+        let socket = match frames {
+            Some((socket, _)) => socket.as_fd(),
+            None => side.socket.as_fd(),
+        };
+        self.outgoing.flush(socket, &self.slots)?;
+        Ok(())
     }
 
-    /// Takes one batch from each side; how many packets these were.
+    /// Takes one batch from each side; false when there was nothing.
     fn collect(
         &mut self,
         progress: &mut [Progress; 2],
         outcome: &mut Outcome,
-    ) -> anyhow::Result<u64> {
-        let mut count = 0;
-        for (direction, header) in [(Direction::ToPeer, 0), (Direction::ToClient, 4)] {
-            // Packets to peers arrive at the peers.
-            let socket = match direction {
-                Direction::ToPeer => &self.peers,
-                Direction::ToClient => &self.clients,
-            };
-            let received = self.incoming.receive(socket.as_fd(), &mut self.slots)?;
+    ) -> anyhow::Result<bool> {
+        let mut is_any = false;
+        for (side, direction) in [
+            (&self.peers, Direction::ToPeer),
+            (&self.clients, Direction::ToClient),
+        ] {
+            let received = self
+                .incoming
+                .receive(side.socket.as_fd(), &mut self.slots)?;
+            is_any |= received > 0;
             let now = self.start.elapsed().as_nanos() as u64;
             let seen = &mut progress[direction as usize].seen;
             for index in 0..received {
                 let datagram = self.incoming.get(index);
                 let bytes = &self.slots.slot(index)[HEADROOM..HEADROOM + datagram.length];
                 for packet in bytes.chunks(datagram.segment) {
-                    count += u64::from(note(packet.get(header..), now, seen, outcome));
+                    note(packet, now, seen, outcome);
                 }
             }
         }
-        Ok(count)
+        Ok(is_any)
     }
 }
 
-/// Enters a packet into the outcome; false when it is none of ours.
-fn note(payload: Option<&[u8]>, now: u64, seen: &mut [u64], outcome: &mut Outcome) -> bool {
-    let Some((stamp, _)) = payload.and_then(|it| it.split_first_chunk::<STAMP>()) else {
-        return false;
+/// Writes a burst of the flow whose turn it is; how long it is, and how long each packet where the
+/// kernel is to cut it.
+fn write(
+    direction: Direction,
+    kind: Kind,
+    now: u64,
+    progress: &mut Progress,
+    body: &mut [u8],
+) -> (usize, Option<u16>) {
+    let flow = ((progress.first + progress.turn) as u32).to_be_bytes();
+    let Kind::Data { payload, burst } = kind else {
+        body[..8].copy_from_slice(&BINDING);
+        body[8..16].copy_from_slice(&now.to_be_bytes());
+        body[16..20].copy_from_slice(&flow);
+        return (20, None);
     };
-    let [f0, f1, f2, f3, numbers @ ..] = *stamp;
-    let flow = u32::from_be_bytes([f0, f1, f2, f3]) as usize;
-    let number = |at: usize| -> u64 {
-        let bytes = numbers[at..at + 8].iter();
-        bytes.fold(0, |value, byte| value << 8 | u64::from(*byte))
+    let header = match direction {
+        Direction::ToPeer => 4,
+        Direction::ToClient => 0,
     };
-    let (sequence, sent) = (number(0), number(8));
+    let length = header + payload;
+    for packet in body[..length * burst].chunks_exact_mut(length) {
+        progress.sequence += 1;
+        if direction == Direction::ToPeer {
+            packet[..2].copy_from_slice(&CHANNEL.to_be_bytes());
+            packet[2..4].copy_from_slice(&(payload as u16).to_be_bytes());
+        }
+        let payload = &mut packet[header..];
+        payload[..4].copy_from_slice(&flow);
+        payload[4..12].copy_from_slice(&progress.sequence.to_be_bytes());
+        payload[12..STAMP].copy_from_slice(&now.to_be_bytes());
+    }
+    (length * burst, (burst > 1).then_some(length as u16))
+}
+
+/// Enters a packet into the outcome, if it is one of ours.
+fn note(packet: &[u8], now: u64, seen: &mut [u64], outcome: &mut Outcome) {
+    let number = |at: usize| -> Option<u64> {
+        let bytes = packet.get(at..at + 8)?.first_chunk()?;
+        Some(u64::from_be_bytes(*bytes))
+    };
+    let header = match packet {
+        [0x40..=0x4F, ..] => 4,
+        [1, 1, ..] => {
+            if let Some(sent) = number(8) {
+                outcome.arrived(0, now.saturating_sub(sent));
+            }
+            return;
+        }
+        _ => 0,
+    };
+    let (Some(first), Some(sequence), Some(sent)) =
+        (number(header), number(header + 4), number(header + 12))
+    else {
+        return;
+    };
+    let flow = (first >> 32) as usize;
     let Some(seen) = seen.get_mut(flow) else {
-        return false;
+        return;
     };
-    if sequence <= *seen {
+    // The hog has a numbering of its own.
+    if sequence <= *seen && outcome.is_calm(flow) {
         outcome.misordered += 1;
     }
     *seen = sequence.max(*seen);
-    outcome.received += 1;
-    outcome
-        .delays
-        .push(u32::try_from(now.saturating_sub(sent)).unwrap_or(u32::MAX));
-    true
+    outcome.arrived(flow, now.saturating_sub(sent));
 }
