@@ -6,7 +6,7 @@ use std::future::Future;
 use anyhow::{Result, ensure};
 use signaling_proto::id::PeerId;
 use signaling_proto::message::client::{Hello, WantedRole};
-use signaling_proto::message::server::{IceServer, Peer as RosterEntry};
+use signaling_proto::message::server::{IceServer, LeftReason, Peer as RosterEntry, Welcome};
 use signaling_proto::message::{Media, ServerMessage};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, interval, timeout};
@@ -155,6 +155,7 @@ impl Room {
             tokio::select! {
                 message = incoming.recv(), if signaling => match message {
                     Some(Incoming::Message(message)) => self.on_message(message).await,
+                    Some(Incoming::Back(welcome)) => self.come_back(*welcome).await,
                     Some(Incoming::Closed(reason)) => {
                         // What is connected goes on without signaling.
                         tracing::warn!("signaling is gone: {reason}");
@@ -175,6 +176,24 @@ impl Room {
                     return;
                 }
             }
+        }
+    }
+
+    /// The connection was lost and another one is there. Within one session nobody has noticed.
+    async fn come_back(&mut self, welcome: Welcome) {
+        tracing::info!("signaling is back (resumed: {})", welcome.resumed);
+        self.common.setup.ice_servers = welcome.ice_servers;
+        if !welcome.resumed {
+            // To the others we are somebody new, and what connects us ends when they see the old one
+            // leave.
+            for handle in &self.peers {
+                let left = Input::Left(LeftReason::Timeout);
+                handle.input.send(left).await.ok();
+            }
+            self.index.clear();
+        }
+        for entry in welcome.room.peers {
+            self.join(entry);
         }
     }
 

@@ -1,17 +1,18 @@
-//! Client of the signaling service: one WebSocket, `signal.v1`.
+//! Client of the signaling service: one session of `signal.v1` over WebSockets that come and go.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use signaling_proto::id::{Epoch, MessageId, PeerId, Seq};
-use signaling_proto::message::client::{Ack, Hello, Signal};
-use signaling_proto::message::server::Welcome;
-use signaling_proto::message::{ClientMessage, MAX_FRAME_BYTES, Payload, ServerMessage};
+use signaling_proto::client::{Client, Content, Event, Output, WELCOME_DEADLINE};
+use signaling_proto::id::{Epoch, PeerId};
+use signaling_proto::message::client::Hello;
+use signaling_proto::message::server::{Error, Welcome};
+use signaling_proto::message::{MAX_FRAME_BYTES, Payload, ServerMessage};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, ClientRequestBuilder, Message};
@@ -19,8 +20,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 
 /// Subprotocol of the WebSocket.
 const SUBPROTOCOL: &str = "signal.v1";
-/// How long connecting, and then the answer to `hello`, may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the server may stay silent: it pings every 6 s.
+const SILENCE: Duration = Duration::from_secs(20);
+/// How long the server may take to read one frame, or to close.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Messages that may wait in either direction before their producer has to.
 const QUEUE: usize = 256;
 /// Bytes read at a time: the default of 128 KiB is for bulk data.
@@ -30,7 +33,7 @@ const MAX_WRITE_BUFFER_BYTES: usize = 1024 * 1024;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// What goes to the server; `id`s are given when it is sent.
+/// What goes to the server.
 #[derive(Debug)]
 pub enum Outgoing {
     /// A description or candidate for one peer.
@@ -42,8 +45,6 @@ pub enum Outgoing {
         /// What it carries.
         payload: Payload,
     },
-    /// Everything up to here has arrived.
-    Ack(Seq),
     /// Leaves the room.
     Bye,
 }
@@ -53,7 +54,9 @@ pub enum Outgoing {
 pub enum Incoming {
     /// A message after `welcome`.
     Message(ServerMessage),
-    /// The connection is gone, and why. Nothing follows.
+    /// In the room again after the connection was lost.
+    Back(Box<Welcome>),
+    /// The session is over for good, and why. Nothing follows.
     Closed(String),
 }
 
@@ -68,28 +71,21 @@ pub struct Joined {
     pub incoming: mpsc::Receiver<Incoming>,
 }
 
-/// Connects and enters a room.
+/// Connects and enters a room. From then on lost connections are replaced.
 ///
 /// # Errors
 /// One sentence for people: unreachable, not a signaling service, refused.
 pub async fn join(url: &Uri, hello: Hello) -> Result<Joined> {
-    let mut socket = timeout(PATIENCE, connect(url))
+    let socket = timeout(WELCOME_DEADLINE, connect(url))
         .await
-        .with_context(|| format!("{url} did not answer within {PATIENCE:?}"))??;
-    let hello = ClientMessage::Hello(hello).to_text();
-    socket
-        .send(Message::text(hello))
-        .await
-        .with_context(|| format!("{url} closed the connection"))?;
-    let welcome = timeout(PATIENCE, greeting(&mut socket))
-        .await
-        .with_context(|| format!("{url} did not answer `hello` within {PATIENCE:?}"))??;
-    // Two tasks, so that a full queue in one direction can't hold up the other.
-    let (sink, stream) = socket.split();
+        .with_context(|| format!("{url} did not answer within {WELCOME_DEADLINE:?}"))??;
+    let mut session = Session::new(url.clone(), hello);
+    session.client.handle_start(Instant::now());
+    session.attach(socket);
+    let welcome = session.enter().await?;
     let (outgoing, from_us) = mpsc::channel(QUEUE);
     let (to_us, incoming) = mpsc::channel(QUEUE);
-    tokio::spawn(write(sink, from_us));
-    tokio::spawn(read(stream, to_us, outgoing.clone()));
+    tokio::spawn(session.run(from_us, to_us));
     Ok(Joined {
         welcome,
         outgoing,
@@ -122,26 +118,48 @@ async fn connect(url: &Uri) -> Result<Socket> {
     }
 }
 
-async fn greeting(socket: &mut Socket) -> Result<Welcome> {
-    loop {
-        let message = socket
-            .next()
-            .await
-            .context("the server closed the connection before it answered `hello`")?
-            .context("the connection broke before the server answered `hello`")?;
-        match message {
-            Message::Text(text) => match ServerMessage::parse(&text) {
-                Ok(ServerMessage::Welcome(welcome)) => return Ok(*welcome),
-                Ok(ServerMessage::Error(error)) => {
-                    bail!("the server refused: {:?}: {}", error.code, error.message)
+/// The connection at one moment.
+enum Link {
+    None,
+    Connecting(tokio::task::JoinHandle<Result<Box<Socket>>>),
+    Open {
+        socket: Box<Socket>,
+        last_heard: Instant,
+    },
+}
+
+/// What has happened to the connection.
+enum Happening {
+    Connected(Result<Box<Socket>>),
+    Heard(Message),
+    Gone { code: Option<u16>, why: String },
+}
+
+impl Link {
+    /// Waits for what happens next; never, where there is no connection.
+    async fn next(&mut self) -> Happening {
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Connecting(attempt) => {
+                let attempt = attempt.await.context("connecting has failed");
+                Happening::Connected(attempt.and_then(|socket| socket))
+            }
+            Self::Open { socket, last_heard } => {
+                let deadline = *last_heard + SILENCE;
+                let gone = |why: String| Happening::Gone { code: None, why };
+                match timeout_at(deadline.into(), socket.next()).await {
+                    Ok(Some(Ok(Message::Close(frame)))) => Happening::Gone {
+                        code: frame.as_ref().map(|frame| frame.code.into()),
+                        why: close_reason(frame),
+                    },
+                    Ok(Some(Ok(message))) => {
+                        *last_heard = Instant::now();
+                        Happening::Heard(message)
+                    }
+                    Ok(Some(Err(error))) => gone(error.to_string()),
+                    Ok(None) => gone("the connection ended".into()),
+                    Err(_) => gone(format!("the server was silent for {SILENCE:?}")),
                 }
-                Ok(other) => bail!("expected `welcome`, the server sent {other:?}"),
-                Err(error) => bail!("the server does not speak {SUBPROTOCOL}: {error}"),
-            },
-            Message::Close(frame) => bail!("the server refused: {}", close_reason(frame)),
-            Message::Ping(_) | Message::Pong(_) => {}
-            Message::Binary(_) | Message::Frame(_) => {
-                bail!("the server does not speak {SUBPROTOCOL}: it sent binary data")
             }
         }
     }
@@ -154,58 +172,193 @@ fn close_reason(frame: Option<tungstenite::protocol::CloseFrame>) -> String {
     )
 }
 
-async fn read(
-    mut stream: SplitStream<Socket>,
-    to_us: mpsc::Sender<Incoming>,
-    outgoing: mpsc::Sender<Outgoing>,
-) {
-    let reason = loop {
-        match stream.next().await {
-            Some(Ok(Message::Text(text))) => match ServerMessage::parse(&text) {
-                Ok(message) => {
-                    let seq = message.seq();
-                    if to_us.send(Incoming::Message(message)).await.is_err() {
-                        return;
-                    }
-                    if let Some(seq) = seq {
-                        // When the writer is gone, so is the server.
-                        outgoing.send(Outgoing::Ack(seq)).await.ok();
-                    }
-                }
-                // A newer server may say more than we know.
-                Err(error) => tracing::debug!("skipped a message of the server: {error}"),
-            },
-            Some(Ok(Message::Close(frame))) => break close_reason(frame),
-            // tungstenite answers pings itself.
-            Some(Ok(_)) => {}
-            Some(Err(error)) => break error.to_string(),
-            None => break "the connection ended".into(),
-        }
-    };
-    to_us.send(Incoming::Closed(reason)).await.ok();
+/// Drives a [`Client`].
+struct Session {
+    url: Uri,
+    client: Client,
+    link: Link,
+    /// Why the connection was lost.
+    why: String,
+    /// What the application has not taken yet.
+    news: VecDeque<Event>,
 }
 
-async fn write(mut sink: SplitSink<Socket, Message>, mut from_us: mpsc::Receiver<Outgoing>) {
-    let mut id = MessageId(0);
-    while let Some(outgoing) = from_us.recv().await {
-        let last = matches!(outgoing, Outgoing::Bye);
-        let message = match outgoing {
-            Outgoing::Signal { to, epoch, payload } => {
-                id = id.next();
-                ClientMessage::Signal(Signal {
-                    id,
-                    to,
-                    epoch,
-                    payload,
-                })
-            }
-            Outgoing::Ack(seq) => ClientMessage::Ack(Ack { seq }),
-            Outgoing::Bye => ClientMessage::Bye,
-        };
-        // The reader tells when the connection is gone.
-        if sink.send(Message::text(message.to_text())).await.is_err() || last {
-            break;
+impl Session {
+    fn new(url: Uri, hello: Hello) -> Self {
+        Self {
+            url,
+            client: Client::new(hello),
+            link: Link::None,
+            why: String::new(),
+            news: VecDeque::new(),
         }
     }
-    sink.close().await.ok();
+
+    fn attach(&mut self, socket: Socket) {
+        // The attempt that the client asked for has been made already.
+        while self.client.poll_output().is_some() {}
+        self.link = Link::Open {
+            socket: Box::new(socket),
+            last_heard: Instant::now(),
+        };
+        self.client.handle_open();
+    }
+
+    /// Until the first welcome; whatever goes wrong is told, not tried again.
+    async fn enter(&mut self) -> Result<Welcome> {
+        loop {
+            self.carry_out().await;
+            match self.news.pop_front() {
+                Some(Event::Welcome(welcome)) => return Ok(*welcome),
+                Some(Event::Waiting { refusal, .. } | Event::Closed { refusal }) => {
+                    bail!("the server refused: {}", told(refusal, &self.why))
+                }
+                Some(_) => {}
+                None => self.step().await,
+            }
+        }
+    }
+
+    async fn run(mut self, mut from_us: mpsc::Receiver<Outgoing>, to_us: mpsc::Sender<Incoming>) {
+        loop {
+            self.carry_out().await;
+            if let Some(Event::Closed { .. }) = self.news.back() {
+                break;
+            }
+            tokio::select! {
+                // A full queue in one direction does not hold up the other.
+                permit = to_us.reserve(), if !self.news.is_empty() => {
+                    let Ok(permit) = permit else { break };
+                    let news = self.news.pop_front();
+                    if let Some(news) = news.and_then(|news| incoming(news, &self.why)) {
+                        permit.send(news);
+                    }
+                }
+                outgoing = from_us.recv() => match outgoing {
+                    Some(Outgoing::Signal { to, epoch, payload }) => {
+                        let taken = self.client.send(Content::Signal { to, epoch, payload });
+                        if taken.is_none() {
+                            tracing::warn!("too much is waiting for the server: a signal was dropped");
+                        }
+                    }
+                    Some(Outgoing::Bye) | None => self.client.leave(),
+                },
+                () = self.step(), if self.news.len() < QUEUE => {}
+            }
+        }
+        for news in self.news.drain(..) {
+            if let Some(news) = incoming(news, &self.why) {
+                // Whoever has left does not listen any more.
+                to_us.send(news).await.ok();
+            }
+        }
+    }
+
+    /// Waits for the connection or a deadline. Nothing is lost if it is dropped while it waits.
+    async fn step(&mut self) {
+        let deadline = self.client.poll_deadline();
+        let due = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            happening = self.link.next() => self.handle(happening),
+            () = due => self.client.handle_timeout(Instant::now(), jitter()),
+        }
+    }
+
+    fn handle(&mut self, happening: Happening) {
+        let now = Instant::now();
+        match happening {
+            Happening::Connected(Ok(socket)) => {
+                self.link = Link::Open {
+                    socket,
+                    last_heard: now,
+                };
+                self.client.handle_open();
+            }
+            Happening::Connected(Err(error)) => self.lose(None, format!("{error:#}")),
+            // tungstenite answers pings itself.
+            Happening::Heard(Message::Text(text)) => self.client.handle_text(now, &text),
+            Happening::Heard(_) => {}
+            Happening::Gone { code, why } => self.lose(code, why),
+        }
+    }
+
+    fn lose(&mut self, code: Option<u16>, why: String) {
+        self.why = why;
+        self.link = Link::None;
+        self.client.handle_close(Instant::now(), code, jitter());
+    }
+
+    /// Does what the client asks for.
+    async fn carry_out(&mut self) {
+        while let Some(output) = self.client.poll_output() {
+            match output {
+                Output::Connect => {
+                    let url = self.url.clone();
+                    let attempt = tokio::spawn(async move { connect(&url).await.map(Box::new) });
+                    self.link = Link::Connecting(attempt);
+                }
+                Output::Send(text) => {
+                    let Link::Open { socket, .. } = &mut self.link else {
+                        continue;
+                    };
+                    let sent = timeout(PATIENCE, socket.send(Message::text(text))).await;
+                    if !matches!(sent, Ok(Ok(()))) {
+                        self.lose(None, "the server does not read".into());
+                    }
+                }
+                Output::Disconnect => {
+                    if let Link::Open { mut socket, .. } =
+                        std::mem::replace(&mut self.link, Link::None)
+                    {
+                        timeout(PATIENCE, socket.close()).await.ok();
+                    }
+                }
+                Output::Event(event) => self.news.push_back(event),
+            }
+        }
+    }
+}
+
+/// What the application hears of an event.
+fn incoming(event: Event, why: &str) -> Option<Incoming> {
+    match event {
+        Event::Welcome(welcome) => Some(Incoming::Back(welcome)),
+        Event::Message(message) => Some(Incoming::Message(message)),
+        Event::Closed { refusal } => Some(Incoming::Closed(told(refusal, why))),
+        Event::Waiting { wait, refusal } => {
+            let why = told(refusal, why);
+            tracing::warn!("signaling is away ({why}), the call goes on; next attempt in {wait:?}");
+            None
+        }
+        Event::Refused { id, error } => {
+            let (code, message) = (error.code, error.message);
+            tracing::warn!("the server refused message {id}: {code:?}: {message}");
+            None
+        }
+        Event::Lost { id } => {
+            tracing::warn!("whether message {id} has arrived will never be known");
+            None
+        }
+        Event::Delivered { .. } => None,
+    }
+}
+
+fn told(refusal: Option<Error>, why: &str) -> String {
+    refusal.map_or_else(
+        || why.to_owned(),
+        |error| format!("{:?}: {}", error.code, error.message),
+    )
+}
+
+/// A random number from 0 to 1.
+fn jitter() -> f64 {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_or(1.0, |()| {
+        f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+    })
 }

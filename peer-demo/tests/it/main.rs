@@ -139,6 +139,23 @@ async fn two_answerers_never_meet_and_say_so() {
     }
 }
 
+/// The server dies in the middle of the negotiation, and again in the running call: the peers go on
+/// with their sessions, and the media notice nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_survives_the_death_of_the_server() {
+    let server = server::start_mortal(16, vec![]).await;
+    let crashes = async {
+        server.has_heard(4).await;
+        server.crash();
+        server.has_heard(4).await;
+        server.crash();
+    };
+    let (reports, ()) = tokio::join!(runs(server.address, &[&[], &[]]), crashes);
+    for report in reports {
+        assert_verified(&report, 1);
+    }
+}
+
 #[tokio::test]
 async fn what_keeps_a_call_from_beginning_is_a_plain_error() {
     let server = server::start(1, vec![]).await;

@@ -38,6 +38,8 @@ impl Environment for Host {
 
 struct Shared {
     hub: Hub<Host>,
+    config: Config,
+    ice_servers: Vec<IceServer>,
     next: u64,
     connections: HashMap<ConnectionId, mpsc::UnboundedSender<Message>>,
 }
@@ -68,8 +70,45 @@ impl Shared {
     }
 }
 
+fn hub(config: Config, ice_servers: Vec<IceServer>) -> Hub<Host> {
+    let key = TicketKey::new(b"the same for all processes");
+    Hub::new(config, key, Host { ice_servers })
+}
+
+/// A server that can die.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl Server {
+    /// As if its process were killed and another one started: all connections break, and nothing is
+    /// remembered.
+    pub(crate) fn crash(&self) {
+        let mut shared = self.shared.lock().expect("no test panics here");
+        shared.connections.clear();
+        shared.hub = hub(shared.config, shared.ice_servers.clone());
+    }
+
+    /// Waits until the process has been told so much by its clients.
+    pub(crate) async fn has_heard(&self, messages: u64) {
+        let heard = || {
+            let shared = self.shared.lock().expect("no test panics here");
+            shared.hub.snapshot().totals.messages_received
+        };
+        while heard() < messages {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
 /// Starts a server with rooms of at most `max_room` peers, for as long as the test's runtime lives.
 pub(crate) async fn start(max_room: usize, ice_servers: Vec<IceServer>) -> SocketAddr {
+    start_mortal(max_room, ice_servers).await.address
+}
+
+/// As [`start`].
+pub(crate) async fn start_mortal(max_room: usize, ice_servers: Vec<IceServer>) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let config = Config {
@@ -79,16 +118,22 @@ pub(crate) async fn start(max_room: usize, ice_servers: Vec<IceServer>) -> Socke
         resume_window: Duration::from_secs(60),
     };
     let shared = Arc::new(Mutex::new(Shared {
-        hub: Hub::new(config, TicketKey::new(b"north"), Host { ice_servers }),
+        hub: hub(config, ice_servers.clone()),
+        config,
+        ice_servers,
         next: 0,
         connections: HashMap::new(),
     }));
+    let server = Server {
+        address,
+        shared: shared.clone(),
+    };
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve(stream, shared.clone()));
         }
     });
-    address
+    server
 }
 
 async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
@@ -123,7 +168,9 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,
                 Some(Ok(_)) => {}
             },
-            Some(message) = outbox.recv() => {
+            message = outbox.recv() => {
+                // There is none when its process has died.
+                let Some(message) = message else { break };
                 if socket.send(message).await.is_err() {
                     break;
                 }

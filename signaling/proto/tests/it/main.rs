@@ -10,4 +10,5 @@ mod golden;
 mod hub;
 mod messages;
 mod model;
+mod simulation;
 mod world;

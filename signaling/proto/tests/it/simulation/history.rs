@@ -1,0 +1,121 @@
+//! What was said, who heard it, and what its sender was told: the reference that runs are judged by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use signaling_proto::id::{MessageId, PeerId};
+
+/// A message, as its sender and all others know it.
+pub(crate) type Name = (PeerId, MessageId);
+
+/// What a sender was told.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Outcome {
+    Delivered { failed: Vec<PeerId> },
+    Refused,
+    Lost,
+}
+
+#[derive(Debug)]
+struct Said {
+    /// Whom the sender knew and meant.
+    meant: Vec<PeerId>,
+    direct: bool,
+    outcome: Option<Outcome>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    said: BTreeMap<Name, Said>,
+    /// By the client process that heard it; in order.
+    heard: BTreeMap<usize, Vec<Name>>,
+    /// Which process is behind a peer,
+    processes: BTreeMap<PeerId, usize>,
+    /// and which peer a process is now.
+    current: BTreeMap<usize, PeerId>,
+    /// Processes that no longer run: what they have heard or not is nobody's business.
+    dead: BTreeSet<usize>,
+}
+
+impl History {
+    /// A process has a new session.
+    pub(crate) fn entered(&mut self, process: usize, peer: &PeerId) {
+        let known = self.processes.insert(peer.clone(), process);
+        assert_eq!(known, None, "a peer id was given twice");
+        self.current.insert(process, peer.clone());
+    }
+
+    pub(crate) fn died(&mut self, process: usize) {
+        self.dead.insert(process);
+    }
+
+    pub(crate) fn said(&mut self, name: Name, meant: Vec<PeerId>, direct: bool) {
+        let said = Said {
+            meant,
+            direct,
+            outcome: None,
+        };
+        let earlier = self.said.insert(name, said);
+        assert!(earlier.is_none(), "an id was given twice");
+    }
+
+    /// `peer` has learned that another one has left: whatever it said before is for those who are there.
+    pub(crate) fn parted(&mut self, peer: &PeerId, left: &PeerId) {
+        for (_, said) in self.said.iter_mut().filter(|(name, _)| name.0 == *peer) {
+            if said.outcome.is_none() {
+                said.meant.retain(|meant| meant != left);
+            }
+        }
+    }
+
+    pub(crate) fn heard(&mut self, process: usize, name: Name) {
+        assert!(self.said.contains_key(&name), "nobody has said {name:?}");
+        let heard = self.heard.entry(process).or_default();
+        let before = heard.iter().rev().find(|(from, _)| *from == name.0);
+        assert!(
+            before.is_none_or(|(_, id)| *id < name.1),
+            "{name:?} came after {before:?}"
+        );
+        heard.push(name);
+    }
+
+    pub(crate) fn told(&mut self, name: &Name, outcome: Outcome) {
+        let said = self.said.get_mut(name).expect("it was said");
+        assert_eq!(said.outcome, None, "told twice about {name:?}");
+        said.outcome = Some(outcome);
+    }
+
+    /// Everything has come to rest.
+    pub(crate) fn check(&self) {
+        for (name, said) in &self.said {
+            let Some(outcome) = &said.outcome else {
+                let process = self.processes[&name.0];
+                assert!(self.dead.contains(&process), "no outcome of {name:?}");
+                continue;
+            };
+            match outcome {
+                Outcome::Lost => {}
+                Outcome::Refused => assert!(said.direct, "{name:?} was for all"),
+                Outcome::Delivered { failed } => {
+                    // Who has left may have done so before the server knew of the message.
+                    let told = said.meant.iter().filter(|peer| !failed.contains(peer));
+                    for peer in told.filter(|peer| self.is_there(peer)) {
+                        assert!(self.has_heard(peer, name), "{peer} never heard {name:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_there(&self, peer: &PeerId) -> bool {
+        // Nobody is behind a peer whose welcome was lost.
+        self.processes.get(peer).is_some_and(|process| {
+            !self.dead.contains(process) && self.current.get(process) == Some(peer)
+        })
+    }
+
+    fn has_heard(&self, peer: &PeerId, name: &Name) -> bool {
+        let process = self.processes[peer];
+        let heard = self.heard.get(&process);
+        heard.is_some_and(|heard| heard.contains(name))
+    }
+}
