@@ -83,15 +83,22 @@ enum Scenario {
     Allocate,
     /// Memory of idle allocations
     Memory,
+    /// What fifty calm calls, and new ones, notice of one that sends all it can
+    Fairness,
 }
 
-const ALL: [Scenario; 6] = [
+/// Calm calls beside a loud one, and the packets per second of each of them and of its peer.
+const CALM: u16 = 50;
+const CALM_RATE: u32 = 50;
+
+const ALL: [Scenario; 7] = [
     Scenario::Steady,
     Scenario::Maximum,
     Scenario::Bursts,
     Scenario::Binding,
     Scenario::Allocate,
     Scenario::Memory,
+    Scenario::Fairness,
 ];
 
 impl Compare {
@@ -206,12 +213,21 @@ impl Compare {
     ) -> anyhow::Result<()> {
         let is_allocated = matches!(
             scenario,
-            Scenario::Steady | Scenario::Maximum | Scenario::Bursts
+            Scenario::Steady | Scenario::Maximum | Scenario::Bursts | Scenario::Fairness
         );
-        if server.table().is_some() && matches!(scenario, Scenario::Allocate | Scenario::Memory) {
+        if server.table().is_some()
+            && matches!(
+                scenario,
+                Scenario::Allocate | Scenario::Memory | Scenario::Fairness
+            )
+        {
             return Ok(());
         }
-        let mut bench = Bench::start(lab, server, usize::from(self.flows), is_allocated)?;
+        let flows = match scenario {
+            Scenario::Fairness => CALM + 1,
+            _ => self.flows,
+        };
+        let mut bench = Bench::start(lab, server, usize::from(flows), is_allocated)?;
         let name = &server.name;
         match scenario {
             Scenario::Steady => self.steady(&mut bench, name, report)?,
@@ -230,6 +246,7 @@ impl Compare {
                     most.of_a_flood,
                 );
             }
+            Scenario::Fairness => self.fairness(&mut bench, name, report)?,
             Scenario::Allocate => {
                 let count = if self.quick { 4_000 } else { 20_000 };
                 let rate = bench.allocations(count)?;
@@ -322,6 +339,35 @@ impl Compare {
                 ("misordered", Better::None, outcome.misordered as f64),
             ] {
                 report.add(name, metric(at(what), better), value);
+            }
+        }
+        Ok(())
+    }
+
+    fn fairness(
+        &self,
+        bench: &mut Bench<'_>,
+        name: &str,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let payload = self.payloads()[0];
+        for (hog, when) in [(0, "alone"), (bench::FLOOD, "beside a loud one")] {
+            let offer = Offer {
+                rate: u32::from(CALM) * CALM_RATE * 2,
+                kind: Kind::Data { payload, burst: 1 },
+                hog,
+                time: self.time(),
+            };
+            let (mut outcome, slowest) = bench.offer_and_allocate(&offer)?;
+            let [p50, p99] = outcome.delays_us([0.5, 0.99]);
+            for (what, value) in [
+                ("loss %", outcome.loss() * 100.0),
+                ("p50 µs", p50),
+                ("p99 µs", p99),
+                ("slowest Allocate ms", slowest.as_secs_f64() * 1000.0),
+            ] {
+                let metric = metric(format!("calm calls {when}: {what}"), Better::None);
+                report.add(name, metric, value);
             }
         }
         Ok(())

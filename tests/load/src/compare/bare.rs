@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-use super::batch::{BATCH, Departure, HEADROOM, Incoming, Outgoing, Slots};
+use super::batch::{BATCH, Departure, HEADROOM, Incoming, Outgoing, SMALL, Slots};
 use super::enrol::CHANNEL;
 
 /// Token of the clients' socket; those of relayed sockets are their flows.
@@ -162,7 +162,7 @@ impl Batched {
     fn new(sockets: Sockets) -> Self {
         Self {
             sockets,
-            slots: Slots::new(),
+            slots: Slots::new(SMALL),
             incoming: Incoming::new(),
             outgoing: Outgoing::new(),
         }

@@ -12,22 +12,37 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 pub(crate) const BATCH: usize = 64;
 /// Room in front of what is received, for a header.
 pub(crate) const HEADROOM: usize = 4;
-/// A slot: headroom, and what the kernel may have put together of one flow.
-const SLOT: usize = HEADROOM + 65_536;
+/// Room for what the kernel may have put together of one flow.
+pub(crate) const LARGE: usize = 65_536;
+/// Room for one packet of any link.
+pub(crate) const SMALL: usize = 2_048;
+/// The processor's cache lines, on nearly all machines.
+const LINE: usize = 64;
 /// Room for IP_PKTINFO and UDP_SEGMENT or UDP_GRO, aligned for `cmsghdr`.
 type Control = [u64; 8];
 
 /// Memory for one batch.
-pub(crate) struct Slots(Box<[u8]>);
+pub(crate) struct Slots {
+    bytes: Box<[u8]>,
+    /// From one slot to the next: an odd number of pages, as it were, for else all slots would want
+    /// the same places in the processor's caches.
+    stride: usize,
+}
 
 impl Slots {
-    pub(crate) fn new() -> Self {
-        Self(vec![0; SLOT * BATCH].into())
+    /// Slots with room for so many bytes each, and headroom.
+    pub(crate) fn new(room: usize) -> Self {
+        let stride = (HEADROOM + room).next_multiple_of(LINE) + LINE;
+        Self {
+            bytes: vec![0; stride * BATCH].into(),
+            stride,
+        }
     }
 
     /// One slot, headroom included.
     pub(crate) fn slot(&mut self, index: usize) -> &mut [u8] {
-        &mut self.0[index * SLOT..(index + 1) * SLOT]
+        let start = index * self.stride;
+        &mut self.bytes[start..start + self.stride]
     }
 }
 
@@ -102,7 +117,7 @@ impl Incoming {
             headers, vectors, ..
         } = &mut self.0;
         let places = headers.iter_mut().zip(vectors.iter_mut());
-        for ((header, vector), slot) in places.zip(slots.0.chunks_exact_mut(SLOT)) {
+        for ((header, vector), slot) in places.zip(slots.bytes.chunks_exact_mut(slots.stride)) {
             let room = &mut slot[HEADROOM..];
             vector.iov_base = room.as_mut_ptr().cast();
             vector.iov_len = room.len();
@@ -207,8 +222,8 @@ impl Outgoing {
     pub(crate) fn flush(&mut self, socket: BorrowedFd<'_>, slots: &Slots) -> io::Result<usize> {
         let count = self.departures.len();
         for (index, departure) in self.departures.drain(..).enumerate() {
-            let start = departure.slot * SLOT;
-            let bytes = &slots.0[start + departure.part.start..start + departure.part.end];
+            let start = departure.slot * slots.stride;
+            let bytes = &slots.bytes[start + departure.part.start..start + departure.part.end];
             self.headers.vectors[index] = libc::iovec {
                 iov_base: bytes.as_ptr().cast_mut().cast(),
                 iov_len: bytes.len(),

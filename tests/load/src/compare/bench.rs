@@ -1,22 +1,26 @@
 //! One server that runs, and what is measured of it.
 
 use std::net::SocketAddrV4;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 use super::enrol::{Goal, enrol};
-use super::lab::{self, Lab, Place, Process, SERVER_CORE};
+use super::lab::{self, LATE_PORT, Lab, Place, Process, SERVER_CORE};
 use super::outcome::Outcome;
 use super::servers::Server;
 use super::traffic::{Flow, Generator, Kind, Offer};
 
 /// More than any server carries.
-const FLOOD: u32 = 2_000_000;
+pub(crate) const FLOOD: u32 = 2_000_000;
 /// Loss below which a rate counts as carried: a machine that also does something else loses that much.
 const FREE_OF_LOSS: f64 = 0.001;
 /// The search ends when what is carried and what is not are this close.
 const CLOSE: f64 = 1.03;
+
+/// Pause of the clients that come while others make noise.
+const BETWEEN_ALLOCATIONS: Duration = Duration::from_millis(50);
 
 /// A server that runs, with flows that it relays.
 pub(crate) struct Bench<'a> {
@@ -169,6 +173,38 @@ impl<'a> Bench<'a> {
             results.push(growth as f64 / made as f64);
         }
         Ok(results)
+    }
+
+    /// Offers while a new client after the other allocates; how long each took, at most.
+    pub(crate) fn offer_and_allocate(
+        &mut self,
+        offer: &Offer,
+    ) -> anyhow::Result<(Outcome, Duration)> {
+        let lab = self.lab;
+        let socket = lab.socket(Place::Clients, LATE_PORT)?;
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let late = scope.spawn(|| -> Duration {
+                let mut slowest = Duration::ZERO;
+                for client in self.flows.len().. {
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let begin = Instant::now();
+                    // Who gives up has waited too long, which is what is to be told.
+                    let _ = enrol(lab, &socket, client..client + 1, Goal::Allocated);
+                    slowest = slowest.max(begin.elapsed());
+                    std::thread::sleep(BETWEEN_ALLOCATIONS);
+                }
+                slowest
+            });
+            let outcome = self.generator.offer(&self.flows, offer);
+            is_over.store(true, Ordering::Relaxed);
+            let slowest = late
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((outcome?, slowest))
+        })
     }
 
     fn enrol(&mut self, flows: std::ops::Range<usize>, goal: Goal) -> anyhow::Result<()> {

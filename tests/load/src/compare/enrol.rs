@@ -11,7 +11,7 @@ use stun_turn_proto::auth::long_term_key;
 use stun_turn_proto::integrity::{Hash, Key, Signer};
 use stun_turn_proto::message::{Class, Message, Method, TransactionId, Writer};
 
-use super::batch::{BATCH, Departure, HEADROOM, Incoming, Outgoing, Slots};
+use super::batch::{BATCH, Departure, HEADROOM, Incoming, Outgoing, SMALL, Slots};
 use super::lab::Lab;
 
 pub(crate) const USER: &str = "alice";
@@ -97,7 +97,7 @@ pub(crate) fn enrol(
         goal,
         key: long_term_key(USER.as_bytes(), REALM.as_bytes(), PASSWORD.as_bytes()),
         enrolees: Vec::with_capacity(count),
-        slots: Slots::new(),
+        slots: Slots::new(SMALL),
         outgoing: Outgoing::new(),
     };
     enrolment.run(count)?;
@@ -124,7 +124,7 @@ struct Enrolment<'a> {
 impl Enrolment<'_> {
     fn run(&mut self, count: usize) -> anyhow::Result<()> {
         let mut incoming = Incoming::new();
-        let mut answers = Slots::new();
+        let mut answers = Slots::new(SMALL);
         let mut under_way: Vec<usize> = Vec::with_capacity(WINDOW);
         let mut last_look = Instant::now();
         while self.enrolees.len() < count || !under_way.is_empty() {

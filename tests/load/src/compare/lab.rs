@@ -20,6 +20,8 @@ pub(crate) const SERVER_CORE: usize = 1;
 /// Local ports of all clients and of all peers.
 pub(crate) const CLIENT_PORT: u16 = 5000;
 pub(crate) const PEER_PORT: u16 = 7000;
+/// Local port of clients that come while others make noise.
+pub(crate) const LATE_PORT: u16 = 5001;
 /// The same on both cables: they are different networks.
 const CABLE: Cable = Cable {
     server: [2, 0, 0, 0, 0, 1],

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use super::batch::{BATCH, Departure, HEADROOM, Incoming, Outgoing, Slots};
+use super::batch::{BATCH, Departure, HEADROOM, Incoming, LARGE, Outgoing, SMALL, Slots};
 use super::enrol::CHANNEL;
 use super::frame::HEADERS;
 use super::lab::Side;
@@ -69,7 +69,9 @@ impl Kind {
 pub(crate) struct Generator {
     pub(crate) clients: Side,
     pub(crate) peers: Side,
-    slots: Slots,
+    departing: Slots,
+    bursting: Slots,
+    arriving: Slots,
     incoming: Incoming,
     outgoing: Outgoing,
     start: Instant,
@@ -114,7 +116,9 @@ impl Generator {
         Self {
             clients,
             peers,
-            slots: Slots::new(),
+            departing: Slots::new(SMALL),
+            bursting: Slots::new(LARGE),
+            arriving: Slots::new(LARGE),
             incoming: Incoming::new(),
             outgoing: Outgoing::new(),
             start: Instant::now(),
@@ -200,11 +204,15 @@ impl Generator {
             Direction::ToPeer => &self.clients,
             Direction::ToClient => &self.peers,
         };
+        let slots = match kind.burst() {
+            1 => &mut self.departing,
+            _ => &mut self.bursting,
+        };
         let frames = side.frames.as_ref().filter(|_| kind.burst() == 1);
         for index in 0..bursts {
             let now = self.start.elapsed().as_nanos() as u64;
             let flow = flows[progress.turn];
-            let slot = self.slots.slot(index);
+            let slot = slots.slot(index);
             let (head, body) = slot.split_at_mut(HEADERS);
             let (length, segment) = write(direction, kind, now, progress, body);
             let (from, to) = match direction {
@@ -236,7 +244,7 @@ impl Generator {
             Some((socket, _)) => socket.as_fd(),
             None => side.socket.as_fd(),
         };
-        self.outgoing.flush(socket, &self.slots)?;
+        self.outgoing.flush(socket, slots)?;
         Ok(())
     }
 
@@ -253,13 +261,13 @@ impl Generator {
         ] {
             let received = self
                 .incoming
-                .receive(side.socket.as_fd(), &mut self.slots)?;
+                .receive(side.socket.as_fd(), &mut self.arriving)?;
             is_any |= received > 0;
             let now = self.start.elapsed().as_nanos() as u64;
             let seen = &mut progress[direction as usize].seen;
             for index in 0..received {
                 let datagram = self.incoming.get(index);
-                let bytes = &self.slots.slot(index)[HEADROOM..HEADROOM + datagram.length];
+                let bytes = &self.arriving.slot(index)[HEADROOM..HEADROOM + datagram.length];
                 for packet in bytes.chunks(datagram.segment) {
                     note(packet, now, seen, outcome);
                 }
