@@ -9,6 +9,7 @@ mod lab;
 mod outcome;
 mod report;
 mod servers;
+mod streams;
 mod traffic;
 
 use std::path::PathBuf;
@@ -19,10 +20,11 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 pub(crate) use bare::Forward;
-use bench::Bench;
+use bench::{Bench, Clients};
 use lab::Lab;
 use report::{Better, Report, metric};
 use servers::Server;
+use streams::Transport;
 use traffic::{Kind, Offer};
 
 /// Relays side by side: the most they carry, what it costs, how late it comes
@@ -85,13 +87,15 @@ enum Scenario {
     Memory,
     /// What fifty calm calls, and new ones, notice of one that sends all it can
     Fairness,
+    /// CPU and delays when clients come over TCP, and over TLS, at the first rate
+    Streams,
 }
 
 /// Calm calls beside a loud one, and the packets per second of each of them and of its peer.
 const CALM: u16 = 50;
 const CALM_RATE: u32 = 50;
 
-const ALL: [Scenario; 7] = [
+const ALL: [Scenario; 8] = [
     Scenario::Steady,
     Scenario::Maximum,
     Scenario::Bursts,
@@ -99,6 +103,7 @@ const ALL: [Scenario; 7] = [
     Scenario::Allocate,
     Scenario::Memory,
     Scenario::Fairness,
+    Scenario::Streams,
 ];
 
 impl Compare {
@@ -211,23 +216,25 @@ impl Compare {
         scenario: Scenario,
         report: &mut Report,
     ) -> anyhow::Result<()> {
-        let is_allocated = matches!(
+        let clients = match scenario {
+            Scenario::Binding | Scenario::Allocate | Scenario::Memory => Clients::Strangers,
+            _ => Clients::Udp,
+        };
+        let is_for_all = matches!(
             scenario,
-            Scenario::Steady | Scenario::Maximum | Scenario::Bursts | Scenario::Fairness
+            Scenario::Steady | Scenario::Maximum | Scenario::Bursts | Scenario::Binding
         );
-        if server.table().is_some()
-            && matches!(
-                scenario,
-                Scenario::Allocate | Scenario::Memory | Scenario::Fairness
-            )
-        {
+        if server.table().is_some() && !is_for_all {
             return Ok(());
+        }
+        if scenario == Scenario::Streams {
+            return self.streams(lab, server, report);
         }
         let flows = match scenario {
             Scenario::Fairness => CALM + 1,
             _ => self.flows,
         };
-        let mut bench = Bench::start(lab, server, usize::from(flows), is_allocated)?;
+        let mut bench = Bench::start(lab, server, usize::from(flows), clients)?;
         let name = &server.name;
         match scenario {
             Scenario::Steady => self.steady(&mut bench, name, report)?,
@@ -246,6 +253,7 @@ impl Compare {
                     most.of_a_flood,
                 );
             }
+            Scenario::Streams => {}
             Scenario::Fairness => self.fairness(&mut bench, name, report)?,
             Scenario::Allocate => {
                 let count = if self.quick { 4_000 } else { 20_000 };
@@ -368,6 +376,32 @@ impl Compare {
             ] {
                 let metric = metric(format!("calm calls {when}: {what}"), Better::None);
                 report.add(name, metric, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn streams(&self, lab: &Lab, server: &Server, report: &mut Report) -> anyhow::Result<()> {
+        let (payload, rate) = (self.payloads()[0], self.rate[0]);
+        for (transport, over) in [(Transport::Tcp, "TCP"), (Transport::Tls, "TLS")] {
+            let clients = Clients::Over(transport);
+            let mut bench = Bench::start(lab, server, usize::from(self.flows), clients)?;
+            let offer = Offer {
+                rate,
+                kind: Kind::Data { payload, burst: 1 },
+                hog: 0,
+                time: self.time(),
+            };
+            let (mut outcome, cost) = bench.steady(&offer)?;
+            let [p50, p99] = outcome.delays_us([0.5, 0.99]);
+            let at = |what: &str| format!("{what} at {}k/s over {over}", rate / 1000);
+            for (what, better, value) in [
+                ("CPU µs a packet", Better::Less, cost.cpu_us),
+                ("p50 µs", Better::Less, p50),
+                ("p99 µs", Better::Less, p99),
+                ("loss %", Better::None, outcome.loss() * 100.0),
+            ] {
+                report.add(&server.name, metric(at(what), better), value);
             }
         }
         Ok(())

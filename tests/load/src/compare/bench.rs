@@ -10,6 +10,7 @@ use super::enrol::{Goal, enrol};
 use super::lab::{self, LATE_PORT, Lab, Place, Process, SERVER_CORE};
 use super::outcome::Outcome;
 use super::servers::Server;
+use super::streams::{Streams, Transport};
 use super::traffic::{Flow, Generator, Kind, Offer};
 
 /// More than any server carries.
@@ -21,6 +22,17 @@ const CLOSE: f64 = 1.03;
 
 /// Pause of the clients that come while others make noise.
 const BETWEEN_ALLOCATIONS: Duration = Duration::from_millis(50);
+
+/// How clients come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clients {
+    /// Over UDP, without allocations.
+    Strangers,
+    /// Over UDP, with allocations and channels.
+    Udp,
+    /// Over streams, with allocations and channels.
+    Over(Transport),
+}
 
 /// A server that runs, with flows that it relays.
 pub(crate) struct Bench<'a> {
@@ -56,10 +68,10 @@ impl<'a> Bench<'a> {
         lab: &'a Lab,
         server: &Server,
         flows: usize,
-        is_allocated: bool,
+        clients: Clients,
     ) -> anyhow::Result<Self> {
         let mut process = lab.start(server.command(lab, flows)?)?;
-        let generator = Generator::new(lab.side(Place::Clients)?, lab.side(Place::Peers)?);
+        let mut generator = Generator::new(lab.side(Place::Clients)?, lab.side(Place::Peers)?);
         let deadline = Instant::now() + Duration::from_secs(10);
         while let Err(error) = enrol(lab, &generator.clients.socket, 0..1, Goal::Bound) {
             process.check()?;
@@ -71,8 +83,15 @@ impl<'a> Bench<'a> {
             Some(first) => (0..flows)
                 .map(|flow| SocketAddrV4::new(lab.relay, first + flow as u16))
                 .collect(),
-            None if !is_allocated => vec![lab.server; flows],
-            None => enrol(lab, &generator.clients.socket, 0..flows, Goal::Channel)?,
+            None => match clients {
+                Clients::Strangers => vec![lab.server; flows],
+                Clients::Udp => enrol(lab, &generator.clients.socket, 0..flows, Goal::Channel)?,
+                Clients::Over(transport) => {
+                    let (streams, relayed) = Streams::connect(lab, transport, flows)?;
+                    generator.streams = Some(streams);
+                    relayed
+                }
+            },
         };
         let flows = relayed.into_iter().enumerate().map(|(flow, relayed)| Flow {
             client: lab.client(flow),

@@ -41,7 +41,7 @@ pub(crate) enum Goal {
 
 /// What is sent next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     Binding,
     Challenge,
     Allocate,
@@ -74,12 +74,60 @@ impl Goal {
     }
 }
 
-struct Enrolee {
-    step: Step,
+/// A client on its way to the goal.
+pub(crate) struct Enrolee {
+    pub(crate) step: Step,
     nonce: Vec<u8>,
-    relayed: Option<SocketAddrV4>,
+    pub(crate) relayed: Option<SocketAddrV4>,
     asked: Instant,
     tries: u32,
+}
+
+impl Enrolee {
+    pub(crate) fn new(goal: Goal) -> Self {
+        Self {
+            step: goal.first(),
+            nonce: Vec::new(),
+            relayed: None,
+            asked: Instant::now(),
+            tries: 0,
+        }
+    }
+
+    /// Takes the answer to its last request; false for what is none.
+    pub(crate) fn hear(&mut self, message: &Message<'_>, goal: Goal) -> anyhow::Result<bool> {
+        let TransactionId([_, _, _, _, step, ..]) = message.transaction();
+        if self.step as u8 != step || self.step == Step::Done {
+            return Ok(false);
+        }
+        let code = match (message.class(), message.first(kind::ERROR_CODE)) {
+            (Class::Success, _) => 0,
+            (_, Some([_, _, class, number, ..])) => u16::from(*class) * 100 + u16::from(*number),
+            _ => return Ok(false),
+        };
+        self.tries = 0;
+        match (code, self.step) {
+            (401, Step::Challenge) | (438, _) => {
+                self.nonce = message.first(kind::NONCE).context("no NONCE")?.to_vec();
+                if code == 438 {
+                    return Ok(true);
+                }
+            }
+            (0, Step::Allocate) => {
+                let value = message.first(kind::XOR_RELAYED_ADDRESS);
+                let value = value.context("no XOR-RELAYED-ADDRESS")?;
+                if let Some(SocketAddr::V4(address)) =
+                    decode_xor_address(value, message.transaction())
+                {
+                    self.relayed = Some(address);
+                }
+            }
+            (0, _) => {}
+            (code, step) => bail!("{step:?} was answered with {code}"),
+        }
+        self.step = goal.after(self.step);
+        Ok(true)
+    }
 }
 
 /// Takes some flows to the goal; their relayed addresses.
@@ -130,13 +178,7 @@ impl Enrolment<'_> {
         while self.enrolees.len() < count || !under_way.is_empty() {
             while self.enrolees.len() < count && under_way.len() < WINDOW {
                 under_way.push(self.enrolees.len());
-                self.enrolees.push(Enrolee {
-                    step: self.goal.first(),
-                    nonce: Vec::new(),
-                    relayed: None,
-                    asked: Instant::now(),
-                    tries: 0,
-                });
+                self.enrolees.push(Enrolee::new(self.goal));
                 self.ask(self.enrolees.len() - 1)?;
             }
             self.flush()?;
@@ -204,47 +246,18 @@ impl Enrolment<'_> {
         let Ok(message) = Message::parse(bytes) else {
             return Ok(None);
         };
-        let TransactionId([f0, f1, f2, f3, step, ..]) = message.transaction();
+        let TransactionId([f0, f1, f2, f3, ..]) = message.transaction();
         let flow = u32::from_be_bytes([f0, f1, f2, f3]) as usize;
         let Some(enrolee) = self.enrolees.get_mut(flow) else {
             return Ok(None);
         };
-        if enrolee.step as u8 != step || enrolee.step == Step::Done {
-            return Ok(None);
-        }
-        enrolee.tries = 0;
-        let code = match (message.class(), message.first(kind::ERROR_CODE)) {
-            (Class::Success, _) => 0,
-            (_, Some([_, _, class, number, ..])) => u16::from(*class) * 100 + u16::from(*number),
-            _ => return Ok(None),
-        };
-        match (code, enrolee.step) {
-            (401, Step::Challenge) | (438, _) => {
-                enrolee.nonce = message.first(kind::NONCE).context("no NONCE")?.to_vec();
-                if code == 438 {
-                    return Ok(Some(flow));
-                }
-            }
-            (0, Step::Allocate) => {
-                let value = message
-                    .first(kind::XOR_RELAYED_ADDRESS)
-                    .context("no XOR-RELAYED-ADDRESS")?;
-                if let Some(SocketAddr::V4(address)) =
-                    decode_xor_address(value, message.transaction())
-                {
-                    enrolee.relayed = Some(address);
-                }
-            }
-            (0, _) => {}
-            (code, step) => bail!("{step:?} of client {flow} was answered with {code}"),
-        }
-        enrolee.step = self.goal.after(enrolee.step);
-        Ok(Some(flow))
+        let is_awaited = enrolee.hear(&message, self.goal)?;
+        Ok(is_awaited.then_some(flow))
     }
 }
 
 /// Writes a client's next request; its length.
-fn write(
+pub(crate) fn write(
     enrolee: &Enrolee,
     flow: usize,
     peer: SocketAddrV4,

@@ -3,12 +3,15 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use rustix::thread::{
     CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_getaffinity, sched_setaffinity,
 };
+
+use rustls::pki_types::CertificateDer;
 
 use super::batch::{link_socket, receive_together};
 use super::frame::Cable;
@@ -59,6 +62,27 @@ pub(crate) struct Lab {
     pub(crate) relay: Ipv4Addr,
     first_client: Ipv4Addr,
     first_peer: Ipv4Addr,
+    identity: Identity,
+}
+
+/// The servers' certificate, which says that they are localhost.
+struct Identity {
+    directory: tempfile::TempDir,
+    certificate: CertificateDer<'static>,
+}
+
+impl Identity {
+    fn make() -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        std::fs::write(directory.path().join("cert.pem"), made.cert.pem())?;
+        let key = made.signing_key.serialize_pem();
+        std::fs::write(directory.path().join("key.pem"), key)?;
+        Ok(Self {
+            directory,
+            certificate: made.cert.der().clone(),
+        })
+    }
 }
 
 impl Lab {
@@ -77,6 +101,7 @@ impl Lab {
                 relay: Ipv4Addr::new(127, 0, 0, 2),
                 first_client: Ipv4Addr::new(127, 101, 0, 1),
                 first_peer: Ipv4Addr::new(127, 102, 0, 1),
+                identity: Identity::make()?,
             });
         }
         remove_leftovers();
@@ -86,6 +111,7 @@ impl Lab {
             relay: Ipv4Addr::new(10, 200, 2, 1),
             first_client: Ipv4Addr::new(10, 101, 0, 1),
             first_peer: Ipv4Addr::new(10, 102, 0, 1),
+            identity: Identity::make()?,
         };
         lab.connect()
             .context("network namespaces (they need iproute2; --loopback does without)")?;
@@ -140,6 +166,20 @@ impl Lab {
         SocketAddrV4::new(self.client(flow), CLIENT_PORT)
     }
 
+    /// What clients speak to over TLS.
+    pub(crate) const fn tls(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(*self.server.ip(), self.server.port() + 1)
+    }
+
+    pub(crate) const fn certificate(&self) -> &CertificateDer<'static> {
+        &self.identity.certificate
+    }
+
+    /// Files of the servers' certificate and of its key.
+    pub(crate) fn identity_files(&self) -> [PathBuf; 2] {
+        ["cert.pem", "key.pem"].map(|name| self.identity.directory.path().join(name))
+    }
+
     /// A socket in the server's place that nobody reads.
     pub(crate) fn sink(&self) -> anyhow::Result<UdpSocket> {
         self.within(Place::Server, || Ok(UdpSocket::bind(self.server)?))
@@ -158,7 +198,7 @@ impl Lab {
     }
 
     /// Runs in a place: what is opened or started there stays there.
-    fn within<T: Send>(
+    pub(crate) fn within<T: Send>(
         &self,
         place: Place,
         run: impl FnOnce() -> anyhow::Result<T> + Send,

@@ -103,13 +103,19 @@ impl Server {
 }
 
 fn ours(lab: &Lab, program: &Path, flags: &[String]) -> Command {
+    let [certificate, key] = lab.identity_files();
     let mut command = Command::new(program);
     command
+        .arg("--tls-cert")
+        .arg(certificate)
+        .arg("--tls-key")
+        .arg(key)
         .args(["--workers", "1", "--user-quota", "0", "--source-quota", "0"])
         .args(["--log-level", "warn", "--realm", REALM])
         .args(["--user", &format!("{USER}:{PASSWORD}")])
         .args(["--listen", &format!("udp:{}", lab.server)])
         .args(["--listen", &format!("tcp:{}", lab.server)])
+        .args(["--listen", &format!("tls:{}", lab.tls())])
         .args(["--relay-address", &lab.relay.to_string()])
         .args(["--relay-ports", &format!("{FIRST_PORT}-{LAST_PORT}")])
         .args(["--allow-peer", "10.0.0.0/8", "--allow-peer", "127.0.0.0/8"])
@@ -120,13 +126,18 @@ fn ours(lab: &Lab, program: &Path, flags: &[String]) -> Command {
 /// Debian's coturn, with one thread that relays and without what costs and is not asked of others:
 /// logs, the console, the database.
 fn coturn(lab: &Lab) -> Command {
+    let [certificate, key] = lab.identity_files();
     let mut command = Command::new("turnserver");
     command
+        .arg("--cert")
+        .arg(certificate)
+        .arg("--pkey")
+        .arg(key)
+        .args(["--tls-listening-port", &lab.tls().port().to_string()])
         .args([
             "-n",
             "-m",
             "1",
-            "--no-tls",
             "--no-dtls",
             "--no-cli",
             "--no-multicast-peers",

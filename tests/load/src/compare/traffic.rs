@@ -10,6 +10,7 @@ use super::enrol::CHANNEL;
 use super::frame::HEADERS;
 use super::lab::Side;
 use super::outcome::Outcome;
+use super::streams::Streams;
 
 /// Length of what each payload starts with: flow, sequence number, time in ns.
 const STAMP: usize = 20;
@@ -69,6 +70,8 @@ impl Kind {
 pub(crate) struct Generator {
     pub(crate) clients: Side,
     pub(crate) peers: Side,
+    /// The clients' connections, where they come over streams.
+    pub(crate) streams: Option<Streams>,
     departing: Slots,
     bursting: Slots,
     arriving: Slots,
@@ -116,6 +119,7 @@ impl Generator {
         Self {
             clients,
             peers,
+            streams: None,
             departing: Slots::new(SMALL),
             bursting: Slots::new(LARGE),
             arriving: Slots::new(LARGE),
@@ -215,6 +219,11 @@ impl Generator {
             let slot = slots.slot(index);
             let (head, body) = slot.split_at_mut(HEADERS);
             let (length, segment) = write(direction, kind, now, progress, body);
+            if let (Direction::ToPeer, Some(streams)) = (direction, &mut self.streams) {
+                streams.send(progress.turn, &body[..length])?;
+                progress.turn = (progress.turn + 1) % flows.len();
+                continue;
+            }
             let (from, to) = match direction {
                 Direction::ToPeer => (flow.client, flow.server),
                 Direction::ToClient => (*flow.peer.ip(), flow.relayed),
@@ -272,6 +281,11 @@ impl Generator {
                     note(packet, now, seen, outcome);
                 }
             }
+        }
+        if let Some(streams) = &mut self.streams {
+            let now = self.start.elapsed().as_nanos() as u64;
+            let seen = &mut progress[Direction::ToClient as usize].seen;
+            is_any |= streams.receive(|message| note(message, now, seen, outcome))?;
         }
         Ok(is_any)
     }
