@@ -85,6 +85,9 @@ pub struct Options {
     /// Threads that carry data [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Listening")]
     pub workers: Option<u16>,
+    /// One socket for all relayed ports, where the system permits it (CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW)
+    #[arg(long, help_heading = "Relaying")]
+    pub one_socket: bool,
     /// Microseconds that a busy thread waits for more datagrams to handle together, 0 for none [default: 50]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000), help_heading = "Listening")]
     pub coalesce_us: Option<u16>,
@@ -145,6 +148,8 @@ pub struct Config {
     pub protected: Vec<SocketAddr>,
     /// Data-plane threads.
     pub workers: usize,
+    /// Whether all relayed ports of a worker share a socket, where the system permits it.
+    pub one_socket: bool,
     /// How long a busy thread waits for more datagrams.
     pub coalesce: Duration,
 }
@@ -188,6 +193,7 @@ impl From<Options> for Config {
             stream_limits: StreamLimits::default(),
             protected: Vec::new(),
             workers: options.workers.map_or(cores, usize::from),
+            one_socket: options.one_socket,
             coalesce: Duration::from_micros(
                 options.coalesce_us.unwrap_or(DEFAULT_COALESCE_US).into(),
             ),

@@ -321,6 +321,12 @@ fn fix(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
     let (discovery, name) = (&old.nat_discovery, "nat-discovery");
     keep(&mut refused, name, discovery, &mut new.nat_discovery);
     keep(&mut refused, "workers", &old.workers, &mut new.workers);
+    keep(
+        &mut refused,
+        "one-socket",
+        &old.one_socket,
+        &mut new.one_socket,
+    );
     let (wait, name) = (&old.coalesce, "coalesce-us");
     keep(&mut refused, name, wait, &mut new.coalesce);
     let (proxies, name) = (&old.trusted_proxies, "trusted-proxy");

@@ -19,7 +19,7 @@ use crate::config::{Config, External, Listen, Protocol};
 use crate::control::{self, Colleague, Command, Handle};
 use crate::streams::{StreamTotals, Streams};
 use crate::tls::{CertificateError, Certificates, Tls};
-use crate::worker::{Parked, Worker};
+use crate::worker::{self, Parked, Shared as SharedSockets, Worker};
 use addresses::{behind, relay_addresses};
 use listeners::{Bound, nat_discovery, refuse_twice};
 
@@ -121,6 +121,7 @@ impl Server {
         let settings = Arc::new(settings);
         let parked = Arc::new(Parked::default());
         let start = Instant::now();
+        let mut shared = share_sockets(&config, &settings).into_iter();
         let workers: Vec<Worker> = of_worker
             .into_iter()
             .enumerate()
@@ -129,7 +130,11 @@ impl Server {
                 let (streams, place) = (Arc::clone(&streams), (index, config.workers));
                 let worker =
                     Worker::new(settings, parked, streams, sockets, place, (start, seed()?))?;
-                Ok(worker.coalescing(config.coalesce))
+                let worker = worker.coalescing(config.coalesce);
+                match shared.next() {
+                    Some(shared) => worker.sharing(shared),
+                    None => Ok(worker),
+                }
             })
             .collect::<io::Result<_>>()?;
         let colleagues: Vec<Colleague> = workers.iter().map(Worker::colleague).collect();
@@ -209,6 +214,26 @@ pub(crate) fn certificates(config: &Config) -> Result<Certificates, StartError> 
     match config.listen.iter().find(needs_one) {
         Some(listen) if certificates.is_empty() => Err(StartError::NoCertificate(*listen)),
         _ => Ok(certificates),
+    }
+}
+
+/// The sockets that stand for all relayed ports, one set for each worker; none where that is not
+/// asked for, or where the system does not permit it.
+fn share_sockets(config: &Config, settings: &Settings) -> Vec<SharedSockets> {
+    if !config.one_socket {
+        return Vec::new();
+    }
+    let addresses = settings.relay_addresses.iter();
+    let addresses = addresses.map(|address| address.local).collect();
+    match worker::share(addresses, config.workers) {
+        Ok(shared) => {
+            tracing::info!("one socket a worker for all relayed ports");
+            shared
+        }
+        Err(error) => {
+            tracing::warn!(%error, "--one-socket is not possible here, each allocation gets its own");
+            Vec::new()
+        }
     }
 }
 

@@ -85,6 +85,16 @@ pub(crate) fn bind_relayed(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
+/// Binds a socket that receives for many relayed addresses ([`udp::Steering`]).
+pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    prepare(&socket, address, false)?;
+    udp::widen_buffers(socket.as_fd(), LISTENER_BUFFER_BYTES);
+    udp::report_original_destination(socket.as_fd(), address.is_ipv6())?;
+    udp::coalesce_received(socket.as_fd());
+    Ok(socket.into())
+}
+
 /// Connections from peers that wait to be accepted, for each relayed address.
 const PEER_BACKLOG: i32 = 32;
 

@@ -3,15 +3,18 @@
 
 mod address;
 mod errors;
+pub(crate) mod raw;
 mod receive;
 mod send;
+mod steering;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use address::{report_destination, widen_buffers};
+pub(crate) use address::{report_destination, report_original_destination, widen_buffers};
 pub(crate) use errors::{forbid_fragments, receive_error, report_errors};
 pub(crate) use receive::{RecvBatch, coalesce_received};
 pub(crate) use send::{Sender, Sent, Transmit};
+pub(crate) use steering::Steering;
 
 /// Messages that one system call may receive or send.
 pub(crate) const BATCH: usize = 64;

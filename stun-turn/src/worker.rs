@@ -11,6 +11,7 @@ mod effects;
 mod fair_share;
 mod peers;
 mod ready;
+mod relayed;
 mod splice;
 mod stream;
 mod token;
@@ -19,7 +20,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::ops::Range;
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -38,6 +39,7 @@ use crate::tally::Tally;
 use crate::udp::{self, BATCH, RecvBatch, Sender};
 pub(crate) use connections::Adopted;
 pub(crate) use effects::Parked;
+pub(crate) use relayed::{Shared, share};
 
 use coalesce::Coalescer;
 use connections::Connections;
@@ -45,6 +47,7 @@ use effects::Outbox;
 use fair_share::FairShare;
 use peers::Peers;
 use ready::Ready;
+use relayed::Relayed;
 use token::Source;
 
 /// Batches that one socket may take before the others have their turn.
@@ -74,6 +77,15 @@ impl<S> Bound<S> {
             fair,
         }
     }
+}
+
+/// Where peers' datagrams come in.
+#[derive(Debug, Clone, Copy)]
+enum Inlet {
+    /// The socket of one allocation.
+    Own(usize),
+    /// The socket of all of a family.
+    Shared(usize),
 }
 
 /// What a socket's turn has come to.
@@ -107,8 +119,7 @@ pub(crate) struct Worker {
     relay: Relay,
     udp: Vec<Bound<UdpSocket>>,
     tcp: Vec<Bound<TcpListener>>,
-    /// By [`RelayId::index`].
-    relayed: Vec<Option<UdpSocket>>,
+    relayed: Relayed,
     connections: Connections,
     peers: Peers,
     coalescer: Coalescer,
@@ -179,7 +190,7 @@ impl Worker {
             parked,
             udp,
             tcp,
-            relayed: Vec::new(),
+            relayed: Relayed::default(),
             connections: Connections::new(streams, workers),
             peers: Peers::default(),
             coalescer: Coalescer::new(Duration::ZERO),
@@ -200,6 +211,15 @@ impl Worker {
     pub(crate) fn coalescing(self, limit: Duration) -> Self {
         let coalescer = Coalescer::new(limit);
         Self { coalescer, ..self }
+    }
+
+    /// The same with one socket for all relayed ports.
+    ///
+    /// # Errors
+    /// What the system says when the sockets can't be watched.
+    pub(crate) fn sharing(mut self, shared: Shared) -> io::Result<Self> {
+        self.relayed.share(self.poll.registry(), shared)?;
+        Ok(self)
     }
 
     /// What other threads know of this worker.
@@ -344,7 +364,9 @@ impl Worker {
             // Commands are looked at in every turn.
             Source::Mailbox => false,
             Source::Udp(index) => self.read_clients(now, index),
-            Source::Relayed(index) => self.read_peers(now, index),
+            Source::Relayed(index) => self.read_peers(now, Inlet::Own(index)),
+            Source::Shared(family) => self.read_peers(now, Inlet::Shared(family)),
+            Source::Icmp(family) => self.read_shared_icmp(now, family),
             Source::Tcp(index) => self.accept(now, index),
             Source::PeerListener(index) => self.accept_peers(now, index),
             Source::Peer(key) | Source::Data(key) => self.carry(now, key),
@@ -420,26 +442,37 @@ impl Worker {
         }
     }
 
-    /// Peers' datagrams to one relayed socket.
-    fn read_peers(&mut self, now: Now, index: usize) -> bool {
+    /// Peers' datagrams to one relayed socket, or to all of a family.
+    fn read_peers(&mut self, now: Now, inlet: Inlet) -> bool {
         let (mut is_full, before) = (false, self.datagrams);
         for _ in 0..BATCHES_A_TURN {
             self.make_room();
             let room = self.batch.room();
-            let Some(Some(socket)) = self.relayed.get(index) else {
+            let socket = match inlet {
+                Inlet::Own(index) => self.relayed.socket(index).map(AsFd::as_fd),
+                Inlet::Shared(family) => self.relayed.receiver(family).map(AsFd::as_fd),
+            };
+            let Some(socket) = socket else {
                 return false;
             };
-            let received = self.batch.receive(socket.as_fd());
+            let received = self.batch.receive(socket);
             let Some(slots) = self.received(received) else {
                 return false;
             };
             let count = slots.len();
             is_full = count == room;
             for slot in slots {
-                let segments = self.batch.get(slot).0.count();
+                let received = self.batch.get(slot).0;
+                let relay = match inlet {
+                    Inlet::Own(index) => Some(RelayId::of_index(index)),
+                    Inlet::Shared(_) => received.original.and_then(|it| self.relayed.find(it)),
+                };
+                // The allocation may have ended while the datagram waited.
+                let Some(relay) = relay else { continue };
+                let segments = received.count();
                 self.datagrams += segments;
                 for segment in 0..segments {
-                    self.peer_datagram(now, index, (slot, segment, segments));
+                    self.peer_datagram(now, relay, (slot, segment, segments));
                 }
             }
             if (1..room).contains(&count) {
@@ -458,10 +491,9 @@ impl Worker {
     fn peer_datagram(
         &mut self,
         now: Now,
-        index: usize,
+        relay: RelayId,
         (slot, segment, segments): (usize, usize, usize),
     ) {
-        let relay = RelayId::of_index(index);
         let (received, buffer) = self.batch.get(slot);
         let payload = received.payload(segment);
         let around = payload.start - HEADROOM..payload.end + TAILROOM;
@@ -500,7 +532,7 @@ impl Worker {
     /// What routers and hosts said about datagrams that a relayed socket sent.
     fn read_icmp(&mut self, now: Now, index: usize) {
         for _ in 0..BATCH {
-            let Some(Some(socket)) = self.relayed.get(index) else {
+            let Some(socket) = self.relayed.socket(index) else {
                 return;
             };
             let (peer, icmp) = match udp::receive_error(socket.as_fd()) {
@@ -516,6 +548,25 @@ impl Worker {
                 self.tell_client(&client, length);
             }
         }
+    }
+
+    /// The same about what left through a socket that is shared; true when there may be more.
+    fn read_shared_icmp(&mut self, now: Now, family: usize) -> bool {
+        for _ in 0..BATCH {
+            let (from, peer, icmp) = match self.relayed.receive_icmp(family) {
+                Ok(Some(error)) => error,
+                Ok(None) => continue,
+                Err(_) => return false,
+            };
+            let Some(relay) = self.relayed.find(from) else {
+                continue;
+            };
+            let reply = &mut self.reply;
+            if let Some((client, length)) = self.relay.handle_icmp(now, relay, peer, icmp, reply) {
+                self.tell_client(&client, length);
+            }
+        }
+        true
     }
 
     /// Answers Connects and tells of peers that have connected.
@@ -570,12 +621,18 @@ impl Worker {
         let (batch, sender) = (&self.batch, &mut self.sender);
         self.outbox.flush(|out, heads, transmits| {
             let socket = match out {
-                effects::Out::Client(listener) => Some(&udp[listener].socket),
-                effects::Out::Peer(index) => relayed.get(index).and_then(Option::as_ref),
+                effects::Out::Client(listener) => Some(udp[listener].socket.as_fd()),
+                effects::Out::Peer(index) => relayed.socket(index).map(AsFd::as_fd),
+                effects::Out::Raw(family) => relayed.raw(family).map(AsFd::as_fd),
             };
-            socket.map_or_else(udp::Sent::default, |socket| {
-                sender.send(socket.as_fd(), (batch, heads), transmits, errors)
-            })
+            let from = (batch, heads);
+            match (socket, out) {
+                (None, _) => udp::Sent::default(),
+                (Some(socket), effects::Out::Raw(_)) => {
+                    sender.send_singly(socket, from, transmits, errors)
+                }
+                (Some(socket), _) => sender.send(socket, from, transmits, errors),
+            }
         });
     }
 

@@ -53,15 +53,28 @@ pub(super) fn set_option(
     }
 }
 
-/// Control data: one packet-info message of either family and the size of segments, aligned for
-/// `cmsghdr`.
-pub(super) type Control = [u64; 8];
+/// Asks the system to report address and port that every datagram was sent to, on a socket that gets
+/// those to many.
+pub(crate) fn report_original_destination(socket: BorrowedFd<'_>, is_ipv6: bool) -> io::Result<()> {
+    let (level, option) = if is_ipv6 {
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVORIGDSTADDR)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_RECVORIGDSTADDR)
+    };
+    set_option(socket, level, option, 1)
+}
+
+/// Control data: one message with addresses and the size of segments, aligned for `cmsghdr`.
+pub(super) type Control = [u64; CONTROL];
+pub(super) const CONTROL: usize = 10;
 
 /// What the kernel said about a message that it handed over.
 #[derive(Debug, Default)]
 pub(super) struct Ancillary {
     /// The local address that it was sent to, see [`report_destination`].
     pub(super) to: Option<IpAddr>,
+    /// The address and port that it was sent to, see [`report_original_destination`].
+    pub(super) original: Option<SocketAddr>,
     /// The size of its datagrams where it has several, see [`super::coalesce_received`].
     pub(super) segment: Option<usize>,
 }
@@ -83,6 +96,14 @@ pub(super) fn ancillary(header: &libc::msghdr) -> Ancillary {
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
                     found.to = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                }
+                (libc::IPPROTO_IP, libc::IP_ORIGDSTADDR) => {
+                    let address = data.cast::<libc::sockaddr_in>().read_unaligned();
+                    found.original = Some(of_ipv4(&address));
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_ORIGDSTADDR) => {
+                    let address = data.cast::<libc::sockaddr_in6>().read_unaligned();
+                    found.original = Some(of_ipv6(&address));
                 }
                 (libc::SOL_UDP, libc::UDP_GRO) => {
                     let size = data.cast::<libc::c_int>().read_unaligned();
@@ -147,18 +168,26 @@ pub(super) fn read_address(storage: &libc::sockaddr_storage) -> Option<SocketAdd
         libc::AF_INET => {
             // SAFETY: the family says which struct the kernel wrote into the larger storage.
             let address = unsafe { *std::ptr::from_ref(storage).cast::<libc::sockaddr_in>() };
-            let ip = Ipv4Addr::from_bits(u32::from_be(address.sin_addr.s_addr));
-            Some(SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into())
+            Some(of_ipv4(&address))
         }
         libc::AF_INET6 => {
             // SAFETY: as above.
             let address = unsafe { *std::ptr::from_ref(storage).cast::<libc::sockaddr_in6>() };
-            let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
-            let port = u16::from_be(address.sin6_port);
-            Some(SocketAddrV6::new(ip, port, 0, address.sin6_scope_id).into())
+            Some(of_ipv6(&address))
         }
         _ => None,
     }
+}
+
+fn of_ipv4(address: &libc::sockaddr_in) -> SocketAddr {
+    let ip = Ipv4Addr::from_bits(u32::from_be(address.sin_addr.s_addr));
+    SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into()
+}
+
+fn of_ipv6(address: &libc::sockaddr_in6) -> SocketAddr {
+    let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
+    let port = u16::from_be(address.sin6_port);
+    SocketAddrV6::new(ip, port, 0, address.sin6_scope_id).into()
 }
 
 /// Fills in a socket address and returns its length.

@@ -8,8 +8,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use stun_turn_proto::relay::Icmp;
 
-use super::address::Control;
 use super::address::read_address;
+use super::address::{CONTROL, Control};
 
 /// ICMPv4 "destination unreachable, fragmentation needed": its data is the next hop's MTU.
 const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
@@ -63,7 +63,7 @@ pub(crate) fn receive_error(socket: BorrowedFd<'_>) -> io::Result<Option<(Socket
     // SAFETY: all-zero bytes are valid for both (null pointers, zero lengths, AF_UNSPEC).
     let (mut header, mut address): (libc::msghdr, libc::sockaddr_storage) =
         unsafe { (mem::zeroed(), mem::zeroed()) };
-    let mut control: [Control; 2] = [[0; 8]; 2];
+    let mut control: [Control; 2] = [[0; CONTROL]; 2];
     header.msg_name = std::ptr::from_mut(&mut address).cast();
     header.msg_namelen = mem::size_of_val(&address) as libc::socklen_t;
     header.msg_control = control.as_mut_ptr().cast();

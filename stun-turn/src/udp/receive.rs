@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use stun_turn_proto::limits::{HEADROOM, TAILROOM};
 
-use super::address::{Ancillary, Control, ancillary, read_address, set_option};
+use super::address::{Ancillary, CONTROL, Control, ancillary, read_address, set_option};
 use super::{BATCH, EMPTY_VECTOR};
 
 /// Room for the largest UDP payload between head and tail.
@@ -42,6 +42,8 @@ pub(crate) struct Received {
     pub(crate) from: SocketAddr,
     /// The local address it was sent to, where the socket reports it.
     pub(crate) to: Option<IpAddr>,
+    /// Address and port that it was sent to, on a socket that gets those to many.
+    pub(crate) original: Option<SocketAddr>,
     length: usize,
     /// Of each datagram but the last, which may be shorter.
     segment: usize,
@@ -50,6 +52,7 @@ pub(crate) struct Received {
 const NOTHING: Received = Received {
     from: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
     to: None,
+    original: None,
     length: 0,
     segment: 1,
 };
@@ -84,7 +87,7 @@ impl RecvBatch {
         let mut batch = Self {
             slots: vec![0; SLOT * BATCH].into(),
             addresses,
-            controls: Box::new([[0; 8]; BATCH]),
+            controls: Box::new([[0; CONTROL]; BATCH]),
             vectors: Box::new([EMPTY_VECTOR; BATCH]),
             headers,
             received: [NOTHING; BATCH],
@@ -151,10 +154,15 @@ impl RecvBatch {
         self.used = first + count;
         let filled = headers.iter().zip(&self.addresses[first..]).take(count);
         for (received, (header, address)) in self.received[first..].iter_mut().zip(filled) {
-            let Ancillary { to, segment } = ancillary(&header.msg_hdr);
+            let Ancillary {
+                to,
+                original,
+                segment,
+            } = ancillary(&header.msg_hdr);
             *received = Received {
                 from: read_address(address).unwrap_or(NOTHING.from),
                 to,
+                original,
                 length: header.msg_len as usize,
                 segment: segment.unwrap_or(usize::MAX),
             };

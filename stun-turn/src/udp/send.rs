@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::address::{Control, write_address, write_segment, write_source};
+use super::address::{CONTROL, Control, write_address, write_segment, write_source};
 use super::receive::RecvBatch;
 use super::{BATCH, EMPTY_VECTOR};
 use crate::tally::SocketErrors;
@@ -82,7 +82,7 @@ impl Sender {
         Self {
             headers,
             addresses,
-            controls: Box::new([[0; 8]; BATCH]),
+            controls: Box::new([[0; CONTROL]; BATCH]),
             vectors: Box::new([EMPTY_VECTOR; VECTORS]),
             counts: [0; BATCH],
             refusals: 0,
@@ -98,9 +98,32 @@ impl Sender {
         transmits: &[Transmit],
         errors: &SocketErrors,
     ) -> Sent {
+        self.send_messages(socket, (batch, heads), transmits, true, errors)
+    }
+
+    /// The same, none together with another: over a socket for whole packets.
+    pub(crate) fn send_singly(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        (batch, heads): (&RecvBatch, &[u8]),
+        transmits: &[Transmit],
+        errors: &SocketErrors,
+    ) -> Sent {
+        self.send_messages(socket, (batch, heads), transmits, false, errors)
+    }
+
+    fn send_messages(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        (batch, heads): (&RecvBatch, &[u8]),
+        transmits: &[Transmit],
+        is_cuttable: bool,
+        errors: &SocketErrors,
+    ) -> Sent {
         let mut total = Sent::default();
         let mut rest = transmits;
-        let (mut is_retry, mut may_gather) = (false, self.refusals < PATIENCE);
+        let may_cut = |refusals: u32| is_cuttable && refusals < PATIENCE;
+        let (mut is_retry, mut may_gather) = (false, may_cut(self.refusals));
         while !rest.is_empty() {
             let messages = self.write(batch, heads, rest, may_gather);
             let first = self.counts[0];
@@ -112,7 +135,7 @@ impl Sender {
                     if count > taken {
                         self.refusals = 0;
                     }
-                    (is_retry, may_gather) = (false, self.refusals < PATIENCE);
+                    (is_retry, may_gather) = (false, may_cut(self.refusals));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -14,7 +14,7 @@ use stun_turn_proto::source::Source as Origin;
 use stun_turn_proto::{ConnectionId, FiveTuple, Now, Transport};
 
 use super::crowd::Crowd;
-use super::effects::{Resolved, send_one, send_unfragmented};
+use super::effects::Resolved;
 use super::stream::{End, Stream};
 use super::{ACCEPT_PAUSE, Bound, Source, Turn, Worker};
 use crate::control::Command;
@@ -504,17 +504,11 @@ impl Worker {
                 peer,
                 payload,
                 dont_fragment,
-            } => match self.relayed.get(relay.index()) {
-                Some(Some(socket)) if dont_fragment => {
-                    let errors = &self.tally.socket_errors;
-                    send_unfragmented(socket, &message[payload], peer, errors);
-                }
-                Some(Some(socket)) => {
-                    let errors = &self.tally.socket_errors;
-                    send_one(socket, &message[payload], peer, errors);
-                }
-                Some(None) | None => {}
-            },
+            } => {
+                let (payload, errors) = (&message[payload], &self.tally.socket_errors);
+                self.relayed
+                    .send_one(relay, payload, peer, dont_fragment, errors);
+            }
         }
         Next::Frame
     }

@@ -4,22 +4,20 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::os::fd::AsFd as _;
 use std::sync::{Mutex, PoisonError};
 
-use mio::Interest;
 use mio::net::{TcpListener, UdpSocket};
 use stun_turn_proto::relay::{Closed, Ended, Refusal};
 use stun_turn_proto::{
     ConnectionId, FiveTuple, Now, Open, OpenError, Outcome, PeerProtocol, RelayId,
 };
 
+use super::Worker;
 use super::connections::is_out_of_descriptors;
-use super::{Source, Worker};
+use super::relayed::Way;
 use crate::control::session_name;
 use crate::sockets::{bind_relayed, listen_relayed};
-use crate::tally::SocketErrors;
-use crate::udp::{self, Sent, Transmit};
+use crate::udp::{Sent, Transmit, raw};
 
 /// Through which socket a datagram leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +26,8 @@ pub(super) enum Out {
     Client(usize),
     /// A relayed socket, to a peer.
     Peer(usize),
+    /// The socket of all relayed ports of a family, to a peer.
+    Raw(usize),
 }
 
 /// Datagrams of one batch on their way out, in the order in which they were decided.
@@ -79,6 +79,19 @@ impl Outbox {
     fn push_peer(&mut self, relay: RelayId, slot: usize, part: Range<usize>, to: SocketAddr) {
         let out = Out::Peer(relay.index());
         self.push(out, (0..0, slot, part, 0..0), to, None);
+    }
+
+    /// A part of a slot behind headers of IP and UDP.
+    fn push_raw(
+        &mut self,
+        family: usize,
+        header: &[u8],
+        (slot, part): (usize, Range<usize>),
+        to: SocketAddr,
+    ) {
+        let head = self.keep(header);
+        let to = raw::destination(to);
+        self.push(Out::Raw(family), (head, slot, part, 0..0), to, None);
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
@@ -174,17 +187,38 @@ impl Worker {
                 dont_fragment,
             } => {
                 let part = payload.start + start..payload.end + start;
-                if !dont_fragment {
-                    self.outbox.push_peer(relay, slot, part, peer);
-                    return;
-                }
+                self.send_to_peer(relay, peer, (slot, part), dont_fragment);
+            }
+        }
+    }
+
+    /// Decides how a part of a slot leaves for a peer.
+    fn send_to_peer(
+        &mut self,
+        relay: RelayId,
+        peer: SocketAddr,
+        (slot, part): (usize, Range<usize>),
+        dont_fragment: bool,
+    ) {
+        let (_, buffer) = self.batch.get(slot);
+        let payload = &buffer[part.clone()];
+        match self.relayed.way(relay) {
+            None => {}
+            Some(Way::Socket(_)) if !dont_fragment => {
+                self.outbox.push_peer(relay, slot, part, peer);
+            }
+            Some(Way::Raw { family, from }) if payload.len() <= raw::MAX_PAYLOAD => {
+                let (header, length) = raw::header(from, peer, payload, dont_fragment);
+                let place = (slot, part);
+                self.outbox.push_raw(family, &header[..length], place, peer);
+            }
+            Some(Way::Socket(_) | Way::Raw { .. }) => {
                 // It goes alone, after all that was decided before it.
                 self.send_out();
                 let (_, buffer) = self.batch.get(slot);
-                if let Some(Some(socket)) = self.relayed.get(relay.index()) {
-                    let errors = &self.tally.socket_errors;
-                    send_unfragmented(socket, &buffer[part], peer, errors);
-                }
+                let errors = &self.tally.socket_errors;
+                self.relayed
+                    .send_one(relay, &buffer[part], peer, dont_fragment, errors);
             }
         }
     }
@@ -271,43 +305,31 @@ impl Worker {
     }
 
     /// Binds an allocation's socket, and the next port's, which waits where all workers find it.
-    fn bind(&self, open: &Open) -> io::Result<Relayed> {
+    fn bind(&self, open: &Open) -> io::Result<Opened> {
         if open.protocol == PeerProtocol::Tcp {
             let listener = listen_relayed(open.address)?;
-            return Ok(Relayed::Tcp(TcpListener::from_std(listener)));
+            return Ok(Opened::Tcp(TcpListener::from_std(listener)));
         }
+        let address = open.address;
         if open.is_reserved {
-            let socket = self.parked.take(open.address);
-            return socket
-                .map(Relayed::Udp)
-                .ok_or_else(|| io::ErrorKind::NotFound.into());
+            let socket = self.parked.take(address);
+            let socket = socket.ok_or(io::ErrorKind::NotFound)?;
+            return Ok(Opened::Udp(address, self.relayed.own(socket, address)));
         }
-        let first = bind_relayed(open.address)?;
+        let first = self.relayed.bind(address)?;
         if let Some(next) = open.next_address() {
             self.parked
                 .put(next, UdpSocket::from_std(bind_relayed(next)?));
         }
-        Ok(Relayed::Udp(UdpSocket::from_std(first)))
+        Ok(Opened::Udp(address, first))
     }
 
-    fn register(&mut self, relay: RelayId, socket: Relayed) -> io::Result<()> {
-        let index = relay.index();
-        let mut socket = match socket {
-            Relayed::Udp(socket) => socket,
-            Relayed::Tcp(listener) => {
-                let registry = self.poll.registry();
-                return self.peers.listen(registry, index, listener);
-            }
-        };
-        let token = Source::Relayed(index).token();
-        self.poll
-            .registry()
-            .register(&mut socket, token, Interest::READABLE)?;
-        if self.relayed.len() <= index {
-            self.relayed.resize_with(index + 1, || None);
+    fn register(&mut self, relay: RelayId, opened: Opened) -> io::Result<()> {
+        let registry = self.poll.registry();
+        match opened {
+            Opened::Udp(address, socket) => self.relayed.open(registry, relay, address, socket),
+            Opened::Tcp(listener) => self.peers.listen(registry, relay.index(), listener),
         }
-        self.relayed[index] = Some(socket);
-        Ok(())
     }
 
     /// Closes the sockets that have no use any more; their ports are free from then on.
@@ -321,10 +343,8 @@ impl Worker {
                     relayed,
                     ended,
                 } => {
-                    if let Some(place) = self.relayed.get_mut(relay.index()) {
-                        // Closing a descriptor also ends its registration.
-                        *place = None;
-                    }
+                    // Closing a descriptor also ends its registration.
+                    self.relayed.close(relay);
                     self.peers.stop_listening(relay.index());
                     record(
                         self.index,
@@ -347,9 +367,10 @@ impl Worker {
     }
 }
 
-/// An allocation's socket.
-enum Relayed {
-    Udp(UdpSocket),
+/// Where an allocation's traffic comes and goes.
+enum Opened {
+    /// The socket is none where the worker's takes its place.
+    Udp(SocketAddr, Option<UdpSocket>),
     Tcp(TcpListener),
 }
 
@@ -375,39 +396,6 @@ pub(super) enum Resolved {
         payload: Range<usize>,
         dont_fragment: bool,
     },
-}
-
-/// A single datagram.
-pub(super) fn send_one(
-    socket: &UdpSocket,
-    payload: &[u8],
-    peer: SocketAddr,
-    errors: &SocketErrors,
-) {
-    // A socket that reports ICMP errors tells those of earlier datagrams here, once.
-    let sent = socket
-        .send_to(payload, peer)
-        .or_else(|_| socket.send_to(payload, peer));
-    if let Err(error) = sent {
-        errors.count(&error);
-    }
-}
-
-/// A single datagram with DF set: rare, and the option is the socket's.
-pub(super) fn send_unfragmented(
-    socket: &UdpSocket,
-    payload: &[u8],
-    peer: SocketAddr,
-    errors: &SocketErrors,
-) {
-    let is_ipv6 = peer.is_ipv6();
-    match udp::forbid_fragments(socket.as_fd(), is_ipv6, true) {
-        Ok(()) => send_one(socket, payload, peer, errors),
-        Err(error) => errors.count(&error),
-    }
-    if let Err(error) = udp::forbid_fragments(socket.as_fd(), is_ipv6, false) {
-        errors.count(&error);
-    }
 }
 
 /// One line for each allocation that has ended.

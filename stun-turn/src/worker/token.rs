@@ -13,6 +13,10 @@ pub(super) enum Source {
     Tcp(usize),
     /// A relayed socket.
     Relayed(usize),
+    /// The socket of all relayed ports of a family.
+    Shared(usize),
+    /// What the network says about datagrams from there.
+    Icmp(usize),
     /// A client's connection.
     Stream(usize),
     /// A relayed address that peers connect to.
@@ -24,7 +28,7 @@ pub(super) enum Source {
 }
 
 /// How many kinds of source there are: the remainder tells the kind, the quotient the place.
-const KINDS: usize = 8;
+const KINDS: usize = 10;
 
 impl Source {
     pub(super) const fn token(self) -> Token {
@@ -37,6 +41,8 @@ impl Source {
             Self::PeerListener(place) => (5, place),
             Self::Peer(place) => (6, place),
             Self::Data(place) => (7, place),
+            Self::Shared(place) => (8, place),
+            Self::Icmp(place) => (9, place),
         };
         Token(place * KINDS + kind)
     }
@@ -51,7 +57,9 @@ impl Source {
             4 => Self::Stream(place),
             5 => Self::PeerListener(place),
             6 => Self::Peer(place),
-            _ => Self::Data(place),
+            7 => Self::Data(place),
+            8 => Self::Shared(place),
+            _ => Self::Icmp(place),
         }
     }
 }
@@ -71,6 +79,8 @@ mod tests {
             Source::PeerListener(2),
             Source::Peer(0),
             Source::Data(0),
+            Source::Shared(1),
+            Source::Icmp(1),
         ];
         for source in sources {
             assert_eq!(Source::of(source.token()), source);

@@ -28,6 +28,7 @@ pub(crate) fn options(protocols: &[&str], ip: &str, workers: u16) -> Options {
         user: vec!["alice:wonder".parse().unwrap()],
         allow_peer: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
         workers: Some(workers),
+        one_socket: std::env::var_os(crate::one_socket::VARIABLE).is_some(),
         ..Options::default()
     }
 }

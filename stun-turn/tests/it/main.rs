@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod crowds;
 mod deadlines;
+mod one_socket;
 mod operating;
 mod program;
 mod proxy;
