@@ -2,6 +2,7 @@
 
 mod addresses;
 mod listeners;
+mod one_socket;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,9 +20,10 @@ use crate::config::{Config, External, Listen, Protocol};
 use crate::control::{self, Colleague, Command, Handle};
 use crate::streams::{StreamTotals, Streams};
 use crate::tls::{CertificateError, Certificates, Tls};
-use crate::worker::{self, Parked, Shared as SharedSockets, Worker};
+use crate::worker::{Parked, Worker};
 use addresses::{behind, relay_addresses};
 use listeners::{Bound, nat_discovery, refuse_twice};
+use one_socket::share_sockets;
 
 /// A running relay.
 #[derive(Debug)]
@@ -214,26 +216,6 @@ pub(crate) fn certificates(config: &Config) -> Result<Certificates, StartError> 
     match config.listen.iter().find(needs_one) {
         Some(listen) if certificates.is_empty() => Err(StartError::NoCertificate(*listen)),
         _ => Ok(certificates),
-    }
-}
-
-/// The sockets that stand for all relayed ports, one set for each worker; none where that is not
-/// asked for, or where the system does not permit it.
-fn share_sockets(config: &Config, settings: &Settings) -> Vec<SharedSockets> {
-    if !config.one_socket {
-        return Vec::new();
-    }
-    let addresses = settings.relay_addresses.iter();
-    let addresses = addresses.map(|address| address.local).collect();
-    match worker::share(addresses, config.workers) {
-        Ok(shared) => {
-            tracing::info!("one socket a worker for all relayed ports");
-            shared
-        }
-        Err(error) => {
-            tracing::warn!(%error, "--one-socket is not possible here, each allocation gets its own");
-            Vec::new()
-        }
     }
 }
 
