@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::enrol::{Goal, enrol};
-use super::lab::{self, LATE_PORT, Lab, Place, Process, SERVER_CORE};
+use super::lab::{Lab, Place};
 use super::outcome::Outcome;
+use super::process::{self, Process};
 use super::servers::Server;
 use super::streams::{Streams, Transport};
 use super::traffic::{Flow, Generator, Kind, Offer};
@@ -115,10 +116,11 @@ impl<'a> Bench<'a> {
 
     /// Offers a fixed rate.
     pub(crate) fn steady(&mut self, offer: &Offer) -> anyhow::Result<(Outcome, Cost)> {
-        let (cpu, core) = (self.process.cpu_ns()?, lab::core_busy_ns(SERVER_CORE));
+        let server = self.lab.cores().server;
+        let (cpu, core) = (self.process.cpu_ns()?, process::core_busy_ns(server));
         let outcome = self.offer(offer)?;
         let cpu = self.process.cpu_ns()? - cpu;
-        let core = lab::core_busy_ns(SERVER_CORE).unwrap_or(0) - core.unwrap_or(0);
+        let core = process::core_busy_ns(server).unwrap_or(0) - core.unwrap_or(0);
         let packets = outcome.received.max(1) as f64 * 1000.0;
         let cost = Cost {
             cpu_us: cpu as f64 / packets,
@@ -200,7 +202,7 @@ impl<'a> Bench<'a> {
         offer: &Offer,
     ) -> anyhow::Result<(Outcome, Duration)> {
         let lab = self.lab;
-        let socket = lab.socket(Place::Clients, LATE_PORT)?;
+        let socket = lab.socket(Place::Clients, 0)?;
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let late = scope.spawn(|| -> Duration {
@@ -272,14 +274,14 @@ pub(crate) fn generator_alone(lab: &Lab, time: Duration) -> anyhow::Result<Alone
         (0..100).map(flow).collect()
     };
     let mut measure = |into_sink| -> anyhow::Result<f64> {
-        let cpu = lab::own_cpu_ns()?;
+        let cpu = process::own_cpu_ns()?;
         let outcome = generator.offer(&flows(into_sink), &offer)?;
         let packets = if into_sink {
             outcome.sent
         } else {
             outcome.received
         };
-        Ok(packets as f64 * 1e9 / (lab::own_cpu_ns()? - cpu) as f64)
+        Ok(packets as f64 * 1e9 / (process::own_cpu_ns()? - cpu) as f64)
     };
     let sent = measure(true)?;
     drop(sink);

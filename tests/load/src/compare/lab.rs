@@ -4,9 +4,10 @@
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{
     CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_getaffinity, sched_setaffinity,
 };
@@ -15,16 +16,13 @@ use rustls::pki_types::CertificateDer;
 
 use super::batch::{link_socket, receive_together};
 use super::frame::Cable;
+use super::process::Process;
 
-/// The generator, both its sides.
-const GENERATOR_CORE: usize = 0;
-/// What is measured.
-pub(crate) const SERVER_CORE: usize = 1;
-/// Local ports of all clients and of all peers.
-pub(crate) const CLIENT_PORT: u16 = 5000;
-pub(crate) const PEER_PORT: u16 = 7000;
-/// Local port of clients that come while others make noise.
-pub(crate) const LATE_PORT: u16 = 5001;
+/// Local ports of all clients and of all peers, where nobody else is.
+const CLIENT_PORT: u16 = 5000;
+const PEER_PORT: u16 = 7000;
+/// A socket for each of as many allocations as there are ports, and some to spare.
+const MOST_FILES: u64 = 70_000;
 /// The same on both cables: they are different networks.
 const CABLE: Cable = Cable {
     server: [2, 0, 0, 0, 0, 1],
@@ -62,7 +60,33 @@ pub(crate) struct Lab {
     pub(crate) relay: Ipv4Addr,
     first_client: Ipv4Addr,
     first_peer: Ipv4Addr,
+    client_port: u16,
+    peer_port: u16,
+    cores: Cores,
     identity: Identity,
+}
+
+/// Who runs where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cores {
+    /// The generator, both its sides.
+    generator: usize,
+    /// What is measured.
+    pub(crate) server: usize,
+}
+
+impl Cores {
+    /// The first two that this program may use.
+    fn choose() -> anyhow::Result<Self> {
+        let allowed = sched_getaffinity(None)?;
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+        let generator = cores.next().context("no core")?;
+        let server = cores.next().unwrap_or(generator);
+        if server == generator {
+            println!("one core for the server and the generator: figures mean nothing");
+        }
+        Ok(Self { generator, server })
+    }
 }
 
 /// The servers' certificate, which says that they are localhost.
@@ -89,6 +113,8 @@ impl Lab {
     /// Builds the network; on loopback without root.
     pub(crate) fn build(on_loopback: bool) -> anyhow::Result<Self> {
         let is_root = rustix::process::geteuid().is_root();
+        let cores = Cores::choose()?;
+        allow_many_files()?;
         if on_loopback || !is_root {
             if !is_root {
                 println!(
@@ -97,7 +123,10 @@ impl Lab {
             }
             return Ok(Self {
                 is_isolated: false,
-                server: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 34_780),
+                server: SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port()?),
+                client_port: free_port()?,
+                peer_port: free_port()?,
+                cores,
                 relay: Ipv4Addr::new(127, 0, 0, 2),
                 first_client: Ipv4Addr::new(127, 101, 0, 1),
                 first_peer: Ipv4Addr::new(127, 102, 0, 1),
@@ -107,6 +136,9 @@ impl Lab {
         remove_leftovers();
         let lab = Self {
             is_isolated: true,
+            client_port: CLIENT_PORT,
+            peer_port: PEER_PORT,
+            cores,
             server: SocketAddrV4::new(Ipv4Addr::new(10, 200, 1, 1), 3478),
             relay: Ipv4Addr::new(10, 200, 2, 1),
             first_client: Ipv4Addr::new(10, 101, 0, 1),
@@ -149,6 +181,10 @@ impl Lab {
         Ok(())
     }
 
+    pub(crate) const fn cores(&self) -> Cores {
+        self.cores
+    }
+
     pub(crate) const fn is_isolated(&self) -> bool {
         self.is_isolated
     }
@@ -159,11 +195,11 @@ impl Lab {
 
     pub(crate) fn peer(&self, flow: usize) -> SocketAddrV4 {
         let ip = Ipv4Addr::from_bits(self.first_peer.to_bits() + flow as u32);
-        SocketAddrV4::new(ip, PEER_PORT)
+        SocketAddrV4::new(ip, self.peer_port)
     }
 
     pub(crate) fn client_address(&self, flow: usize) -> SocketAddrV4 {
-        SocketAddrV4::new(self.client(flow), CLIENT_PORT)
+        SocketAddrV4::new(self.client(flow), self.client_port)
     }
 
     /// What clients speak to over TLS.
@@ -225,8 +261,8 @@ impl Lab {
     /// The generator's sockets in a place.
     pub(crate) fn side(&self, place: Place) -> anyhow::Result<Side> {
         let port = match place {
-            Place::Clients => CLIENT_PORT,
-            Place::Peers | Place::Server => PEER_PORT,
+            Place::Clients => self.client_port,
+            Place::Peers | Place::Server => self.peer_port,
         };
         let socket = self.socket(place, port)?;
         let frames = match self.is_isolated {
@@ -246,7 +282,7 @@ impl Lab {
     /// A socket for all clients or all peers: bound to every address, with large buffers.
     pub(crate) fn socket(&self, place: Place, port: u16) -> anyhow::Result<UdpSocket> {
         self.within(place, || {
-            let socket = UdpSocket::bind((self.wildcard(), port))?;
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?;
             let reference = socket2::SockRef::from(&socket);
             rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, GENERATOR_BUFFER)
                 .or_else(|_| {
@@ -260,14 +296,15 @@ impl Lab {
         })
     }
 
-    const fn wildcard(&self) -> Ipv4Addr {
-        Ipv4Addr::UNSPECIFIED
+    /// The calling thread is the generator from now on.
+    pub(crate) fn pin_generator(&self) -> anyhow::Result<()> {
+        pin(self.cores.generator)
     }
 
     /// Starts a program in the server's place, on the server's core.
     pub(crate) fn start(&self, mut command: Command) -> anyhow::Result<Process> {
         let child = self.within(Place::Server, || {
-            pin(SERVER_CORE)?;
+            pin(self.cores.server)?;
             command.stdin(Stdio::null());
             command.spawn().with_context(|| format!("{command:?}"))
         })?;
@@ -286,12 +323,29 @@ impl Drop for Lab {
     }
 }
 
-/// The calling thread is the generator from now on.
-pub(crate) fn pin_generator() -> anyhow::Result<()> {
-    if sched_getaffinity(None)?.count() < 2 {
-        bail!("two cores are needed: one for the server, one for the generator");
-    }
-    pin(GENERATOR_CORE)
+/// Servers open a socket for each allocation, and are not to fail by what they inherit.
+fn allow_many_files() -> anyhow::Result<()> {
+    let allowed = getrlimit(Resource::Nofile).maximum;
+    // Root may have more than is allowed so far.
+    [Some(MOST_FILES), allowed]
+        .into_iter()
+        .map(|limit| {
+            let limit = Rlimit {
+                current: limit,
+                maximum: limit,
+            };
+            setrlimit(Resource::Nofile, limit)
+        })
+        .find(Result::is_ok)
+        .context("raising the limit of open files")??;
+    Ok(())
+}
+
+/// A port that nobody uses just now.
+fn free_port() -> anyhow::Result<u16> {
+    Ok(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?
+        .local_addr()?
+        .port())
 }
 
 fn pin(core: usize) -> anyhow::Result<()> {
@@ -343,71 +397,4 @@ pub(crate) struct Side {
     /// Sends the rest, where there is a cable.
     pub(crate) frames: Option<(OwnedFd, Cable)>,
     pub(crate) port: u16,
-}
-
-/// A started server; ends with this value.
-pub(crate) struct Process(Child);
-
-impl Process {
-    /// Fails when the process has ended.
-    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
-        match self.0.try_wait()? {
-            Some(status) => bail!("the server ended by itself: {status}"),
-            None => Ok(()),
-        }
-    }
-
-    /// Nanoseconds that its threads have run so far, what the kernel did in their name included:
-    /// system calls, and the softirqs that these set off.
-    pub(crate) fn cpu_ns(&self) -> anyhow::Result<u64> {
-        let mut total = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
-            // A thread may end meanwhile.
-            let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-            let first = text.split_whitespace().next().unwrap_or("0");
-            total += first.parse::<u64>().unwrap_or_default();
-        }
-        Ok(total)
-    }
-}
-
-impl Process {
-    /// Memory in bytes that is resident and its own, shared pages by their part.
-    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-        let kib = line
-            .and_then(|line| line.split_whitespace().next())
-            .context("Pss")?;
-        Ok(kib.parse::<u64>()? * 1024)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // There is nothing to be saved.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Nanoseconds that this thread has run so far.
-pub(crate) fn own_cpu_ns() -> anyhow::Result<u64> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-    let first = text.split_whitespace().next().context("schedstat")?;
-    Ok(first.parse()?)
-}
-
-/// How long a core was not idle since the start, in ns. Whatever ran there counts.
-pub(crate) fn core_busy_ns(core: usize) -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/stat").ok()?;
-    let label = format!("cpu{core} ");
-    let line = text.lines().find_map(|line| line.strip_prefix(&label))?;
-    let ticks: Vec<u64> = line
-        .split_whitespace()
-        .map_while(|it| it.parse().ok())
-        .collect();
-    // user nice system idle iowait irq softirq steal; a tick is 10 ms here on every architecture.
-    let busy = ticks.iter().take(8).sum::<u64>() - ticks.get(3)? - ticks.get(4)?;
-    Some(busy * 10_000_000)
 }

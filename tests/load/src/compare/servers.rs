@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::Context as _;
 
 use super::enrol::{PASSWORD, REALM, USER};
-use super::lab::{CLIENT_PORT, Lab};
+use super::lab::Lab;
 
 /// Ports of relayed sockets: enough for tens of thousands of allocations.
 const FIRST_PORT: u16 = 10_000;
@@ -27,6 +27,9 @@ enum Kind {
         flags: Vec<String>,
     },
     Coturn,
+    WebrtcRs {
+        program: PathBuf,
+    },
     Bare {
         batched: bool,
     },
@@ -50,6 +53,15 @@ impl Server {
         }
     }
 
+    pub(crate) fn webrtc_rs(program: &Path) -> Self {
+        Self {
+            name: "turn 0.17.2".to_owned(),
+            kind: Kind::WebrtcRs {
+                program: program.to_owned(),
+            },
+        }
+    }
+
     pub(crate) fn bare(batched: bool) -> Self {
         let name = if batched {
             "bare recvmmsg/sendmmsg"
@@ -66,7 +78,7 @@ impl Server {
     pub(crate) const fn table(&self) -> Option<u16> {
         match self.kind {
             Kind::Bare { .. } => Some(FIRST_PORT),
-            Kind::Ours { .. } | Kind::Coturn => None,
+            Kind::Ours { .. } | Kind::Coturn | Kind::WebrtcRs { .. } => None,
         }
     }
 
@@ -86,8 +98,19 @@ impl Server {
                 .status()
                 .is_err()
                 .then(|| "turnserver is missing (apt-get install coturn)".to_owned()),
+            Kind::WebrtcRs { program } => (!program.exists()).then(|| {
+                format!(
+                    "{} is missing (cargo build --release --manifest-path tests/load/others/Cargo.toml --target-dir target)",
+                    program.display()
+                )
+            }),
             Kind::Bare { .. } => None,
         }
+    }
+
+    /// Whether clients may come over TCP and TLS.
+    pub(crate) const fn has_streams(&self) -> bool {
+        matches!(self.kind, Kind::Ours { .. } | Kind::Coturn)
     }
 
     /// How it is started for a number of flows.
@@ -95,6 +118,7 @@ impl Server {
         let mut command = match &self.kind {
             Kind::Ours { program, flags } => ours(lab, program, flags),
             Kind::Coturn => coturn(lab),
+            Kind::WebrtcRs { program } => webrtc_rs(lab, program),
             Kind::Bare { batched } => bare(lab, flows, *batched)?,
         };
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -172,6 +196,15 @@ fn coturn(lab: &Lab) -> Command {
     command
 }
 
+fn webrtc_rs(lab: &Lab, program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args([lab.server.to_string(), lab.relay.to_string()])
+        .args([FIRST_PORT, LAST_PORT].map(|port| port.to_string()))
+        .args([REALM, USER, PASSWORD]);
+    command
+}
+
 fn bare(lab: &Lab, flows: usize, batched: bool) -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("finding this program")?;
     let mut command = Command::new(program);
@@ -179,7 +212,7 @@ fn bare(lab: &Lab, flows: usize, batched: bool) -> anyhow::Result<Command> {
         .arg("forward")
         .args(["--listen", &lab.server.to_string()])
         .args(["--relay", &format!("{}:{FIRST_PORT}", lab.relay)])
-        .args(["--clients", &format!("{}:{CLIENT_PORT}", lab.client(0))])
+        .args(["--clients", &lab.client_address(0).to_string()])
         .args(["--peers", &lab.peer(0).to_string()])
         .args(["--flows", &flows.to_string()]);
     if batched {

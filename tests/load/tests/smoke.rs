@@ -1,0 +1,35 @@
+//! The comparison runs to its end. What it measures here is not looked at: no figure of a busy
+//! machine is worth a verdict.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Both bare forwarders carry packets over loopback, both ways and in order.
+#[test]
+fn bare_forwarders_are_measured_on_loopback() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let results = directory.path().join("results.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_load"))
+        .args(["relay", "steady", "--loopback", "--only", "bare"])
+        .args(["--rounds", "1", "--seconds", "0.2", "--rate", "2000"])
+        .arg("--json")
+        .arg(&results)
+        .output()
+        .expect("the program runs");
+    assert!(output.status.success(), "{output:?}");
+    let text = std::fs::read_to_string(results).expect("results");
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    let median = |server: &str, metric: &str| {
+        let results = report["results"].as_array().expect("a list");
+        let found = results
+            .iter()
+            .find(|it| it["server"] == server && it["metric"] == metric);
+        found.and_then(|it| it["median"].as_f64())
+    };
+    for server in ["bare recvfrom/sendto", "bare recvmmsg/sendmmsg"] {
+        assert_eq!(median(server, "misordered at 2k/s"), Some(0.0), "{text}");
+        let loss = median(server, "loss % at 2k/s").expect("a loss");
+        assert!(loss < 50.0, "most packets come through: {text}");
+    }
+}
