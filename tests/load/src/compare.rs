@@ -5,6 +5,7 @@ mod batch;
 mod bench;
 mod enrol;
 mod frame;
+mod host;
 mod lab;
 mod outcome;
 mod process;
@@ -72,6 +73,9 @@ pub(crate) struct Compare {
     /// Everything short: a minute or two instead of a quarter of an hour
     #[arg(long)]
     quick: bool,
+    /// Go before whatever else runs on this machine, which is better kept idle
+    #[arg(long)]
+    hurry: bool,
     /// On loopback even as root
     #[arg(long)]
     loopback: bool,
@@ -97,7 +101,10 @@ impl Compare {
             "turn-server (crates.io) is left out: it has no relayed sockets and reaches its own clients only"
         );
         let machine = report::machine();
-        let lab = Lab::build(self.loopback)?;
+        let mut lab = Lab::build(self.loopback)?;
+        if self.hurry {
+            lab.hurry()?;
+        }
         lab.pin_generator()?;
         println!("{machine}");
         self.tell_generator(&lab)?;

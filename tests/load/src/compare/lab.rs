@@ -7,22 +7,19 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{
-    CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_getaffinity, sched_setaffinity,
-};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use rustls::pki_types::CertificateDer;
 
 use super::batch::{link_socket, receive_together};
 use super::frame::Cable;
+use super::host::{Cores, allow_many_files, pin, prioritise};
 use super::process::Process;
 
 /// Local ports of all clients and of all peers, where nobody else is.
 const CLIENT_PORT: u16 = 5000;
 const PEER_PORT: u16 = 7000;
-/// A socket for each of as many allocations as there are ports, and some to spare.
-const MOST_FILES: u64 = 70_000;
 /// The same on both cables: they are different networks.
 const CABLE: Cable = Cable {
     server: [2, 0, 0, 0, 0, 1],
@@ -64,29 +61,7 @@ pub(crate) struct Lab {
     peer_port: u16,
     cores: Cores,
     identity: Identity,
-}
-
-/// Who runs where.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cores {
-    /// The generator, both its sides.
-    generator: usize,
-    /// What is measured.
-    pub(crate) server: usize,
-}
-
-impl Cores {
-    /// The first two that this program may use.
-    fn choose() -> anyhow::Result<Self> {
-        let allowed = sched_getaffinity(None)?;
-        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
-        let generator = cores.next().context("no core")?;
-        let server = cores.next().unwrap_or(generator);
-        if server == generator {
-            println!("one core for the server and the generator: figures mean nothing");
-        }
-        Ok(Self { generator, server })
-    }
+    is_urgent: bool,
 }
 
 /// The servers' certificate, which says that they are localhost.
@@ -131,6 +106,7 @@ impl Lab {
                 first_client: Ipv4Addr::new(127, 101, 0, 1),
                 first_peer: Ipv4Addr::new(127, 102, 0, 1),
                 identity: Identity::make()?,
+                is_urgent: false,
             });
         }
         remove_leftovers();
@@ -144,6 +120,7 @@ impl Lab {
             first_client: Ipv4Addr::new(10, 101, 0, 1),
             first_peer: Ipv4Addr::new(10, 102, 0, 1),
             identity: Identity::make()?,
+            is_urgent: false,
         };
         lab.connect()
             .context("network namespaces (they need iproute2; --loopback does without)")?;
@@ -200,6 +177,13 @@ impl Lab {
 
     pub(crate) fn client_address(&self, flow: usize) -> SocketAddrV4 {
         SocketAddrV4::new(self.client(flow), self.client_port)
+    }
+
+    /// Lets this session, and so all that is measured, go before whatever else runs here.
+    pub(crate) fn hurry(&mut self) -> anyhow::Result<()> {
+        self.is_urgent = true;
+        prioritise(-20)
+            .context("priority for this session (it needs root and CONFIG_SCHED_AUTOGROUP)")
     }
 
     /// What clients speak to over TLS.
@@ -314,6 +298,9 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        if self.is_urgent {
+            let _ = prioritise(0);
+        }
         if self.is_isolated {
             for place in Place::ALL {
                 // What was never made can't be removed.
@@ -323,24 +310,6 @@ impl Drop for Lab {
     }
 }
 
-/// Servers open a socket for each allocation, and are not to fail by what they inherit.
-fn allow_many_files() -> anyhow::Result<()> {
-    let allowed = getrlimit(Resource::Nofile).maximum;
-    // Root may have more than is allowed so far.
-    [Some(MOST_FILES), allowed]
-        .into_iter()
-        .map(|limit| {
-            let limit = Rlimit {
-                current: limit,
-                maximum: limit,
-            };
-            setrlimit(Resource::Nofile, limit)
-        })
-        .find(Result::is_ok)
-        .context("raising the limit of open files")??;
-    Ok(())
-}
-
 /// A port that nobody uses just now.
 fn free_port() -> anyhow::Result<u16> {
     Ok(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?
@@ -348,17 +317,11 @@ fn free_port() -> anyhow::Result<u16> {
         .port())
 }
 
-fn pin(core: usize) -> anyhow::Result<()> {
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    sched_setaffinity(None, &cores).context("pinning to a core")
-}
-
 fn namespace(place: Place) -> String {
     format!("load-{}-{}", std::process::id(), place.name())
 }
 
-/// Removes namespaces of runs that were killed.
+/// Removes namespaces of runs that were killed, and the servers in them.
 fn remove_leftovers() {
     let Ok(entries) = std::fs::read_dir("/run/netns") else {
         return;
@@ -368,15 +331,21 @@ fn remove_leftovers() {
         let process = name
             .strip_prefix("load-")
             .and_then(|rest| rest.split('-').next());
-        let is_over = process.is_some_and(|id| !std::path::Path::new("/proc").join(id).exists());
-        if is_over {
-            // Another run may just be doing the same.
-            let _ = ip(&format!("netns del {name}"));
+        if process.is_none_or(|id| std::path::Path::new("/proc").join(id).exists()) {
+            continue;
         }
+        // Another run may just be doing the same.
+        let inside = ip(&format!("netns pids {name}")).unwrap_or_default();
+        for id in inside.lines().filter_map(|line| line.parse().ok()) {
+            if let Some(id) = Pid::from_raw(id) {
+                let _ = kill_process(id, Signal::KILL);
+            }
+        }
+        let _ = ip(&format!("netns del {name}"));
     }
 }
 
-fn ip(arguments: &str) -> anyhow::Result<()> {
+fn ip(arguments: &str) -> anyhow::Result<String> {
     let output = Command::new("ip")
         .args(arguments.split(' '))
         .output()
@@ -387,7 +356,7 @@ fn ip(arguments: &str) -> anyhow::Result<()> {
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The generator in one place.

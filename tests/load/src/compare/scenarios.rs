@@ -79,7 +79,7 @@ impl Compare {
                 Ok(())
             }
             Scenario::Allocate => {
-                let count = if self.quick { 4_000 } else { 20_000 };
+                let count = if self.quick { 4_000 } else { 15_000 };
                 let rate = start(0, Clients::Strangers)?.allocations(count)?;
                 report.add(name, metric("authenticated Allocate/s", Better::More), rate);
                 Ok(())
