@@ -101,6 +101,7 @@ impl Compare {
             "turn-server (crates.io) is left out: it has no relayed sockets and reaches its own clients only"
         );
         let machine = report::machine();
+        let _alone = host::wait_for_others()?;
         let mut lab = Lab::build(self.loopback)?;
         if self.hurry {
             lab.hurry()?;

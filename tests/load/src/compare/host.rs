@@ -1,5 +1,7 @@
 //! Which cores are used, and what the system allows.
 
+use std::fs::File;
+
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -57,4 +59,15 @@ pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core);
     sched_setaffinity(None, &cores).context("pinning to a core")
+}
+
+/// Waits until no other run uses the cores; the lock ends with the value.
+pub(crate) fn wait_for_others() -> anyhow::Result<File> {
+    let path = std::env::temp_dir().join("load-relay.lock");
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    if file.try_lock().is_err() {
+        println!("another run is under way; waiting for its end");
+        file.lock()?;
+    }
+    Ok(file)
 }
