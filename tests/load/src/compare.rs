@@ -86,6 +86,8 @@ pub(crate) struct Compare {
 
 impl Compare {
     pub(crate) fn run(mut self) -> anyhow::Result<()> {
+        // Before signals are caught: who waits can be stopped at once.
+        let _alone = host::wait_for_others()?;
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&stop))?;
@@ -101,7 +103,6 @@ impl Compare {
             "turn-server (crates.io) is left out: it has no relayed sockets and reaches its own clients only"
         );
         let machine = report::machine();
-        let _alone = host::wait_for_others()?;
         let mut lab = Lab::build(self.loopback)?;
         if self.hurry {
             lab.hurry()?;
