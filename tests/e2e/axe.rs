@@ -87,7 +87,7 @@ fn a_call_with_everything_open() {
         }
         let file = stage.folder().join("notes.txt");
         fs::write(&file, "notes")?;
-        ann.choose_file("[data-testid=file-input]", &file).await?;
+        ann.send_file(&file).await?;
         for (browser, name) in [(&ann, "sending"), (&bob, "being asked")] {
             for control in CALL {
                 let open = json!(control);

@@ -1,5 +1,6 @@
 //! What tests ask of our page, through its debugging interface `window.callbox` and its elements.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -65,6 +66,11 @@ impl Peer {
     #[must_use]
     pub fn protocol(&self) -> &str {
         self.0["protocol"].as_str().unwrap_or_default()
+    }
+
+    /// Whether it can be asked to take a file.
+    fn takes_files(&self) -> bool {
+        self.0["files"] == true
     }
 
     /// Whether the server has lost sight of it.
@@ -209,6 +215,24 @@ impl Browser {
     pub async fn send_chat(&self, text: &str) -> anyhow::Result<()> {
         self.value("callbox.sendChat(arg)", json!(text)).await?;
         Ok(())
+    }
+
+    /// Chooses a file for everybody in the call, as soon as everybody can be asked.
+    ///
+    /// # Errors
+    /// When somebody can't.
+    pub async fn send_file(&self, file: &Path) -> anyhow::Result<()> {
+        poll::until("peers who take files", SOON, async || {
+            let peers = self.everybody().await?;
+            let ready = !peers.is_empty() && peers.iter().all(Peer::takes_files);
+            Ok(if ready {
+                Look::There(())
+            } else {
+                Look::NotYet(format!("{peers:?}"))
+            })
+        })
+        .await?;
+        self.choose_file("[data-testid=file-input]", file).await
     }
 
     /// What the video of a peer shows now; `None` as long as there is none.

@@ -35,6 +35,7 @@ export function debugInterface(currentCall) {
           quality: active.history.quality?.level ?? null,
           framesDecoded,
           audioBytes,
+          files: participant.files.open,
           chat: call().chat.filter(({ from }) => from === participant.id).map(({ text }) => text),
         };
       }),

@@ -67,7 +67,7 @@ fn files_of_any_size_arrive_as_they_were_sent() {
             let content = noise(length);
             let name = format!("보고서 {length}.bin");
             let path = file(stage, &name, &content)?;
-            ann.choose_file("[data-testid=file-input]", &path).await?;
+            ann.send_file(&path).await?;
             state(&bob, "offered").await?;
             bob.click("[data-state=offered] [data-testid=file-accept]")
                 .await?;
@@ -91,7 +91,7 @@ fn a_file_goes_on_when_the_server_was_killed_and_everybody_entered_anew() {
         bob.click("[data-testid=toggle-chat]").await?;
         let content = noise(4 * MANY_BYTES);
         let path = file(stage, "long.bin", &content)?;
-        ann.choose_file("[data-testid=file-input]", &path).await?;
+        ann.send_file(&path).await?;
         bob.click_when_there("[data-testid=file-accept]").await?;
         state(&bob, "running").await?;
         service.process.signal(Signal::KILL)?;
@@ -116,7 +116,7 @@ fn a_file_with_a_hostile_name_is_harmless_and_may_be_refused() {
         bob.click("[data-testid=toggle-chat]").await?;
         let name = ".a\u{202e}gpj.<img src=x onerror=alert(1)>.html";
         let path = file(stage, name, b"<script>alert(1)</script>")?;
-        ann.choose_file("[data-testid=file-input]", &path).await?;
+        ann.send_file(&path).await?;
         let shown = bob.text_of(".file-name").await?;
         assert_eq!(shown, "agpj._img src=x onerror=alert(1)_.html");
         bob.click("[data-testid=file-refuse]").await?;
