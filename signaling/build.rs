@@ -2,7 +2,14 @@
 //! notices only changes.
 
 fn main() {
-    for path in ["index.html", "src"] {
+    let files = [
+        "index.html",
+        "offline.html",
+        "manifest.webmanifest",
+        "service-worker.js",
+        "src",
+    ];
+    for path in files {
         println!("cargo::rerun-if-changed=../web/{path}");
     }
 }

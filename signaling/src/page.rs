@@ -18,6 +18,9 @@ use rust_embed::RustEmbed;
 #[derive(RustEmbed)]
 #[folder = "../web/"]
 #[include = "index.html"]
+#[include = "offline.html"]
+#[include = "manifest.webmanifest"]
+#[include = "service-worker.js"]
 #[include = "src/*"]
 #[exclude = "*.d.ts"]
 struct Files;
@@ -27,8 +30,9 @@ const SECURITY: [(HeaderName, &str); 7] = [
     (
         HeaderName::from_static("content-security-policy"),
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
-         media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+         media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types callbox",
     ),
     (
         HeaderName::from_static("cross-origin-opener-policy"),
@@ -119,7 +123,9 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
 
 /// Pictures and fonts are compressed already.
 fn is_text(content_type: &str) -> bool {
-    content_type.starts_with("text/") || content_type == "image/svg+xml"
+    content_type.starts_with("text/")
+        || content_type == "image/svg+xml"
+        || content_type.ends_with("+json")
 }
 
 /// A file, compressed when it is asked for the first time; there are as many as the page has.

@@ -200,6 +200,19 @@ impl Browser {
         Ok(())
     }
 
+    /// Why the page could not be installed as an app, if it can't.
+    ///
+    /// # Errors
+    /// When the browser does not tell.
+    pub async fn installability_errors(&self) -> anyhow::Result<Vec<Value>> {
+        let cdp = self.driver.cdp();
+        let told = cdp
+            .send_raw("Page.getInstallabilityErrors", json!({}))
+            .await?;
+        let errors = told["installabilityErrors"].as_array().cloned();
+        errors.context("no list of errors")
+    }
+
     /// Ends the page as a crash does: nothing of it says good-bye.
     pub async fn crash(&self) {
         // The command has no answer, as nobody is left to give one.

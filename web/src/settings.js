@@ -22,6 +22,8 @@ import { cleanName } from './protocol/room.js';
  * @property {string | null} codec preferred for pictures; null leaves it to the browser
  */
 
+/** @typedef {ReturnType<typeof readQuery>} Query */
+
 const STORAGE_KEY = 'callbox';
 
 /** @type {Settings} */

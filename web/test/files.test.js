@@ -43,7 +43,7 @@ test('SHA-256 as it comes is SHA-256 of the whole', async () => {
       hash.update(content.subarray(at, at + step));
       at += step;
     }
-    assert.equal(Buffer.from(hash.digest()).toString('hex'), createHash('sha256').update(content).digest('hex'), `${length} bytes`);
+    assert.equal(Buffer.from(await hash.digest()).toString('hex'), createHash('sha256').update(content).digest('hex'), `${length} bytes`);
   }
 });
 

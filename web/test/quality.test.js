@@ -4,7 +4,7 @@ import { History, KEPT, SETTLING_MS } from '../src/call/quality.js';
 import { connectionReport } from '../src/call/report.js';
 import { readSample } from '../src/call/sample.js';
 import { graphPath, graphTop } from '../src/view/graph.js';
-import { bitRate, duration, fileSize, setLanguage } from '../src/texts/texts.js';
+import { bitRate, duration, fileSize, useLanguage } from '../src/texts/texts.js';
 
 /** @import { Sample } from '../src/call/sample.js' */
 
@@ -155,10 +155,10 @@ test('a graph leaves gaps where nothing is known, and has a round upper edge', (
   assert.deepEqual([graphTop([], 100), graphTop([101], 100), graphTop([null, 340], 100), graphTop([7e5], 1)], [100, 200, 500, 1e6]);
 });
 
-test('sizes, times and rates read as people write them', () => {
-  setLanguage('en');
+test('sizes, times and rates read as people write them', async () => {
+  await useLanguage('en');
   assert.deepEqual([fileSize(0), fileSize(1500), fileSize(2_147_483_648), duration(12.1), duration(600)], ['0 byte', '1.5 kB', '2.1 GB', '13 sec', '10 min']);
   assert.deepEqual([bitRate(64_000), bitRate(1_540_000)], ['64 kb/s', '1.5 Mb/s']);
-  setLanguage('ko');
+  await useLanguage('ko');
   assert.equal(duration(600), '10분');
 });

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { catalogs, chooseLanguage, setLanguage, t } from '../src/texts/texts.js';
+import { en } from '../src/texts/en.js';
+import { ko } from '../src/texts/ko.js';
+import { chooseLanguage, t, useLanguage } from '../src/texts/texts.js';
+
+const catalogs = { en, ko };
 
 const root = new URL('../src/', import.meta.url);
 
@@ -38,10 +42,10 @@ test('translations keep the placeholders', () => {
   }
 });
 
-test('placeholders are filled with text as it is', () => {
-  setLanguage('en');
+test('placeholders are filled with text as it is', async () => {
+  await useLanguage('en');
   assert.equal(t('notice.joined', { name: '$& {name} <b>' }), '$& {name} <b> has joined');
-  setLanguage('ko');
+  await useLanguage('ko');
   assert.equal(t('notice.joined', { name: '민아' }), '민아 님이 들어왔습니다');
 });
 

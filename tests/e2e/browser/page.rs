@@ -30,13 +30,17 @@ const FIRST_LOAD: u64 = 150_000;
 fn the_first_visit_is_small() {
     stage::run(async |stage| {
         let service = stage.signaling(&[]).await?;
-        let browser = stage.browser("ann").await?;
-        browser.open(&service.page).await?;
-        browser.text_of("h1").await?;
-        let transferred = "performance.getEntries().reduce((sum, {transferSize}) => sum + (transferSize ?? 0), 0)";
-        let transferred = browser.value(transferred, Value::Null).await?;
-        let transferred = transferred.as_u64().unwrap_or_default();
-        assert!((10_000..FIRST_LOAD).contains(&transferred), "{transferred}");
+        let room = format!("{}/room/tea", service.page);
+        for (name, page) in [("ann", &service.page), ("bob", &room)] {
+            let browser = stage.browser(name).await?;
+            browser.open(page).await?;
+            browser.text_of("h1").await?;
+            let transferred = "performance.getEntries().reduce((sum, {transferSize}) => sum + (transferSize ?? 0), 0)";
+            let transferred = browser.value(transferred, Value::Null).await?;
+            let transferred = transferred.as_u64().unwrap_or_default();
+            println!("{page}: {transferred} bytes");
+            assert!((10_000..FIRST_LOAD).contains(&transferred), "{transferred}");
+        }
         Ok(())
     });
 }
@@ -66,6 +70,66 @@ fn an_unreachable_server_is_explained() {
         let banner = "[data-testid=signaling-banner]";
         browser.says(banner, &["out of reach"]).await?;
         browser.screenshot("unreachable").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn without_a_server_the_page_says_so_instead_of_the_browser() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser("ann").await?;
+        browser.open(&service.page).await?;
+        let installed = "navigator.serviceWorker.ready.then(({active}) => active.state)";
+        browser.value(installed, Value::Null).await?;
+        let page = service.page.clone();
+        drop(service);
+        browser.open(&format!("{page}/room/tea")).await?;
+        browser
+            .says(
+                "main",
+                &["The server is out of reach", "서버에 닿지 않습니다"],
+            )
+            .await?;
+        let styled =
+            "parseFloat(getComputedStyle(document.querySelector('.button')).borderRadius) > 5";
+        assert_eq!(browser.value(styled, Value::Null).await?, true);
+        browser.screenshot("offline").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn the_page_can_be_installed_as_an_app() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser("ann").await?;
+        browser.open(&service.page).await?;
+        browser.text_of("h1").await?;
+        let errors = browser.installability_errors().await?;
+        assert!(errors.is_empty(), "{errors:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_language_changes_at_a_switch_and_is_remembered() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser("ann").await?;
+        browser.open(&service.page).await?;
+        browser.says("h1", &["A call is one link"]).await?;
+        let choose = "(() => {
+            const select = document.querySelector('[data-testid=language]');
+            select.value = 'ko';
+            select.dispatchEvent(new Event('change'));
+        })()";
+        browser.value(choose, Value::Null).await?;
+        browser.says("h1", &["링크 하나면"]).await?;
+        browser.open(&service.page).await?;
+        browser.says("h1", &["링크 하나면"]).await?;
+        let language = browser.value("document.documentElement.lang", Value::Null);
+        assert_eq!(language.await?, "ko");
         Ok(())
     });
 }

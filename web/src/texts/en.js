@@ -152,6 +152,8 @@ export const en = {
 
   'signaling.lost': 'The server is out of reach. The call goes on; nobody new can enter until it is back.',
   'signaling.lost_alone': 'The server is out of reach. Trying again…',
+  'signaling.offline': 'This device is offline. Calls need a network; it goes on by itself when there is one.',
+  'signaling.offline_call': 'This device is offline. The call is restored by itself when there is a network again.',
   'signaling.back': 'The server is back.',
   'signaling.unreachable': 'The server does not answer. It may be restarting, or a firewall blocks WebSockets. Trying again…',
 

@@ -152,6 +152,8 @@ export const ko = {
 
   'signaling.lost': '서버에 닿지 않습니다. 통화는 이어지지만, 돌아올 때까지 새로 들어올 수 없습니다.',
   'signaling.lost_alone': '서버에 닿지 않습니다. 다시 시도하는 중…',
+  'signaling.offline': '이 기기가 오프라인입니다. 네트워크가 돌아오면 저절로 이어집니다.',
+  'signaling.offline_call': '이 기기가 오프라인입니다. 네트워크가 돌아오면 통화가 저절로 이어집니다.',
   'signaling.back': '서버와 다시 연결되었습니다.',
   'signaling.unreachable': '서버가 응답하지 않습니다. 다시 시작하는 중이거나 방화벽이 WebSocket을 막고 있을 수 있습니다. 다시 시도하는 중…',
 

@@ -1,13 +1,16 @@
 // The page's language: the reader's own where we have it, English otherwise.
 
-import { en } from './en.js';
-import { ko } from './ko.js';
-
-/** @typedef {keyof typeof en} TextKey */
+/** @typedef {keyof typeof import('./en.js').en} TextKey */
 /** @typedef {'en' | 'ko'} Language */
+/** @typedef {Record<TextKey, string>} Catalog */
 
-/** @type {Record<Language, Record<TextKey, string>>} */
-export const catalogs = { en, ko };
+/** A reader needs one of them. @type {Record<Language, () => Promise<Catalog>>} */
+const CATALOGS = {
+  en: async () => (await import('./en.js')).en,
+  ko: async () => (await import('./ko.js')).ko,
+};
+/** @type {Partial<Record<Language, Catalog>>} */
+const loaded = {};
 
 /** Each language in its own words. @type {Record<Language, string>} */
 export const languageNames = { en: 'English', ko: '한국어' };
@@ -28,8 +31,12 @@ export function chooseLanguage(wanted) {
   return 'en';
 }
 
-/** @param {Language} language */
-export function setLanguage(language) {
+/**
+ * Has everything said in a language from now on.
+ * @param {Language} language
+ */
+export async function useLanguage(language) {
+  loaded[language] ??= await CATALOGS[language]();
   current = language;
 }
 
@@ -43,7 +50,7 @@ export function currentLanguage() {
  * @param {Record<string, string | number>} [values]
  */
 export function t(key, values = {}) {
-  return catalogs[current][key].replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+  return (loaded[current]?.[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 
 const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];

@@ -234,6 +234,7 @@ function capitalised(text) {
 /** @param {Call} call */
 function bannerText(call) {
   if (call.signalingState === 'open') return '';
+  if (!navigator.onLine) return call.entered ? t('signaling.offline_call') : t('signaling.offline');
   if (call.entered) return call.participants.length > 0 ? t('signaling.lost') : t('signaling.lost_alone');
   return call.attempts > 0 ? t('signaling.unreachable') : '';
 }

@@ -86,7 +86,7 @@ export class IncomingTransfer extends Transfer {
     if (this.#received + content.length > this.#upTo) return this.#fail('limit');
     this.#received += content.length;
     this.#then(async () => {
-      this.#hash?.update(content);
+      await this.#hash?.update(content);
       await this.#sink?.write(content);
       this.advance(this.bytes + content.length);
       this.#giveCredit();
@@ -108,7 +108,7 @@ export class IncomingTransfer extends Transfer {
     this.#then(async () => {
       if (this.#received !== this.size) return this.#fail('size');
       this.become('saving');
-      if (hex(/** @type {Hash} */ (this.#hash).digest()) !== sha256) return this.#fail('hash');
+      if (hex(await /** @type {Hash} */ (this.#hash).digest()) !== sha256) return this.#fail('hash');
       await this.#sink?.close();
       if (this.ended) return undefined;
       this.context.tell({ type: 'verified', id: this.id });

@@ -130,7 +130,8 @@ export class OutgoingTransfer extends Transfer {
     this.#next = from + content.length;
     this.advance(this.#next);
     if (this.#next < this.size) return;
-    this.#sha256 ??= hex(/** @type {Hash} */ (this.#hash).digest());
+    this.#sha256 ??= hex(await /** @type {Hash} */ (this.#hash).digest());
+    if (turn !== this.#turn || this.state !== 'running') return;
     this.become('checking');
     this.context.tell({ type: 'done', id: this.id, sha256: this.#sha256 });
   }
@@ -161,7 +162,7 @@ export class OutgoingTransfer extends Transfer {
     this.#hash ??= await this.context.newHash();
     const known = this.#hashed - from;
     if (known >= content.length) return;
-    this.#hash.update(content.subarray(known));
+    await this.#hash.update(content.subarray(known));
     this.#hashed = from + content.length;
   }
 }

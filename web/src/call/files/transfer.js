@@ -12,7 +12,8 @@ const SPEED_WINDOW_MS = 3000;
  * @typedef {'offered' | 'running' | 'checking' | 'saving' | 'done' | 'refused' | 'cancelled' | 'failed'} TransferState
  *
  * A SHA-256 under way.
- * @typedef {{update: (bytes: Uint8Array) => unknown, digest: () => Uint8Array}} Hash
+ * `update` may ask to be waited for before more comes.
+ * @typedef {{update: (bytes: Uint8Array) => unknown, digest: () => Uint8Array | Promise<Uint8Array>}} Hash
  *
  * What is needed of a data channel.
  * @typedef {Pick<RTCDataChannel, 'readyState' | 'bufferedAmount' | 'bufferedAmountLowThreshold' | 'binaryType' | 'send'
