@@ -27,13 +27,13 @@ const PATIENCE: u32 = 8;
 /// A datagram to send.
 #[derive(Debug, Clone)]
 pub(crate) struct Transmit {
-    /// Bytes in front, in the [`Heads`].
+    /// Bytes in front, in the heads.
     pub(crate) head: Range<usize>,
     /// Index into the [`RecvBatch`].
     pub(crate) slot: usize,
     /// Which bytes of the slot.
     pub(crate) part: Range<usize>,
-    /// Bytes behind, in the [`Heads`].
+    /// Bytes behind, in the heads.
     pub(crate) tail: Range<usize>,
     /// Where to.
     pub(crate) to: SocketAddr,

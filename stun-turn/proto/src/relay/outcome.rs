@@ -20,7 +20,7 @@ pub enum Outcome {
     ReplyFrom {
         /// Length of the reply.
         reply: usize,
-        /// One of [`NatDiscovery::pairs`].
+        /// One of [`NatDiscovery::pairs`](crate::nat_discovery::NatDiscovery::pairs).
         from: SocketAddr,
         /// The client, maybe at another port.
         to: SocketAddr,
@@ -36,7 +36,8 @@ pub enum Outcome {
         /// Set the DF bit, as the client asked (RFC 8656 section 14).
         dont_fragment: bool,
     },
-    /// Connect to a peer, then call [`Relay::handle_connected`]; or [`Relay::handle_no_socket`].
+    /// Connect to a peer, then call [`Relay::handle_connected`](super::Relay::handle_connected);
+    /// or [`Relay::handle_no_socket`](super::Relay::handle_no_socket).
     Connect {
         /// Names the connection from now on.
         id: ConnectionId,
@@ -55,10 +56,11 @@ pub enum Outcome {
     },
     /// Hand the client's connection to another worker, with this message still to be handled.
     Elsewhere {
-        /// The one given to its [`Relay::of_worker`].
+        /// The one given to its [`Relay::of_worker`](super::Relay::of_worker).
         worker: usize,
     },
-    /// Bind a relayed socket, then call [`Relay::handle_opened`] before anything else.
+    /// Bind a relayed socket, then call [`Relay::handle_opened`](super::Relay::handle_opened)
+    /// before anything else.
     Open(Box<Open>),
     /// The socket just bound belongs to `relay`.
     Opened {

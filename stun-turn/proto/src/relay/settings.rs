@@ -14,7 +14,8 @@ use crate::ports::Ports;
 use crate::quotas::{QuotaLimits, Quotas};
 use crate::reservations::Reservations;
 
-/// What the operator decides; can be replaced while the server runs ([`Relay::reconfigure`]).
+/// What the operator decides; can be replaced while the server runs
+/// ([`Relay::reconfigure`](super::Relay::reconfigure)).
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Who may allocate.
