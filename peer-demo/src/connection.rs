@@ -18,10 +18,10 @@ use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
-    RTCIceCandidateInit, RTCIceCandidateType, RTCIceGatheringState, RTCIceTransportPolicy,
-    RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSessionDescription, Registry,
-    SettingEngineBuilder, register_default_interceptors,
+    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfiguration,
+    RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceCandidateType, RTCIceGatheringState,
+    RTCIceServer, RTCIceTransportPolicy, RTCPeerConnectionIceEvent, RTCPeerConnectionState,
+    RTCSessionDescription, Registry, SettingEngineBuilder, register_default_interceptors,
 };
 use webrtc::rtp_transceiver::RtpSender;
 
@@ -130,11 +130,6 @@ impl Connection {
     pub async fn open(setup: &Setup, events: mpsc::UnboundedSender<Event>) -> Result<Self> {
         let ice_servers = usable_ice_servers(&setup.ice_servers);
         let local = addresses::local_addresses(setup.relay_only.then_some(&ice_servers[..]));
-        let policy = if setup.relay_only {
-            RTCIceTransportPolicy::Relay
-        } else {
-            RTCIceTransportPolicy::All
-        };
         let settings = SettingEngineBuilder::new()
             // Needs a multicast route, which containers rarely have; browsers are found by their checks.
             .with_multicast_dns_mode(MulticastDnsMode::Disabled)
@@ -149,12 +144,7 @@ impl Connection {
         let mut media = media_engine::media_engine()?;
         let registry = register_default_interceptors(Registry::new(), &mut media)?;
         let pc = PeerConnectionBuilder::new()
-            .with_configuration(
-                RTCConfigurationBuilder::new()
-                    .with_ice_servers(ice_servers)
-                    .with_ice_transport_policy(policy)
-                    .build(),
-            )
+            .with_configuration(configuration(ice_servers, setup.relay_only))
             .with_media_engine(media)
             .with_setting_engine(settings)
             .with_interceptor_registry(registry)
@@ -287,12 +277,35 @@ impl Connection {
         })
     }
 
+    /// Puts fresh STUN and TURN servers in force: for what is gathered from now on.
+    pub async fn set_ice_servers(&self, servers: &[IceServer]) {
+        let policy = self.pc.get_configuration().await.ice_transport_policy();
+        let relay_only = policy == RTCIceTransportPolicy::Relay;
+        let configuration = configuration(usable_ice_servers(servers), relay_only);
+        // What is connected goes on, and a closed connection needs none.
+        if let Err(error) = self.pc.set_configuration(configuration).await {
+            tracing::debug!("new ICE servers were not taken: {error}");
+        }
+    }
+
     /// Ends the connection and gives its relayed addresses back.
     pub async fn close(&self) {
         if let Err(error) = self.pc.close().await {
             tracing::debug!("closing a connection: {error}");
         }
     }
+}
+
+fn configuration(ice_servers: Vec<RTCIceServer>, relay_only: bool) -> RTCConfiguration {
+    let policy = if relay_only {
+        RTCIceTransportPolicy::Relay
+    } else {
+        RTCIceTransportPolicy::All
+    };
+    RTCConfigurationBuilder::new()
+        .with_ice_servers(ice_servers)
+        .with_ice_transport_policy(policy)
+        .build()
 }
 
 /// Adds an outgoing track, or asks for incoming media only.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use signaling_proto::id::{Epoch, PeerId};
-use signaling_proto::message::server::{LeftReason, Peer as RosterEntry};
+use signaling_proto::message::server::{IceServer, LeftReason, Peer as RosterEntry};
 use signaling_proto::message::{Media, Payload, SdpKind, Verbatim};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep_until};
@@ -39,6 +39,8 @@ pub enum Input {
     Signal(Epoch, Payload),
     /// The peer says what it sends.
     Media(Media),
+    /// Fresh STUN and TURN servers.
+    IceServers(Vec<IceServer>),
     /// The peer has left the room.
     Left(LeftReason),
     /// The run is over: close the connection.
@@ -179,6 +181,10 @@ impl Task {
             }
             Input::Media(media) => {
                 self.state.media = media;
+                Ok(())
+            }
+            Input::IceServers(servers) => {
+                self.connection.set_ice_servers(&servers).await;
                 Ok(())
             }
             Input::Left(reason) => {

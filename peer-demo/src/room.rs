@@ -179,10 +179,20 @@ impl Room {
         }
     }
 
+    /// Fresh credentials, for connections that are still to be made and for those that there are.
+    async fn renew(&mut self, ice_servers: Vec<IceServer>) {
+        for handle in &self.peers {
+            let input = Input::IceServers(ice_servers.clone());
+            // A task that has ended needs none.
+            handle.input.send(input).await.ok();
+        }
+        self.common.setup.ice_servers = ice_servers;
+    }
+
     /// The connection was lost and another one is there. Within one session nobody has noticed.
     async fn come_back(&mut self, welcome: Welcome) {
         tracing::info!("signaling is back (resumed: {})", welcome.resumed);
-        self.common.setup.ice_servers = welcome.ice_servers;
+        self.renew(welcome.ice_servers).await;
         if !welcome.resumed {
             // To the others we are somebody new, and what connects us ends when they see the old one
             // leave.
@@ -216,8 +226,7 @@ impl Room {
                 self.tell(&signal.from, input).await;
             }
             ServerMessage::IceServers(renewed) => {
-                // For connections that are still to be made.
-                self.common.setup.ice_servers = renewed.ice_servers;
+                self.renew(renewed.ice_servers).await;
             }
             ServerMessage::Chat(chat) => {
                 tracing::info!("{} says: {}", chat.from, chat.text.escape_debug());

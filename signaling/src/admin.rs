@@ -146,6 +146,7 @@ fn open_metrics(snapshot: &Snapshot) -> String {
     let closed = [
         ("bye", totals.left_bye),
         ("timeout", totals.left_timeout),
+        ("kicked", totals.left_kicked),
         ("drained", totals.left_drained),
     ];
     let closed = closed.map(|(reason, value)| (format!("{{reason=\"{reason}\"}}"), value));

@@ -71,6 +71,9 @@ pub struct Options {
           value_parser = values::parse_count)]
     pub max_sessions: usize,
 
+    /// Secret of room tokens (JWT, HS256); without it rooms are open
+    #[arg(long, value_name = "SECRET", help_heading = "Sessions")]
+    pub token_secret: Option<String>,
     /// How long a peer whose connection is lost may come back; 0 for not at all
     #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Sessions",
           value_parser = clap::value_parser!(u64).range(0..=3600))]
@@ -97,7 +100,13 @@ pub struct Options {
 }
 
 /// Names of options whose values are secret.
-pub const SECRETS: [&str; 4] = ["auth-secret", "session-secret", "admin-token", "turn-user"];
+pub const SECRETS: [&str; 5] = [
+    "auth-secret",
+    "token-secret",
+    "session-secret",
+    "admin-token",
+    "turn-user",
+];
 
 /// Where the TURN relay runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -129,6 +138,8 @@ pub struct Config {
     pub credential_ttl: Duration,
     /// Caps on rooms and sessions, and how long these wait.
     pub hub: signaling_proto::hub::Config,
+    /// Checks room tokens; rooms are open when `None`.
+    pub token_secret: Option<String>,
     /// Signs session tickets; random when `None`,
     pub session_secret: Option<String>,
     /// and then kept here.
@@ -252,8 +263,13 @@ impl Config {
         if secret.as_deref().is_some_and(str::is_empty) {
             return Err("--auth-secret '': expected at least one character".into());
         }
-        if options.session_secret.as_deref().is_some_and(str::is_empty) {
-            return Err("--session-secret '': expected at least one character".into());
+        for (option, secret) in [
+            ("session-secret", &options.session_secret),
+            ("token-secret", &options.token_secret),
+        ] {
+            if secret.as_deref().is_some_and(str::is_empty) {
+                return Err(format!("--{option} '': expected at least one character"));
+            }
         }
         let turn = match options.turn_mode {
             TurnMode::Bundled => bundled(relay, secret, listen.ip(), options.max_room),
@@ -280,7 +296,9 @@ impl Config {
                 max_rooms: options.max_rooms,
                 max_sessions: options.max_sessions,
                 resume_window: Duration::from_secs(options.resume_window),
+                renew_ice_servers_after: Duration::from_secs(options.credential_ttl) / 2,
             },
+            token_secret: options.token_secret,
             session_secret: options.session_secret,
             state_dir: options.state_dir,
             admin: options.admin,

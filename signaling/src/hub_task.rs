@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use signaling_proto::hub::{ConnectionId, Environment, Fault, Hub, Output, RoomSummary, Snapshot};
+use signaling_proto::id::PeerId;
 use signaling_proto::message::{ClientMessage, ParseError};
 use tokio::sync::{mpsc, oneshot};
 
@@ -37,13 +38,17 @@ pub(crate) struct HubHandle {
 
 impl HubHandle {
     /// Starts the task; it ends when all handles are gone.
+    ///
+    /// `revoked` hears of peers that were put out.
     pub(crate) fn start<E: Environment + Send + 'static>(
         hub: Hub<E>,
+        revoked: mpsc::UnboundedSender<PeerId>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (inputs, queue) = mpsc::channel(QUEUE);
         let task = HubTask {
             hub,
             outboxes: HashMap::new(),
+            revoked,
         };
         let handle = Self {
             inputs,
@@ -105,6 +110,7 @@ impl HubHandle {
 struct HubTask<E> {
     hub: Hub<E>,
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    revoked: mpsc::UnboundedSender<PeerId>,
 }
 
 impl<E: Environment> HubTask<E> {
@@ -182,6 +188,10 @@ impl<E: Environment> HubTask<E> {
                         tracing::debug!(?connection, code, reason, "closing");
                         outbox.close(code, reason);
                     }
+                }
+                Output::Revoke { peer } => {
+                    // Nobody listens where no relay runs.
+                    let _ = self.revoked.send(peer);
                 }
             }
         }

@@ -3,17 +3,21 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use signaling_proto::hub::Environment;
+use signaling_proto::hub::{Environment, Grant, Unauthorized};
 use signaling_proto::id::PeerId;
+use signaling_proto::message::client::Hello;
 use signaling_proto::message::server::IceServer;
 use stun_turn::proto::auth::credential;
 
 use crate::config::IceUrl;
+use crate::room_token::Gate;
 
 /// What the hub gets from outside.
 pub(crate) struct HubEnvironment {
     pub(crate) relay: Told,
     pub(crate) credential_ttl: Duration,
+    /// `None` where rooms are open.
+    pub(crate) gate: Option<Gate>,
 }
 
 /// What clients are told of the relay, replaced when the operator changes it.
@@ -118,6 +122,13 @@ impl Environment for HubEnvironment {
     fn unix_time(&mut self) -> Duration {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.unwrap_or_default()
+    }
+
+    fn authorize(&mut self, hello: &Hello) -> Result<Grant, Unauthorized> {
+        match &self.gate {
+            None => Ok(Grant::default()),
+            Some(gate) => gate.admit(hello),
+        }
     }
 
     fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer> {

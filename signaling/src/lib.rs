@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod room_token;
 
 mod admin;
 mod connection;
@@ -27,6 +28,7 @@ mod outbox;
 mod page;
 mod relay;
 mod reload;
+mod revocation;
 mod router;
 mod server;
 mod session_secret;

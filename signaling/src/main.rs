@@ -2,10 +2,14 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use signaling::Server;
 use signaling::config::{Config, Options, SECRETS, example, with_relay_options};
+use signaling::room_token::{self, Claims};
+use signaling_proto::message::server::Role;
 use stun_turn::logging;
 use stun_turn::settings::{self, Knowledge, Settings, Sources};
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +25,58 @@ struct Cli {
     log: logging::Options,
     #[command(flatten)]
     sources: Sources,
+    #[command(subcommand)]
+    command: Option<Subcommand>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Subcommand {
+    /// Print a token that lets its bearer into one room
+    Token(TokenOptions),
+}
+
+#[derive(Debug, clap::Args)]
+struct TokenOptions {
+    /// Secret that the service was given by --token-secret
+    #[arg(long, value_name = "SECRET", value_parser = NonEmptyStringValueParser::new())]
+    token_secret: String,
+    /// Which room it opens
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    room: String,
+    /// Which application's room
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    namespace: String,
+    /// What its bearer is
+    #[arg(long, value_name = "ROLE", default_value = "participant",
+          value_parser = ["host", "participant", "viewer"])]
+    role: String,
+    /// How its bearer is called [default: as it says itself]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// For how long it opens the room
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    ttl: u64,
+}
+
+impl TokenOptions {
+    fn print(self) -> anyhow::Result<()> {
+        let claims = Claims {
+            room: self.room,
+            namespace: self.namespace,
+            role: match self.role.as_str() {
+                "host" => Role::Host,
+                "viewer" => Role::Viewer,
+                _ => Role::Participant,
+            },
+            name: self.name,
+            exp: 0,
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let ttl = Duration::from_secs(self.ttl);
+        let token = room_token::mint(&self.token_secret, claims, now, ttl)?;
+        writeln!(std::io::stdout(), "{token}")?;
+        Ok(())
+    }
 }
 
 /// Reads the options, at the start and again at each SIGHUP.
@@ -41,6 +97,15 @@ fn main() -> ExitCode {
     };
     if settings.answer(&cli.sources, &knowledge) {
         return ExitCode::SUCCESS;
+    }
+    if let Some(Subcommand::Token(options)) = cli.command {
+        return match options.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
     }
     logging::init(&cli.log);
     match run(config) {
@@ -81,11 +146,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Reads all options again; whatever is wrong with them leaves the old ones in force.
 fn reload(server: &Server) {
-    let config = load()
-        .map_err(|error| error.to_string())
-        .and_then(|settings| {
-            Config::from_matches(&settings.matches).map_err(|error| error.to_string())
-        });
+    let config = load().and_then(|settings| Ok(Config::from_matches(&settings.matches)?));
+    // A value may be a secret.
+    let config = config.map_err(|error| error.without_values());
     let reloaded = config.and_then(|config| {
         let reloaded = server.reload(config);
         reloaded.map_err(|error| format!("{error:#}"))

@@ -62,6 +62,7 @@ impl Server {
                 "resume-window",
                 old.hub.resume_window != new.hub.resume_window,
             ),
+            ("token-secret", old.token_secret != new.token_secret),
             ("session-secret", old.session_secret != new.session_secret),
             ("state-dir", old.state_dir != new.state_dir),
             ("admin", old.admin != new.admin),

@@ -20,8 +20,9 @@ use crate::ice_servers::{HubEnvironment, Told};
 use crate::listener::{self, Service};
 use crate::origin::Origins;
 use crate::relay::{self, Bundled};
+use crate::room_token::Gate;
 use crate::router::{self, App};
-use crate::{lan, session_secret, tls};
+use crate::{lan, revocation, session_secret, tls};
 
 /// How long clients may take to say goodbye when the server stops.
 const STOP_DEADLINE: Duration = Duration::from_millis(1500);
@@ -100,9 +101,11 @@ impl Server {
             HubEnvironment {
                 relay: told.clone(),
                 credential_ttl: config.credential_ttl,
+                gate: config.token_secret.as_deref().map(Gate::new),
             },
         );
-        let (hub, hub_task) = HubHandle::start(hub);
+        let (revoke, revoked) = mpsc::unbounded_channel();
+        let (hub, hub_task) = HubHandle::start(hub, revoke);
         let (stop, stopping) = watch::channel(false);
         let (open, served) = mpsc::channel(1);
         let app = App {
@@ -124,6 +127,11 @@ impl Server {
         let relay = bundled.as_ref().map(|bundled| bundled.server.handle());
         if let Some(relay) = relay {
             tokio::spawn(relay::keep_fresh(relay.clone(), stopping.clone()));
+            tokio::spawn(revocation::enforce(
+                relay.clone(),
+                revoked,
+                config.credential_ttl,
+            ));
         }
         let router = admin::router(Admin {
             hub: hub.clone(),

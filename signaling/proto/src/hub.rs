@@ -13,8 +13,10 @@
 mod enter;
 mod leave;
 pub mod limits;
+mod moderate;
 mod name;
 mod relay;
+mod renew;
 mod replay;
 mod resume;
 mod reunion;
@@ -31,7 +33,8 @@ use self::session::Session;
 pub use self::totals::{RoomSummary, Snapshot, Totals};
 use crate::frame::Frame;
 use crate::id::{MessageId, PeerId};
-use crate::message::server::{Error, ErrorCode, Goaway, GoawayReason, IceServer, LeftReason};
+use crate::message::client::Hello;
+use crate::message::server::{Error, ErrorCode, Goaway, GoawayReason, IceServer, LeftReason, Role};
 use crate::message::{ClientMessage, ParseError, ServerMessage};
 use crate::ticket::TicketKey;
 
@@ -46,6 +49,8 @@ pub struct Config {
     pub max_sessions: usize,
     /// How long a session waits for its client to come back; zero for not at all.
     pub resume_window: Duration,
+    /// After which part of their life credentials for ICE servers are renewed.
+    pub renew_ice_servers_after: Duration,
 }
 
 /// What the hub needs from outside besides time.
@@ -56,9 +61,28 @@ pub trait Environment {
     /// The time since 1970, as tickets tell it; it may jump.
     fn unix_time(&mut self) -> Duration;
 
+    /// Whether a `hello` that begins a session may enter its room, and as what.
+    ///
+    /// # Errors
+    /// When it may not. Why is nobody's business: all answers look alike.
+    fn authorize(&mut self, hello: &Hello) -> Result<Grant, Unauthorized>;
+
     /// STUN and TURN servers for one peer; `reached_as` is what [`Hub::handle_open`] was given.
     fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer>;
 }
+
+/// What a newcomer may be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// `None` where rooms are open: then the first participant to enter is host.
+    pub role: Option<Role>,
+    /// What it is called, whatever its `hello` says.
+    pub name: Option<String>,
+}
+
+/// A `hello` that may not enter its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unauthorized;
 
 /// A connection, as the driver numbers it; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,6 +110,11 @@ pub enum Output {
         code: u16,
         /// WebSocket close reason.
         reason: &'static str,
+    },
+    /// A peer was put out: what it holds on the relay ends, and its credentials are worth nothing.
+    Revoke {
+        /// Whose.
+        peer: PeerId,
     },
 }
 
@@ -124,6 +153,8 @@ pub struct Hub<E> {
     delivered_due: VecDeque<(Instant, SessionKey)>,
     /// When those who are away have left, with which absence it was.
     away_due: VecDeque<(Instant, SessionKey, u32)>,
+    /// When credentials are renewed, with which issue of them it was.
+    renewal_due: VecDeque<(Instant, SessionKey, u32)>,
     /// When rooms stop waiting for those who have not come back.
     reunions_due: VecDeque<(Instant, Arc<RoomKey>)>,
     /// Adopted sessions that are over,
@@ -167,6 +198,7 @@ impl<E: Environment> Hub<E> {
             hello_due: VecDeque::new(),
             delivered_due: VecDeque::new(),
             away_due: VecDeque::new(),
+            renewal_due: VecDeque::new(),
             reunions_due: VecDeque::new(),
             ended: HashSet::new(),
             ended_order: VecDeque::new(),
@@ -237,6 +269,7 @@ impl<E: Environment> Hub<E> {
         self.rooms.clear();
         self.delivered_due.clear();
         self.away_due.clear();
+        self.renewal_due.clear();
         self.reunions_due.clear();
         for connection in connections {
             let mut spread = [0; 2];
@@ -270,6 +303,7 @@ impl<E: Environment> Hub<E> {
             self.send_delivered(key);
         }
         self.end_absences(now);
+        self.renew_ice_servers(now);
         self.end_reunions(now);
         self.end_overflowing(now);
     }
@@ -280,8 +314,9 @@ impl<E: Environment> Hub<E> {
         let hello = self.hello_due.front().map(|(due, _)| *due);
         let delivered = self.delivered_due.front().map(|(due, _)| *due);
         let away = self.away_due.front().map(|(due, ..)| *due);
+        let renewal = self.renewal_due.front().map(|(due, ..)| *due);
         let reunion = self.reunions_due.front().map(|(due, _)| *due);
-        [hello, delivered, away, reunion]
+        [hello, delivered, away, renewal, reunion]
             .into_iter()
             .flatten()
             .min()

@@ -34,7 +34,9 @@ pub fn example(name: &str) -> Option<&'static str> {
             r#"["turn:turn.example.org:3478", "turns:turn.example.org:443?transport=tcp"]"#
         }
         "state-dir" => r#""/var/lib/signaling""#,
-        "auth-secret" | "session-secret" | "admin-token" => r#""a long random text""#,
+        "auth-secret" | "token-secret" | "session-secret" | "admin-token" => {
+            r#""a long random text""#
+        }
         "turn-listen" => r#"["udp:127.0.0.1:3478", "tcp:127.0.0.1:3478"]"#,
         "turn-user-quota" => "96",
         "turn-source-quota" => "1536",

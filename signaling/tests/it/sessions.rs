@@ -1,7 +1,7 @@
 //! Sessions outlive connections, and processes with the same secret.
 
 use signaling_proto::message::ServerMessage;
-use signaling_proto::message::server::{ErrorCode, Presence, Welcome};
+use signaling_proto::message::server::{ErrorCode, Presence, Role, Welcome};
 
 use crate::harness::{Client, start};
 
@@ -69,4 +69,32 @@ async fn another_process_goes_on_with_the_session_if_it_has_the_secret() {
         }
         server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_room_that_needs_a_token_opens_for_the_one_that_the_program_prints() {
+    let server = start(&["--token-secret", "north"]).await;
+    let program = std::process::Command::new(env!("CARGO_BIN_EXE_signaling"))
+        .args(["token", "--token-secret", "north", "--room", "r"])
+        .args(["--role", "host", "--name", "Mina"])
+        .output()
+        .unwrap();
+    assert!(program.status.success(), "{program:?}");
+    let token = String::from_utf8(program.stdout).unwrap();
+    let hello = |room: &str| {
+        let token = token.trim();
+        format!(r#"{{"type":"hello","room":"{room}","token":"{token}"}}"#)
+    };
+    let mut client = Client::connect(&server).await;
+    client.say(&hello("r")).await;
+    let ServerMessage::Welcome(welcome) = client.hear().await else {
+        panic!("no welcome")
+    };
+    assert_eq!(welcome.role, Role::Host);
+    let mut elsewhere = Client::connect(&server).await;
+    elsewhere.say(&hello("other")).await;
+    elsewhere
+        .assert_refused(ErrorCode::Unauthorized, 4401)
+        .await;
+    server.stop().await;
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::room::{Room, RoomKey};
 use super::session::{Beginning, Session};
-use super::{Connection, ConnectionId, Environment, Hub, Refusal, SessionKey};
+use super::{Connection, ConnectionId, Environment, Grant, Hub, Refusal, SessionKey, Unauthorized};
 use super::{limits, name};
 use crate::frame::{Body, Frame};
 use crate::id::{PeerId, Seq};
@@ -31,7 +31,7 @@ impl<E: Environment> Hub<E> {
             Ok(ClientMessage::Hello(mut hello)) => {
                 let entered = match hello.resume.take() {
                     Some(resume) => self.resume(now, connection, hello, resume),
-                    None => self.enter(connection, &hello),
+                    None => self.enter(now, connection, &hello),
                 };
                 match entered {
                     Ok(()) => return,
@@ -54,17 +54,24 @@ impl<E: Environment> Hub<E> {
         self.refuse(now, connection, refusal);
     }
 
-    fn enter(&mut self, connection: ConnectionId, hello: &Hello) -> Result<(), Refusal> {
-        let room = self.admit(hello)?;
+    fn enter(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        hello: &Hello,
+    ) -> Result<(), Refusal> {
+        let (room, grant) = self.admit(hello)?;
         let peer = PeerId::new(&self.random_hex::<16>());
-        let role = match hello.role {
-            WantedRole::Viewer => Role::Viewer,
+        let role = match (hello.role, grant.role) {
+            (WantedRole::Viewer, _) => Role::Viewer,
+            (WantedRole::Participant, Some(granted)) => granted,
             // Who comes into a room that is coming together again can't know whether its host will.
-            WantedRole::Participant if self.has_host(&room) || self.is_reuniting(&room) => {
+            (WantedRole::Participant, None) if self.has_host(&room) || self.is_reuniting(&room) => {
                 Role::Participant
             }
-            WantedRole::Participant => Role::Host,
+            (WantedRole::Participant, None) => Role::Host,
         };
+        let name = grant.name.as_deref().or(hello.name.as_deref());
         let newest = self
             .members(&room)
             .last()
@@ -75,14 +82,14 @@ impl<E: Environment> Hub<E> {
             connection,
             reached_as: self.take_greeting(connection),
             room,
-            name: hello.name.as_deref().map(name::clean).unwrap_or_default(),
+            name: name.map(name::clean).unwrap_or_default(),
             role,
             media: hello.media,
             // Later than everybody else's, whatever clocks do.
             entered_ms: newest.map_or(now_ms, |newest| now_ms.max(newest.saturating_add(1))),
         });
         let key = self.seat(connection, session);
-        self.send_welcome(connection, key, false);
+        self.send_welcome(now, connection, key, false);
         self.push_joined(key);
         self.totals.sessions_opened += 1;
         Ok(())
@@ -96,8 +103,8 @@ impl<E: Environment> Hub<E> {
         }
     }
 
-    /// Which room a `hello` may enter.
-    fn admit(&self, hello: &Hello) -> Result<Arc<RoomKey>, Refusal> {
+    /// Which room a `hello` may enter, and as what.
+    fn admit(&mut self, hello: &Hello) -> Result<(Arc<RoomKey>, Grant), Refusal> {
         if self.draining {
             return Err(Refusal::new(ErrorCode::Draining, "The server is stopping."));
         }
@@ -112,18 +119,26 @@ impl<E: Environment> Hub<E> {
                 )));
             }
         }
-        let wanted = match hello.role {
+        // Before anything that tells whether the room exists.
+        let grant = self.environment.authorize(hello).map_err(|Unauthorized| {
+            Refusal::new(ErrorCode::Unauthorized, "This needs a valid token.")
+        })?;
+        let role = match hello.role {
             WantedRole::Viewer => Role::Viewer,
-            WantedRole::Participant => Role::Participant,
+            WantedRole::Participant => grant.role.unwrap_or(Role::Participant),
         };
-        refuse_media_of_viewers(wanted, hello.media)?;
+        refuse_media_of_viewers(role, hello.media)?;
         let key = self.find_room(namespace, &hello.room)?;
         match self.rooms.get(&key) {
             Some(room) if room.places_taken() >= self.config.max_room => Err(Refusal::new(
                 ErrorCode::RoomFull,
                 format!("This room holds {} and is full.", self.config.max_room),
             )),
-            _ => Ok(key),
+            Some(room) if room.locked => Err(Refusal::new(
+                ErrorCode::RoomLocked,
+                "A host has locked this room.",
+            )),
+            _ => Ok((key, grant)),
         }
     }
 
@@ -169,11 +184,13 @@ impl<E: Environment> Hub<E> {
     /// Greets a session over its new connection.
     pub(super) fn send_welcome(
         &mut self,
+        now: Instant,
         connection: ConnectionId,
         key: SessionKey,
         resumed: bool,
     ) {
         let ticket = self.ticket(key);
+        let ice_servers = self.issue_ice_servers(now, key);
         let session = &self.sessions[&key];
         let welcome = Welcome {
             peer: session.peer.clone(),
@@ -188,9 +205,7 @@ impl<E: Environment> Hub<E> {
                 name_chars: limits::PEER_NAME_CHARS,
                 replay_bytes: limits::REPLAY_BYTES,
             },
-            ice_servers: self
-                .environment
-                .ice_servers(&session.peer, &session.reached_as),
+            ice_servers,
             room: self.room_state(key),
         };
         let welcome = ServerMessage::Welcome(Box::new(welcome));
@@ -226,7 +241,7 @@ impl<E: Environment> Hub<E> {
         let others = others.filter(|(_, member)| **member != key);
         RoomState {
             name: room.name.to_string(),
-            locked: false,
+            locked: self.rooms[room].locked,
             capacity: self.config.max_room,
             peers: others.map(entry).collect(),
         }

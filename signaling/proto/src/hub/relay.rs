@@ -14,7 +14,7 @@ use crate::message::server::{self, ErrorCode, PeerUpdated, Role};
 use crate::message::{ClientMessage, Media, ParseError, ServerMessage};
 
 /// How a message that was not passed on is answered.
-enum Denied {
+pub(super) enum Denied {
     /// With an error that names its `id`.
     Message(Refusal),
     /// With the end of the connection.
@@ -31,13 +31,13 @@ struct Recipients {
 }
 
 impl Denied {
-    fn forbidden(message: &'static str) -> Self {
+    pub(super) fn forbidden(message: &'static str) -> Self {
         Self::Message(Refusal::new(ErrorCode::Forbidden, message))
     }
 
     /// The same for a peer that nobody knows, one of another room and the sender itself: who is
     /// elsewhere is nobody's business.
-    fn no_such_peer() -> Self {
+    pub(super) fn no_such_peer() -> Self {
         let message = "No such peer is in this room.";
         Self::Message(Refusal::new(ErrorCode::NoSuchPeer, message))
     }
@@ -112,9 +112,7 @@ impl<E: Environment> Hub<E> {
             }
             Ok(ClientMessage::Event(event)) => self.handle_event(now, key, event),
             Ok(ClientMessage::Update(update)) => self.handle_update(now, key, &update),
-            Ok(ClientMessage::Moderate(_)) => {
-                Err(Denied::forbidden("This server does not offer moderation."))
-            }
+            Ok(ClientMessage::Moderate(moderate)) => self.handle_moderate(now, key, &moderate),
             Ok(ClientMessage::Ack(ack)) => self.handle_ack(now, key, ack),
             Ok(ClientMessage::Bye) => {
                 self.handle_bye(now, key);
@@ -348,7 +346,13 @@ impl<E: Environment> Hub<E> {
         }
     }
 
-    fn expect_deliveries(&mut self, now: Instant, key: SessionKey, id: MessageId, others: usize) {
+    pub(super) fn expect_deliveries(
+        &mut self,
+        now: Instant,
+        key: SessionKey,
+        id: MessageId,
+        others: usize,
+    ) {
         let begins = self.session_mut(key).expect_deliveries(id, others);
         self.gather(now, key, begins);
     }

@@ -113,7 +113,7 @@ impl<E: Environment> Hub<E> {
         for origin in arrived {
             self.settle(now, origin, Settled::Acknowledged);
         }
-        self.send_welcome(connection, key, true);
+        self.send_welcome(now, connection, key, true);
         // First what has no `seq`: an acknowledgement of what follows shows that it was heard.
         let session = &self.sessions[&key];
         let frames: Vec<_> = session
@@ -173,7 +173,7 @@ impl<E: Environment> Hub<E> {
         session.replay = super::replay::Replay::after(resume.received);
         let key = self.seat(connection, session);
         self.totals.sessions_adopted += 1;
-        self.send_welcome(connection, key, true);
+        self.send_welcome(now, connection, key, true);
         self.push_joined(key);
         self.reunite(now, key, &ticket.peer, resume.peers);
         Ok(())

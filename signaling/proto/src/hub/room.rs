@@ -23,6 +23,8 @@ impl fmt::Debug for RoomKey {
 pub(super) struct Room {
     /// Those who have been there longest first. The order also decides who is polite.
     pub(super) members: Vec<SessionKey>,
+    /// Whether newcomers are refused.
+    pub(super) locked: bool,
     /// While its peers come back from another process.
     pub(super) reunion: Option<Box<Reunion>>,
 }

@@ -27,6 +27,8 @@ pub(super) struct Session {
     /// Milliseconds since 1970; of two in a room the one with the lower is impolite.
     pub(super) entered_ms: u64,
     pub(super) tickets: Tickets,
+    /// How often it was given credentials: tells deadlines of earlier ones from the present ones'.
+    pub(super) issue: u32,
     /// Whether it began in another process. Then what was delivered there leaves gaps in the ids.
     pub(super) adopted: bool,
     /// Highest `id` taken from this client.
@@ -113,6 +115,7 @@ impl Session {
                 current: 0,
                 previous: None,
             },
+            issue: 0,
             adopted: false,
             received: MessageId::default(),
             replay: Replay::default(),

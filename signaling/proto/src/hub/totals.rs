@@ -20,6 +20,8 @@ pub struct Totals {
     pub left_bye: u64,
     /// Sessions that ended because their client did not come back, or was cut.
     pub left_timeout: u64,
+    /// Sessions that a host has ended.
+    pub left_kicked: u64,
     /// Sessions that ended because the server stopped.
     pub left_drained: u64,
     /// Frames of clients that had entered.
@@ -87,9 +89,8 @@ impl Totals {
     pub(super) fn count_left(&mut self, reason: LeftReason) {
         match reason {
             LeftReason::Bye => self.left_bye += 1,
-            LeftReason::Timeout | LeftReason::Kicked | LeftReason::Replaced => {
-                self.left_timeout += 1;
-            }
+            LeftReason::Kicked => self.left_kicked += 1,
+            LeftReason::Timeout | LeftReason::Replaced => self.left_timeout += 1,
         }
     }
 }

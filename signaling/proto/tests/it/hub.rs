@@ -5,6 +5,7 @@ mod entering;
 mod messages;
 mod resume;
 mod reunion;
+mod rooms;
 
 use signaling_proto::hub::ConnectionId;
 use signaling_proto::id::PeerId;

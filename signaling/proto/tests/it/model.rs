@@ -122,6 +122,7 @@ impl Model {
                 max_rooms: ROOMS,
                 max_sessions: CLIENTS - 1,
                 resume_window: Duration::ZERO,
+                renew_ice_servers_after: Duration::from_secs(300),
             }),
             clients: (0..CLIENTS).map(|_| None).collect(),
             rooms: Default::default(),

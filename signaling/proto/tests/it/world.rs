@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use signaling_proto::hub::{Config, ConnectionId, Environment, Hub, Output};
+use signaling_proto::hub::{Config, ConnectionId, Environment, Grant, Hub, Output, Unauthorized};
 use signaling_proto::id::PeerId;
-use signaling_proto::message::server::{Error, ErrorCode, IceServer, Welcome};
+use signaling_proto::message::client::Hello;
+use signaling_proto::message::server::{Error, ErrorCode, IceServer, Role, Welcome};
 use signaling_proto::message::{ClientMessage, ServerMessage};
 use signaling_proto::ticket::TicketKey;
 
@@ -31,12 +32,24 @@ impl Environment for TestEnvironment {
         self.unix_time
     }
 
+    fn authorize(&mut self, hello: &Hello) -> Result<Grant, Unauthorized> {
+        let role = match hello.token.as_deref() {
+            None => None,
+            Some("host") => Some(Role::Host),
+            Some("participant") => Some(Role::Participant),
+            Some("viewer") => Some(Role::Viewer),
+            Some(_) => return Err(Unauthorized),
+        };
+        let name = role.map(|role| format!("{role:?}"));
+        Ok(Grant { role, name })
+    }
+
     fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer> {
         vec![IceServer {
             urls: vec![format!("turn:{reached_as}")],
             username: Some(peer.to_string()),
             credential: Some("secret".into()),
-            expires_at: Some(1),
+            expires_at: Some(self.unix_time.as_secs() + 600),
         }]
     }
 }
@@ -48,6 +61,8 @@ pub(crate) struct World {
     inboxes: BTreeMap<ConnectionId, Vec<ServerMessage>>,
     closed: BTreeMap<ConnectionId, u16>,
     gone: BTreeSet<ConnectionId>,
+    /// Who was put out.
+    pub(crate) revoked: Vec<PeerId>,
     config: Config,
     processes: u64,
 }
@@ -57,6 +72,7 @@ pub(crate) const CONFIG: Config = Config {
     max_rooms: 100,
     max_sessions: 100,
     resume_window: Duration::from_secs(60),
+    renew_ice_servers_after: Duration::from_secs(300),
 };
 
 /// What the clocks say when a test begins, since 1970.
@@ -83,6 +99,7 @@ impl World {
             inboxes: BTreeMap::new(),
             closed: BTreeMap::new(),
             gone: BTreeSet::new(),
+            revoked: Vec::new(),
             config,
             processes: 1,
         }
@@ -146,6 +163,7 @@ impl World {
                     assert!(!self.is_over(connection), "{connection:?} closed twice");
                     self.closed.insert(connection, code);
                 }
+                Output::Revoke { peer } => self.revoked.push(peer),
             }
         }
     }

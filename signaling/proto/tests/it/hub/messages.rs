@@ -208,16 +208,3 @@ fn viewers_chat_and_receive_but_offer_no_media() {
     assert_eq!(kinds(&world.take(host)), ["signal", "chat"]);
     assert!(!world.is_over(viewer));
 }
-
-#[test]
-fn moderation_is_refused_without_ending_the_call() {
-    let mut world = World::new(CONFIG);
-    let peers = room(&mut world, 2);
-    world.say(peers[0].0, r#"{"type":"moderate","id":1,"action":"lock"}"#);
-    let error = world.take_error(peers[0].0);
-    assert_eq!(
-        (error.code, error.id),
-        (ErrorCode::Forbidden, Some(MessageId(1)))
-    );
-    assert!(!world.is_over(peers[0].0));
-}

@@ -1,0 +1,182 @@
+//! Room tokens: JWT, HS256, made by the application that lets people in.
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use serde::{Deserialize, Serialize};
+use signaling_proto::hub::{Grant, Unauthorized};
+use signaling_proto::message::client::Hello;
+use signaling_proto::message::server::Role;
+
+/// The namespace of those who name none.
+const DEFAULT_NAMESPACE: &str = "main";
+/// How far the clocks of who makes tokens and of this host may be apart, in seconds.
+const LEEWAY_S: u64 = 60;
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Which room it opens.
+    pub room: String,
+    /// Of which application.
+    #[serde(default = "default_namespace")]
+    pub namespace: String,
+    /// What its bearer is.
+    #[serde(default = "participant")]
+    pub role: Role,
+    /// How its bearer is called; who says `hello` decides when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Until when it opens the room, in seconds since 1970.
+    pub exp: u64,
+}
+
+fn default_namespace() -> String {
+    DEFAULT_NAMESPACE.into()
+}
+
+const fn participant() -> Role {
+    Role::Participant
+}
+
+/// Makes a token of `claims`, in which `exp` is `ttl` after `now` (since 1970).
+///
+/// # Errors
+/// Never with claims of this type; the library can't know that.
+pub fn mint(
+    secret: &str,
+    mut claims: Claims,
+    now: Duration,
+    ttl: Duration,
+) -> Result<String, jsonwebtoken::errors::Error> {
+    claims.exp = now.saturating_add(ttl).as_secs();
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    encode(&Header::new(Algorithm::HS256), &claims, &key)
+}
+
+/// Lets in whoever has a token for the room.
+pub(crate) struct Gate {
+    key: DecodingKey,
+    validation: Validation,
+}
+
+impl Gate {
+    pub(crate) fn new(secret: &str) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = LEEWAY_S;
+        validation.validate_nbf = true;
+        // Tokens name a room, not an audience.
+        validation.validate_aud = false;
+        Self {
+            key: DecodingKey::from_secret(secret.as_bytes()),
+            validation,
+        }
+    }
+
+    /// Every reason for a refusal looks alike to the client.
+    pub(crate) fn admit(&self, hello: &Hello) -> Result<Grant, Unauthorized> {
+        let token = hello.token.as_deref().ok_or(Unauthorized)?;
+        let token = decode::<Claims>(token, &self.key, &self.validation);
+        let claims = token
+            .map_err(|error| {
+                tracing::debug!(reason = ?error.kind(), "a token was refused");
+                Unauthorized
+            })?
+            .claims;
+        let namespace = hello.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        if claims.room != hello.room || claims.namespace != namespace {
+            tracing::debug!("a token of another room was refused");
+            return Err(Unauthorized);
+        }
+        Ok(Grant {
+            role: Some(claims.role),
+            name: claims.name,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use serde_json::{Value, json};
+    use signaling_proto::message::ClientMessage;
+
+    use super::*;
+
+    fn now() -> u64 {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.unwrap().as_secs()
+    }
+
+    fn hello(fields: &Value) -> Hello {
+        let mut hello = json!({"type": "hello", "room": "r"});
+        let fields = fields.as_object().unwrap().clone();
+        hello.as_object_mut().unwrap().extend(fields);
+        match ClientMessage::parse(&hello.to_string()).unwrap() {
+            ClientMessage::Hello(hello) => hello,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn admit(fields: &Value) -> Result<Grant, Unauthorized> {
+        Gate::new("north").admit(&hello(fields))
+    }
+
+    fn signed(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        encode(&Header::new(algorithm), claims, &key).unwrap()
+    }
+
+    #[test]
+    fn a_minted_token_opens_its_room() {
+        let claims = Claims {
+            room: "r".into(),
+            namespace: "main".into(),
+            role: Role::Host,
+            name: Some("Mina".into()),
+            exp: 0,
+        };
+        let ttl = Duration::from_secs(60);
+        let token = mint("north", claims, Duration::from_secs(now()), ttl).unwrap();
+        let grant = admit(&json!({"token": token})).unwrap();
+        assert_eq!(grant.role, Some(Role::Host));
+        assert_eq!(grant.name.as_deref(), Some("Mina"));
+        let elsewhere = json!({"token": token, "room": "other"});
+        assert_eq!(admit(&elsewhere), Err(Unauthorized));
+        let elsewhere = json!({"token": token, "namespace": "game"});
+        assert_eq!(admit(&elsewhere), Err(Unauthorized));
+    }
+
+    #[test]
+    fn whatever_is_wrong_with_a_token_it_is_refused() {
+        let good = json!({"room": "r", "exp": now() + 60});
+        let token = |claims: &Value| signed(Algorithm::HS256, "north", claims);
+        assert!(admit(&json!({"token": token(&good)})).is_ok());
+        let with = |name: &str, value: Value| {
+            let mut claims = good.clone();
+            claims[name] = value;
+            token(&claims)
+        };
+        let unsigned = "eyJhbGciOiJub25lIn0.eyJyb29tIjoiciIsImV4cCI6OTk5OTk5OTk5OX0.";
+        for (why, token) in [
+            ("another secret", signed(Algorithm::HS256, "south", &good)),
+            (
+                "another algorithm",
+                signed(Algorithm::HS512, "north", &good),
+            ),
+            ("no algorithm", unsigned.into()),
+            ("expired", with("exp", json!(now() - LEEWAY_S - 5))),
+            ("not yet", with("nbf", json!(now() + LEEWAY_S + 5))),
+            ("another room", with("room", json!("other"))),
+            ("no expiry", token(&json!({"room": "r"}))),
+            ("no room", token(&json!({"exp": now() + 60}))),
+            ("unknown role", with("role", json!("king"))),
+            ("not a token", "x".repeat(8000)),
+            ("empty", String::new()),
+        ] {
+            assert_eq!(admit(&json!({"token": token})), Err(Unauthorized), "{why}");
+        }
+        assert_eq!(admit(&json!({})), Err(Unauthorized));
+    }
+}
