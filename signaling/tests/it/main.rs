@@ -9,6 +9,7 @@ mod admin;
 mod bad_input;
 mod harness;
 mod https;
+mod kick;
 mod page;
 mod process;
 mod rooms;

@@ -71,7 +71,7 @@ fn a_kick_ends_the_session_and_what_it_holds_on_the_relay() {
     };
     world.say(host, &kick(1, kicked.1.peer.as_str()));
     world.assert_refused(kicked.0, ErrorCode::Forbidden);
-    assert_eq!(world.revoked, [kicked.1.peer.clone()]);
+    assert_eq!(world.revoked, std::slice::from_ref(&kicked.1.peer));
     for witness in [host, welcomes[2].0] {
         let told = world.take(witness);
         let [ServerMessage::PeerLeft(left)] = told.as_slice() else {
