@@ -376,15 +376,34 @@ test('devices that change are told once, also while the server is away', () => {
 });
 
 test('the loss of a relay has links through it look for another way, and no others', () => {
-  const { call, connections, receive, welcome } = setUp();
+  const { call, clock, connections, receive, welcome } = setUp();
   welcome('me', { ...info('a'), polite: false }, { ...info('b'), polite: false }, info('c'));
   for (const connection of connections) connection.become('connected');
-  call.participants[0].link.statistics.path = 'relay';
-  call.participants[2].link.statistics.path = 'relay';
+  for (const [index, path] of /** @type {const} */ (['relay', 'host', 'relay']).entries()) {
+    call.participants[index].link.statistics.path = path;
+  }
   receive({ type: 'ice_servers', seq: 1, reason: 'renewal', ice_servers: [] });
   assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 0, 0]);
   receive({ type: 'ice_servers', seq: 2, reason: 'relay_lost', ice_servers: [{ urls: ['turn:y'] }] });
   // The third is the other side's to restart: two who restart at once would be in each other's way.
   assert.deepEqual(connections.map(({ restarts }) => restarts), [1, 0, 0]);
   assert.deepEqual(connections.map(({ configuration }) => configuration.iceServers), Array(3).fill([{ urls: ['turn:y'] }]));
+  // Unless they do not know.
+  clock.advance(2000);
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [1, 0, 1]);
+});
+
+test('back on the server, links that have lost their way look for another one at once', () => {
+  const { connections, receive, welcome } = setUp();
+  const peers = ['a', 'b', 'c'].map((name) => ({ ...info(name), polite: false }));
+  welcome('me', ...peers);
+  for (const connection of connections) connection.become('connected');
+  connections[1].become('disconnected');
+  connections[2].become('failed');
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 0, 1]);
+  receive({
+    type: 'welcome', peer: 'me', role: 'participant', ticket: 't2', resumed: true, received: 0, ice_servers: [],
+    room: { name: 'r', locked: false, capacity: 16, peers },
+  });
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 1, 2]);
 });

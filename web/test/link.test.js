@@ -43,6 +43,19 @@ test('a failed path is replaced at once, by the impolite side', () => {
   }
 });
 
+test('the polite side replaces a failed path when the other does not, as it may not know', () => {
+  const { clock, become, restarts } = setUp(true);
+  become('failed');
+  clock.advance(1900);
+  assert.equal(restarts(), 0);
+  become('connected');
+  clock.advance(60_000);
+  assert.equal(restarts(), 0, 'the other one has done it');
+  become('failed');
+  clock.advance(2000);
+  assert.equal(restarts(), 1);
+});
+
 test('an interruption gets three seconds to end by itself', () => {
   const { link, clock, become, restarts } = setUp(false);
   become('connected');

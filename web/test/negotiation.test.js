@@ -178,11 +178,18 @@ test('candidates outlive a negotiation that keeps the ICE credentials', async ()
   assert.deepEqual(connection.candidates, ['x-1']);
 });
 
-test('only the impolite side restarts ICE', () => {
-  for (const polite of [true, false]) {
-    const { connection, negotiation } = alone(polite);
-    negotiation.restartIce();
-    assert.equal(connection.restarts, polite ? 0 : 1);
+test('when both lose their way one restarts ICE, and when one does that one', async () => {
+  for (const losers of [['polite', 'impolite'], ['polite'], ['impolite']]) {
+    const both = pair(4);
+    both.impolite.connection.change();
+    await both.settle();
+    for (const loser of losers) both[/** @type {'polite' | 'impolite'} */ (loser)].negotiation.restartIce();
+    await both.settle();
+    both.clock.advance(10_000);
+    await both.settle();
+    const restarts = [both.polite.connection.restarts, both.impolite.connection.restarts];
+    assert.deepEqual(restarts, losers.includes('impolite') ? [0, 1] : [1, 0], losers.join());
+    assertAgreement(both, losers.join());
   }
 });
 

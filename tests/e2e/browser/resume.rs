@@ -99,3 +99,33 @@ fn whoever_vanishes_is_away_first_and_gone_later() {
         Ok(())
     });
 }
+
+/// A server that is its own relay, and knows the sessions of the one before it.
+const WITH_RELAY: [&str; 4] = [
+    "--turn-listen=udp:127.0.0.1:0",
+    "--turn-listen=tcp:127.0.0.1:0",
+    "--session-secret",
+    "0123456789abcdef0123456789abcdef",
+];
+
+#[test]
+fn a_call_whose_relay_died_goes_on_over_the_next_one() {
+    stage::run(async |stage| {
+        let service = stage.signaling_without_relay(&WITH_RELAY).await?;
+        let [(ann, bob_there), (bob, ann_there)] = pair(stage, &service, "&relay=1").await?;
+        bob.sees_and_hears(&ann_there).await?;
+        // With it goes the relay, and everything that was on its way.
+        service.process.signal(Signal::KILL)?;
+        service.process.exit(SOON).await?;
+        let _next = stage.signaling_at(service.address(), &WITH_RELAY).await?;
+        for (browser, peer) in [(&ann, &bob_there), (&bob, &ann_there)] {
+            browser.is_in_the_room().await?;
+            browser.sees_and_hears(peer).await?;
+            browser.echo(peer, MESSAGES).await?;
+            let relayed = browser.peers(1).await?;
+            assert_eq!(relayed[0].id(), peer.id(), "it is the same session");
+            assert_eq!(relayed[0].path(), "relay");
+        }
+        Ok(())
+    });
+}

@@ -229,7 +229,8 @@ export class Call {
       case 'event':
         return this.#eventCame(message);
       case 'ice_servers':
-        return this.#people.setIceServers(message.ice_servers, message.reason === 'relay_lost');
+        this.#people.setIceServers(message.ice_servers);
+        return message.reason === 'relay_lost' ? this.#people.relayLost() : undefined;
       case 'room_updated':
         if (message.locked !== this.room.locked) this.#options.onNotice({ kind: 'locked', locked: message.locked });
         this.room.locked = message.locked;
@@ -249,9 +250,10 @@ export class Call {
     this.role = welcome.role ?? this.role;
     this.#people.watching = this.watching;
     this.room = { name: room.name, locked: room.locked, capacity: room.capacity };
-    this.#people.setIceServers(welcome.ice_servers, false);
-    if (welcome.resumed) this.#people.resumed(room.peers);
-    else this.#people.entered(room.peers);
+    this.#people.setIceServers(welcome.ice_servers);
+    if (!welcome.resumed) return this.#people.entered(room.peers);
+    this.#people.resumed(room.peers);
+    return this.#people.findWays();
   }
 
   /**

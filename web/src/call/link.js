@@ -271,7 +271,10 @@ export class Link {
     const state = this.#connection.connectionState;
     clock.clearTimeout(this.#interruptionTimer ?? 0);
     this.#interruptionTimer = undefined;
-    if (state === 'connected') this.#wasConnected = true;
+    if (state === 'connected') {
+      this.#wasConnected = true;
+      this.#negotiation.keepPath();
+    }
     if (state === 'failed') this.restartIce();
     if (state === 'disconnected') {
       this.#interruptionTimer = clock.setTimeout(() => this.restartIce(), INTERRUPTION_LIMIT_MS);

@@ -12,6 +12,9 @@
  */
 const FIRST_OFFER_WAIT_MS = 400;
 
+/** How long the polite side leaves an ICE restart to the other, in milliseconds: longer than its offer travels. */
+const RESTART_WAIT_MS = 2000;
+
 /** Candidates kept for a description that has not come; a browser has some twenty. */
 const MAX_EARLY = 256;
 
@@ -43,6 +46,7 @@ export class Negotiation {
   /** Candidates that came before any description. @type {(RTCIceCandidateInit | null)[]} */ #early = [];
   /** @type {Promise<void>} */ #chain = Promise.resolve();
   /** @type {number | undefined} */ #firstOfferTimer;
+  /** @type {number | undefined} */ #restartTimer;
 
   /** @param {NegotiationOptions} options */
   constructor(options) {
@@ -83,14 +87,30 @@ export class Negotiation {
     }
   }
 
-  /** Looks for a new path. Only the impolite side does, so that the two do not restart against each other. */
+  /**
+   * Looks for a new path. The impolite side does so at once. The polite side only when the other has not done it after a
+   * while, as it may not know: so one side does, and the two do not restart against each other.
+   */
   restartIce() {
-    if (!this.#options.polite && !this.#closed) this.#options.connection.restartIce();
+    const { connection, polite, clock } = this.#options;
+    if (this.#closed) return;
+    if (!polite) return connection.restartIce();
+    this.#restartTimer ??= clock.setTimeout(() => {
+      this.#restartTimer = undefined;
+      connection.restartIce();
+    }, RESTART_WAIT_MS);
+  }
+
+  /** The path is good again: what was to be restarted need not be. */
+  keepPath() {
+    this.#options.clock.clearTimeout(this.#restartTimer ?? 0);
+    this.#restartTimer = undefined;
   }
 
   close() {
     this.#closed = true;
     this.#stopWaiting();
+    this.keepPath();
   }
 
   /** Resolves when everything received so far has been handled. */
@@ -155,7 +175,10 @@ export class Negotiation {
     this.#epoch = epoch;
     this.#agreed = epoch;
     this.#highest = Math.max(this.#highest, epoch);
-    if (iceCredentials(description.sdp) !== before) this.#iceEpoch = epoch;
+    if (iceCredentials(description.sdp) !== before) {
+      this.#iceEpoch = epoch;
+      this.keepPath();
+    }
     for (const candidate of this.#early.splice(0)) await this.#add(candidate);
     if (description.type === 'offer') {
       await connection.setLocalDescription();

@@ -146,16 +146,25 @@ export class People {
   }
 
   /**
-   * Fresh STUN and TURN servers, for every link there is and to come. Links through a relay that is gone look for
-   * another way.
+   * Fresh STUN and TURN servers, for every link there is and to come.
    * @param {IceServer[]} iceServers
-   * @param {boolean} relayLost
    */
-  setIceServers(iceServers, relayLost) {
+  setIceServers(iceServers) {
     this.#iceServers = iceServers;
-    for (const participant of this.list) {
-      participant.link.setIceServers(browserIceServers(iceServers));
-      if (relayLost && participant.relayed) participant.link.restartIce();
+    for (const { link } of this.list) link.setIceServers(browserIceServers(iceServers));
+  }
+
+  /** A relay is gone: links through one, or whose way is not known, look for another way. */
+  relayLost() {
+    for (const { link } of this.list) {
+      if (link.state !== 'connected' || link.statistics.path === null || link.statistics.path === 'relay') link.restartIce();
+    }
+  }
+
+  /** Links that have lost their way look for another one now: with the server back they can agree on it. */
+  findWays() {
+    for (const { link } of this.list) {
+      if (link.state === 'interrupted' || link.state === 'failed') link.restartIce();
     }
   }
 
