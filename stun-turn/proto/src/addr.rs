@@ -59,9 +59,9 @@ pub struct FiveTuple {
 
 /// A channel number, always within 0x4000-0x7FFF.
 ///
-/// RFC 8656 section 12 lets new clients choose up to 0x4FFF only, so that RTP and DTLS on the same
-/// port can be told apart; nothing but TURN arrives on ours. Clients of RFC 5766 (section 11)
-/// choose from the whole range, and are served.
+/// RFC 8656 section 12 ends the numbers at 0x4FFF ([`ChannelNumber::is_rfc8656`]), so that RTP and
+/// DTLS on the same port can be told apart; nothing but TURN arrives on ours. Clients of RFC 5766
+/// (section 11) choose from the whole range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelNumber(u16);
 
@@ -83,5 +83,11 @@ impl ChannelNumber {
     #[must_use]
     pub const fn get(self) -> u16 {
         self.0
+    }
+
+    /// Within 0x4000-0x4FFF.
+    #[must_use]
+    pub const fn is_rfc8656(self) -> bool {
+        self.0 <= 0x4FFF
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct Options {
     /// Allocations that the server is configured to allow one source address
     #[arg(long, value_name = "N")]
     pub(crate) source_quota: Option<usize>,
-    /// Accept channel numbers up to 0x7FFF, as RFC 5766 had them
+    /// Let a server that offers no password algorithms accept channel numbers up to 0x7FFF, as RFC 5766 had them
     #[arg(long)]
     pub(crate) rfc5766_channel_numbers: bool,
     /// Also the cases that wait for timers to run out: ten minutes

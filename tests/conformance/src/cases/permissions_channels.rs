@@ -177,9 +177,18 @@ fn numbers_out_of_range(cx: &Context<'_>) -> Outcome {
         client.refuse(&bind_request(number, peer.address), 400)?;
     }
     for number in [0x5000, 0x7FFF] {
-        // Each with a peer of its own: a number that is accepted stays bound.
-        let response = client.call(&bind_request(number, public(number)))?;
-        if cx.options.rfc5766_channel_numbers && response.class() == Class::Success {
+        // Each with a peer of its own: a number that is accepted stays bound. Whoever signs as in RFC
+        // 5389 may be taken for a client of RFC 5766.
+        let request = bind_request(number, public(number));
+        let knows_rfc8489 = client.challenge()?.has_password_algorithms();
+        let response = if knows_rfc8489 {
+            let request = client.signed_sha256(request)?;
+            client.ask(request)?
+        } else {
+            client.call(&request)?
+        };
+        let may_be_rfc5766 = cx.options.rfc5766_channel_numbers && !knows_rfc8489;
+        if may_be_rfc5766 && response.class() == Class::Success {
             cx.note(format!("{number:#06x} is accepted, as RFC 5766 had it"));
         } else {
             expect_error(&response, 400)?;

@@ -19,6 +19,7 @@ impl Relay {
     ) -> Result<Outcome, ErrorCode> {
         let number = request.first(kind::CHANNEL_NUMBER).and_then(read_number);
         let value = request.first(kind::XOR_PEER_ADDRESS);
+        let number = number.filter(|number| number.is_rfc8656() || !knows_rfc8489(request));
         let (number, value) = number.zip(value).ok_or(ErrorCode::BadRequest)?;
         let (relay, peer) = self.read_peer(client, request, value)?;
         if self.table.protocol(relay) == Some(PeerProtocol::Tcp) {
@@ -35,6 +36,13 @@ impl Relay {
         })?;
         Ok(reply::success(request, identity, reply, |_| ()))
     }
+}
+
+/// Whether the client is held to RFC 8656's numbers. One that was offered password algorithms and
+/// names none authenticates as in RFC 5389 (RFC 8489 section 9.2.4), so that its TURN is RFC 5766,
+/// whose numbers go on to 0x7FFF.
+fn knows_rfc8489(request: &Message<'_>) -> bool {
+    request.first(kind::PASSWORD_ALGORITHM).is_some()
 }
 
 /// Two bytes of number, two reserved (RFC 8656 section 18.1).

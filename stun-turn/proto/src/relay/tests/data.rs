@@ -230,17 +230,28 @@ fn rules_of_pairing() {
             "{number:x}"
         );
     }
-    for number in [0x4FFF, 0x7FFF] {
-        let peer = format!("1.1.1.1:{number}");
-        assert_eq!(
-            bind(&mut world, &mut client, number, &peer),
-            0,
-            "RFC 8656 and RFC 5766"
-        );
-    }
     let no_peer = world.request(&mut client, Method::ChannelBind, &[channel(0x4005)]);
     let no_number = world.request(&mut client, Method::ChannelBind, &[peer(PEER)]);
     assert_eq!((no_peer.code, no_number.code), (400, 400));
+}
+
+/// Debian's `turnutils_uclient`, a client of RFC 5766, chooses at random from its whole range; RFC 8656
+/// ends the range at 0x4FFF. How a client authenticates tells which of them it knows.
+#[test]
+fn channel_numbers_end_where_the_clients_rfc_has_their_end() {
+    let (mut world, mut client, _) = allocated();
+    let mut bind = |number: u16, names_algorithm: bool| {
+        let mut parts = vec![channel(number), peer(&format!("1.1.1.1:{number}"))];
+        if names_algorithm {
+            let offered = raw(kind::PASSWORD_ALGORITHMS, &[0, 2, 0, 0, 0, 1, 0, 0]);
+            parts.extend([offered, raw(kind::PASSWORD_ALGORITHM, &[0, 1, 0, 0])]);
+        }
+        world.request(&mut client, Method::ChannelBind, &parts).code
+    };
+    let as_rfc5766 = [0x4000, 0x4FFF, 0x5000, 0x7FFF, 0x8000].map(|number| bind(number, false));
+    assert_eq!(as_rfc5766, [0, 0, 0, 0, 400]);
+    let as_rfc8656 = [0x3FFF, 0x4000, 0x4FFF, 0x5000, 0x7FFF].map(|number| bind(number, true));
+    assert_eq!(as_rfc8656, [400, 0, 0, 400, 400]);
 }
 
 #[test]
