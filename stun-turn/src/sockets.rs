@@ -85,6 +85,14 @@ pub(crate) fn bind_relayed(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
+/// Binds a socket that only sends from a relayed address.
+pub(crate) fn bind_to_send(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    prepare(&socket, address, false)?;
+    udp::forbid_fragments(socket.as_fd(), address.is_ipv6(), false)?;
+    Ok(socket.into())
+}
+
 /// Binds a socket that receives for many relayed addresses ([`udp::Steering`]).
 pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;

@@ -7,6 +7,7 @@
 mod coalesce;
 mod connections;
 mod crowd;
+mod datagrams;
 mod effects;
 mod fair_share;
 mod peers;
@@ -19,7 +20,6 @@ mod token;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
-use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -27,10 +27,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::{TcpListener, UdpSocket};
 use mio::{Events, Interest, Poll, Waker};
-use stun_turn_proto::demux;
-use stun_turn_proto::limits::{HEADROOM, TAILROOM};
-use stun_turn_proto::relay::{DropReason, FromPeer, PeerDatagram, ReplyBuffer};
-use stun_turn_proto::{FiveTuple, Now, Relay, RelayId, Settings, Transport, limits};
+use stun_turn_proto::relay::ReplyBuffer;
+use stun_turn_proto::{FiveTuple, Now, Relay, Settings, limits};
 
 use crate::control::{Colleague, Command, Mailbox, SessionInfo};
 use crate::sockets::Listener;
@@ -43,6 +41,7 @@ pub(crate) use relayed::{Shared, share};
 
 use coalesce::Coalescer;
 use connections::Connections;
+use datagrams::Inlet;
 use effects::Outbox;
 use fair_share::FairShare;
 use peers::Peers;
@@ -50,12 +49,6 @@ use ready::Ready;
 use relayed::Relayed;
 use token::Source;
 
-/// Batches that one socket may take before the others have their turn.
-const BATCHES_A_TURN: usize = 4;
-/// The same for a listener that is behind, which drops most of what it takes ([`FairShare`]).
-const BATCHES_TO_CATCH_UP: usize = 16;
-/// Datagrams after which a turn ends, where many come in one batch.
-const DATAGRAMS_A_TURN: usize = 1024;
 /// How long a listener rests when the system has no descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Events taken from the kernel at once.
@@ -65,7 +58,7 @@ const EVENTS: usize = 1024;
 struct Bound<S> {
     socket: S,
     address: SocketAddr,
-    fair: FairShare,
+    fair: FairShare<SocketAddr>,
 }
 
 impl<S> Bound<S> {
@@ -77,15 +70,6 @@ impl<S> Bound<S> {
             fair,
         }
     }
-}
-
-/// Where peers' datagrams come in.
-#[derive(Debug, Clone, Copy)]
-enum Inlet {
-    /// The socket of one allocation.
-    Own(usize),
-    /// The socket of all of a family.
-    Shared(usize),
 }
 
 /// What a socket's turn has come to.
@@ -359,6 +343,10 @@ impl Worker {
 
     /// Gives one socket its turn.
     fn work(&mut self, now: Now, source: Source) -> Turn {
+        if !source.is_of_datagrams() && !self.outbox.is_empty() {
+            // What is decided must not wait for handshakes and streams.
+            self.flush();
+        }
         Turn::of(match source {
             Source::Stream(key) => return self.read_stream(now, key),
             // Commands are looked at in every turn.
@@ -371,202 +359,6 @@ impl Worker {
             Source::PeerListener(index) => self.accept_peers(now, index),
             Source::Peer(key) | Source::Data(key) => self.carry(now, key),
         })
-    }
-
-    /// Clients' datagrams to one listener.
-    fn read_clients(&mut self, now: Now, index: usize) -> bool {
-        let turn = match self.udp[index].fair.is_behind() {
-            true => BATCHES_TO_CATCH_UP,
-            false => BATCHES_A_TURN,
-        };
-        let is_full = self.read_client_batches(now, index, turn);
-        self.udp[index].fair.end_turn(is_full);
-        is_full
-    }
-
-    /// Whether there may be more after so many batches.
-    fn read_client_batches(&mut self, now: Now, index: usize, batches: usize) -> bool {
-        let (mut is_full, before) = (false, self.datagrams);
-        for _ in 0..batches {
-            self.make_room();
-            let room = self.batch.room();
-            let Bound {
-                socket, address, ..
-            } = &self.udp[index];
-            let (address, received) = (*address, self.batch.receive(socket.as_fd()));
-            let Some(slots) = self.received(received) else {
-                return false;
-            };
-            let count = slots.len();
-            is_full = count == room;
-            for slot in slots {
-                self.client_slot(now, index, address, slot);
-            }
-            self.close_relayed();
-            if (1..room).contains(&count) {
-                return false;
-            }
-            if self.datagrams - before > DATAGRAMS_A_TURN {
-                return true;
-            }
-        }
-        // A socket that ends its turn with an error waits for its next event: no error may spin.
-        is_full
-    }
-
-    fn client_slot(&mut self, now: Now, listener: usize, address: SocketAddr, slot: usize) {
-        let (received, _) = self.batch.get(slot);
-        let server = SocketAddr::new(received.to.unwrap_or(address.ip()), address.port());
-        // Nobody can be answered at port 0, and answering ourselves would never end.
-        if received.from.port() == 0 || received.from == server {
-            return;
-        }
-        let client = FiveTuple {
-            transport: Transport::Udp,
-            client: received.from,
-            server,
-        };
-        self.datagrams += received.count();
-        for index in 0..received.count() {
-            let payload = received.payload(index);
-            let (_, buffer) = self.batch.get(slot);
-            let datagram = &buffer[payload.clone()];
-            let fair = &mut self.udp[listener].fair;
-            if !fair.admit(received.from) && !demux::is_request(datagram) {
-                self.relay.totals().count_drop(DropReason::OverShare);
-                continue;
-            }
-            let reply = &mut self.reply;
-            let outcome = self.relay.handle_client(now, &client, datagram, reply);
-            self.apply_to_datagram(now, outcome, listener, &client, (slot, payload.start));
-        }
-    }
-
-    /// Peers' datagrams to one relayed socket, or to all of a family.
-    fn read_peers(&mut self, now: Now, inlet: Inlet) -> bool {
-        let (mut is_full, before) = (false, self.datagrams);
-        for _ in 0..BATCHES_A_TURN {
-            self.make_room();
-            let room = self.batch.room();
-            let socket = match inlet {
-                Inlet::Own(index) => self.relayed.socket(index).map(AsFd::as_fd),
-                Inlet::Shared(family) => self.relayed.receiver(family).map(AsFd::as_fd),
-            };
-            let Some(socket) = socket else {
-                return false;
-            };
-            let received = self.batch.receive(socket);
-            let Some(slots) = self.received(received) else {
-                return false;
-            };
-            let count = slots.len();
-            is_full = count == room;
-            for slot in slots {
-                let received = self.batch.get(slot).0;
-                let relay = match inlet {
-                    Inlet::Own(index) => Some(RelayId::of_index(index)),
-                    Inlet::Shared(_) => received.original.and_then(|it| self.relayed.find(it)),
-                };
-                // The allocation may have ended while the datagram waited.
-                let Some(relay) = relay else { continue };
-                let segments = received.count();
-                self.datagrams += segments;
-                for segment in 0..segments {
-                    self.peer_datagram(now, relay, (slot, segment, segments));
-                }
-            }
-            if (1..room).contains(&count) {
-                return false;
-            }
-            if self.datagrams - before > DATAGRAMS_A_TURN {
-                return true;
-            }
-        }
-        // A socket that ends its turn with an error waits for its next event: no error may spin.
-        is_full
-    }
-
-    /// One of the datagrams in a slot. Where there are several, the header of each lies on the end of
-    /// the one before; so it is taken away from there, and sent from elsewhere.
-    fn peer_datagram(
-        &mut self,
-        now: Now,
-        relay: RelayId,
-        (slot, segment, segments): (usize, usize, usize),
-    ) {
-        let (received, buffer) = self.batch.get(slot);
-        let payload = received.payload(segment);
-        let around = payload.start - HEADROOM..payload.end + TAILROOM;
-        let neighbours = (segments > 1).then(|| Neighbours::of(&buffer[around.clone()]));
-        let datagram = PeerDatagram {
-            payload: payload.clone(),
-            buffer: &mut *buffer,
-        };
-        match self.relay.handle_peer(now, relay, received.from, datagram) {
-            FromPeer::Drop(reason) => {
-                tracing::trace!(?reason, from = %received.from, "peer's datagram dropped");
-            }
-            FromPeer::ToClient { client, message } if client.transport.is_stream() => {
-                self.connections.send_media(&client, &buffer[message]);
-            }
-            FromPeer::ToClient { client, message } => {
-                let listener = listener_of(&self.udp, client.server);
-                let Some(listener) = listener else { return };
-                let (to, from) = (client.client, self.udp[listener].source(client.server));
-                if neighbours.is_none() {
-                    self.outbox.push_client(listener, slot, message, to, from);
-                } else {
-                    let head = &buffer[message.start..payload.start];
-                    let tail = &buffer[payload.end..message.end];
-                    let parts = (head, slot, payload, tail);
-                    self.outbox.push_client_between(listener, parts, to, from);
-                }
-            }
-        }
-        if let Some(neighbours) = neighbours {
-            let (_, buffer) = self.batch.get(slot);
-            neighbours.restore(&mut buffer[around]);
-        }
-    }
-
-    /// What routers and hosts said about datagrams that a relayed socket sent.
-    fn read_icmp(&mut self, now: Now, index: usize) {
-        for _ in 0..BATCH {
-            let Some(socket) = self.relayed.socket(index) else {
-                return;
-            };
-            let (peer, icmp) = match udp::receive_error(socket.as_fd()) {
-                Ok(Some(error)) => error,
-                Ok(None) => continue,
-                Err(_) => return,
-            };
-            let relay = RelayId::of_index(index);
-            let told = self
-                .relay
-                .handle_icmp(now, relay, peer, icmp, &mut self.reply);
-            if let Some((client, length)) = told {
-                self.tell_client(&client, length);
-            }
-        }
-    }
-
-    /// The same about what left through a socket that is shared; true when there may be more.
-    fn read_shared_icmp(&mut self, now: Now, family: usize) -> bool {
-        for _ in 0..BATCH {
-            let (from, peer, icmp) = match self.relayed.receive_icmp(family) {
-                Ok(Some(error)) => error,
-                Ok(None) => continue,
-                Err(_) => return false,
-            };
-            let Some(relay) = self.relayed.find(from) else {
-                continue;
-            };
-            let reply = &mut self.reply;
-            if let Some((client, length)) = self.relay.handle_icmp(now, relay, peer, icmp, reply) {
-                self.tell_client(&client, length);
-            }
-        }
-        true
     }
 
     /// Answers Connects and tells of peers that have connected.
@@ -634,43 +426,6 @@ impl Worker {
                 (Some(socket), _) => sender.send(socket, from, transmits, errors),
             }
         });
-    }
-
-    /// The slots that were filled; `None` when the socket has nothing (more).
-    fn received(&self, received: io::Result<Range<usize>>) -> Option<Range<usize>> {
-        match received {
-            Ok(slots) => Some(slots),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            // An error of an earlier datagram, reported late: the caller asks again within its
-            // turn's bounds.
-            Err(error) => {
-                self.tally.socket_errors.count(&error);
-                Some(0..0)
-            }
-        }
-    }
-}
-
-/// Bytes before and behind a datagram that belong to others.
-struct Neighbours {
-    before: [u8; HEADROOM],
-    behind: [u8; TAILROOM],
-}
-
-impl Neighbours {
-    fn of(bytes: &[u8]) -> Self {
-        let before = bytes.first_chunk().expect("there is room in front");
-        let behind = bytes.last_chunk().expect("there is room behind");
-        Self {
-            before: *before,
-            behind: *behind,
-        }
-    }
-
-    fn restore(&self, bytes: &mut [u8]) {
-        bytes[..HEADROOM].copy_from_slice(&self.before);
-        let end = bytes.len() - TAILROOM;
-        bytes[end..].copy_from_slice(&self.behind);
     }
 }
 

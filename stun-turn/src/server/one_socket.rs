@@ -32,15 +32,16 @@ pub(super) fn share_sockets(config: &Config, settings: &Settings) -> Vec<Shared>
 /// asks for any port, whose datagrams would come to us.
 fn warn_about_other_programs(relayed: &RangeInclusive<u16>) {
     let read = |name| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
-    let (Ok(range), Ok(reserved)) = (read("ip_local_port_range"), read("ip_local_reserved_ports"))
-    else {
-        return;
-    };
-    if may_be_given_away(relayed, &range, &reserved) {
+    let (range, reserved) = (read("ip_local_port_range"), read("ip_local_reserved_ports"));
+    // A service that is shut off from /proc/sys can't know.
+    let is_safe = range
+        .and_then(|range| Ok(!may_be_given_away(relayed, &range, &reserved?)))
+        .unwrap_or(false);
+    if !is_safe {
         let (first, last) = (relayed.start(), relayed.end());
         tracing::warn!(
-            "other programs may get relayed ports and lose their datagrams: \
-             set net.ipv4.ip_local_reserved_ports to {first}-{last}"
+            "other programs may get relayed ports and lose their datagrams, unless \
+             net.ipv4.ip_local_reserved_ports is {first}-{last}"
         );
     }
 }

@@ -29,14 +29,14 @@ pub(crate) fn widen_buffers(socket: BorrowedFd<'_>, bytes: libc::c_int) {
     }
 }
 
-/// Sets an option whose value is a number.
-pub(super) fn set_option(
+/// Sets an option whose value is a number or several.
+pub(super) fn set_option<T: Copy>(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     option: libc::c_int,
-    value: libc::c_int,
+    value: T,
 ) -> io::Result<()> {
-    // SAFETY: the value is an int of the stated size and lives until the call returns.
+    // SAFETY: the value has the stated size and lives until the call returns; the kernel only reads it.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),

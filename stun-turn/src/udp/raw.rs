@@ -10,35 +10,58 @@ use stun_turn_proto::relay::Icmp;
 
 /// Longest header in bytes: IPv6 and UDP.
 pub(crate) const MAX_HEADER: usize = 48;
-/// Larger payloads may need cutting, which the kernel does not do for whole packets.
-pub(crate) const MAX_PAYLOAD: usize = 1232;
+/// Larger IPv6 packets may need cutting, which nobody does for whole ones; IPv4 ones only where even
+/// the first link is narrower than Ethernet.
+const MAX_IPV6_PAYLOAD: usize = 1232;
+const MAX_IPV4_PAYLOAD: usize = 1472;
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 const UDP_HEADER: usize = 8;
 const UDP: u8 = 17;
 const HOPS: u8 = 64;
+/// One socket sends for all allocations of a worker.
+const BUFFER_BYTES: libc::c_int = 4 << 20;
 /// "Don't fragment" in an IPv4 header.
 const DF: u8 = 0x40;
+/// From linux/icmp.h and linux/icmpv6.h; both are 1.
+const ICMP_FILTER: libc::c_int = 1;
+/// "Destination unreachable" and "time exceeded".
+const ICMPV4_ERRORS: u32 = 1 << 3 | 1 << 11;
+/// "Destination unreachable", "packet too big" and "time exceeded".
+const ICMPV6_ERRORS: u32 = 1 << 1 | 1 << 2 | 1 << 3;
 /// ICMPv4 "fragmentation needed" and ICMPv6 "packet too big" tell the next hop's MTU.
 const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
 const PACKET_TOO_BIG: u8 = 2;
 
-/// A socket that sends whole packets.
+/// A socket that sends whole packets from one of our addresses, by the routes that hold for it.
 ///
 /// # Errors
 /// What the system says: mostly that the process lacks the right (`CAP_NET_RAW`).
-pub(crate) fn sender(is_ipv6: bool) -> io::Result<Socket> {
-    let domain = if is_ipv6 { Domain::IPV6 } else { Domain::IPV4 };
+pub(crate) fn sender(ip: IpAddr) -> io::Result<Socket> {
+    let address = SocketAddr::new(ip, 0);
+    let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))?;
     socket.set_nonblocking(true)?;
-    if is_ipv6 {
+    super::address::widen_buffers(socket.as_fd(), BUFFER_BYTES);
+    if ip.is_ipv6() {
         let (level, option) = (libc::IPPROTO_IPV6, libc::IPV6_HDRINCL);
         super::address::set_option(socket.as_fd(), level, option, 1)?;
     }
+    socket.bind(&address.into())?;
     Ok(socket)
 }
 
-/// A socket that hears all ICMP errors of the host.
+/// Whether a payload to this peer can leave as a whole packet.
+pub(crate) const fn fits(payload: usize, to: SocketAddr) -> bool {
+    payload
+        <= match to {
+            SocketAddr::V4(_) => MAX_IPV4_PAYLOAD,
+            SocketAddr::V6(_) => MAX_IPV6_PAYLOAD,
+        }
+}
+
+/// A socket that hears all ICMP errors of the host that UDP can cause, and nothing else: pings and
+/// neighbours would wake all workers.
 ///
 /// # Errors
 /// As for [`sender`].
@@ -49,6 +72,16 @@ pub(crate) fn icmp_listener(is_ipv6: bool) -> io::Result<Socket> {
     };
     let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
     socket.set_nonblocking(true)?;
+    // Each bit is a type that is not delivered.
+    if is_ipv6 {
+        let mut filter = [u32::MAX; 8];
+        filter[0] = !ICMPV6_ERRORS;
+        let (level, option) = (libc::IPPROTO_ICMPV6, ICMP_FILTER);
+        super::address::set_option(socket.as_fd(), level, option, filter)?;
+    } else {
+        let (level, option) = (libc::SOL_RAW, ICMP_FILTER);
+        super::address::set_option(socket.as_fd(), level, option, !ICMPV4_ERRORS)?;
+    }
     Ok(socket)
 }
 
@@ -270,7 +303,8 @@ mod tests {
     #[test]
     fn the_kernel_delivers_what_we_write() {
         for ip in ["127.0.0.1", "[::1]"] {
-            let Ok(raw) = sender(ip.starts_with('[')) else {
+            let own = format!("{ip}:0").parse::<SocketAddr>().unwrap().ip();
+            let Ok(raw) = sender(own) else {
                 eprintln!("not run: raw sockets need CAP_NET_RAW");
                 return;
             };

@@ -5,9 +5,11 @@ use std::io;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd};
 
-use super::address::{CONTROL, Control, write_address, write_segment, write_source};
+use socket2::{Domain, Socket, Type};
+
+use super::address::{CONTROL, Control, set_option, write_address, write_segment, write_source};
 use super::receive::RecvBatch;
 use super::{BATCH, EMPTY_VECTOR};
 use crate::tally::SocketErrors;
@@ -23,6 +25,28 @@ const MAX_MESSAGE: usize = 65_000;
 const VECTORS: usize = 3 * BATCH * 4;
 /// So many refusals in a row, and messages are not cut by the system any more.
 const PATIENCE: u32 = 8;
+
+/// Why a message was refused that the system should have cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// This system, or this route, can't: each datagram has to go alone.
+    Gathering,
+    /// This route is too narrow for its datagrams: the same.
+    Size,
+    /// For another reason, which holds for all of its datagrams alike: a route that is not there, a
+    /// firewall, a full queue.
+    All,
+}
+
+impl Refused {
+    fn because(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EIO | libc::ENOPROTOOPT | libc::EOPNOTSUPP) => Self::Gathering,
+            Some(libc::EINVAL | libc::EMSGSIZE) => Self::Size,
+            _ => Self::All,
+        }
+    }
+}
 
 /// A datagram to send.
 #[derive(Debug, Clone)]
@@ -68,7 +92,7 @@ pub(crate) struct Sender {
     vectors: Box<[libc::iovec; VECTORS]>,
     /// Datagrams of each message.
     counts: [usize; BATCH],
-    /// Messages that were refused whole since one was taken.
+    /// Messages that the system could not cut since it last cut one.
     refusals: u32,
 }
 
@@ -85,7 +109,7 @@ impl Sender {
             controls: Box::new([[0; CONTROL]; BATCH]),
             vectors: Box::new([EMPTY_VECTOR; VECTORS]),
             counts: [0; BATCH],
-            refusals: 0,
+            refusals: if can_cut() { 0 } else { PATIENCE },
         }
     }
 
@@ -145,22 +169,30 @@ impl Sender {
                 }
                 // A socket that reports ICMP errors tells those of earlier datagrams here, once.
                 Err(_) if !is_retry => is_retry = true,
-                Err(_) if first > 1 => {
-                    self.refusals += 1;
-                    if self.refusals == PATIENCE {
-                        tracing::info!("the system does not cut messages (UDP_SEGMENT)");
-                    }
+                Err(error) if first > 1 && Refused::because(&error) != Refused::All => {
+                    self.note_refusal(&error);
                     (is_retry, may_gather) = (false, false);
                 }
                 Err(error) => {
                     errors.count(&error);
-                    total.dropped += 1;
-                    rest = &rest[1..];
+                    total.dropped += first;
+                    rest = &rest[first..];
                     is_retry = false;
                 }
             }
         }
         total
+    }
+
+    /// Only what no route can do counts: a peer may well be behind a narrow one, and must not slow
+    /// down all others.
+    fn note_refusal(&mut self, error: &io::Error) {
+        if Refused::because(error) == Refused::Gathering {
+            self.refusals += 1;
+            if self.refusals == PATIENCE {
+                tracing::info!(%error, "the system does not cut messages (UDP_SEGMENT)");
+            }
+        }
     }
 
     /// Writes messages until there is no room for more; how many they are.
@@ -237,6 +269,13 @@ impl Sender {
         };
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
+}
+
+/// Whether the system knows of cutting at all. An old one would not refuse, but send a message whole.
+fn can_cut() -> bool {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None);
+    let Ok(socket) = socket else { return true };
+    set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok()
 }
 
 /// How many of these go as one message: of one size to one address; the last one may be shorter.

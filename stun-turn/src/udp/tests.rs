@@ -185,3 +185,38 @@ fn what_the_system_does_not_cut_goes_one_by_one() {
     let count = std::iter::from_fn(|| receiver.recv(&mut buffer).ok()).count();
     assert_eq!(count, 200);
 }
+
+/// Eight routes that were not there for a moment once ended cutting for the whole worker, until it was
+/// started again. A message that would be refused datagram by datagram is dropped with one call.
+#[test]
+fn a_way_that_is_closed_says_nothing_about_cutting() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = socket.local_addr().unwrap();
+    coalesce_received(socket.as_fd());
+    socket.send_to(&[7; 100], to).unwrap();
+    let mut batch = RecvBatch::new();
+    assert_eq!(batch.receive(socket.as_fd()).unwrap(), 0..1);
+    let part = batch.get(0).0.payload(0);
+    let errors = SocketErrors::default();
+    let mut out = Sender::new();
+    // Who has not asked for it may not broadcast.
+    let refused = vec![plain(0, part.clone(), "255.255.255.255:9".parse().unwrap()); 10];
+    for _ in 0..20 {
+        let sent = out.send(socket.as_fd(), (&batch, &[]), &refused, &errors);
+        let expected = Sent {
+            sent: 0,
+            dropped: 10,
+        };
+        assert_eq!(sent, expected);
+    }
+    let sent = out.send(
+        socket.as_fd(),
+        (&batch, &[]),
+        &vec![plain(0, part, to); 10],
+        &errors,
+    );
+    assert_eq!(sent, all(10));
+    batch.clear();
+    assert_eq!(batch.receive(socket.as_fd()).unwrap(), 0..1, "one message");
+    assert_eq!(batch.get(0).0.count(), 10);
+}

@@ -26,7 +26,7 @@ pub(super) enum Out {
     Client(usize),
     /// A relayed socket, to a peer.
     Peer(usize),
-    /// The socket of all relayed ports of a family, to a peer.
+    /// The socket of all relayed ports of an address, to a peer.
     Raw(usize),
 }
 
@@ -84,14 +84,14 @@ impl Outbox {
     /// A part of a slot behind headers of IP and UDP.
     fn push_raw(
         &mut self,
-        family: usize,
+        sender: usize,
         header: &[u8],
         (slot, part): (usize, Range<usize>),
         to: SocketAddr,
     ) {
         let head = self.keep(header);
         let to = raw::destination(to);
-        self.push(Out::Raw(family), (head, slot, part, 0..0), to, None);
+        self.push(Out::Raw(sender), (head, slot, part, 0..0), to, None);
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
@@ -116,6 +116,10 @@ impl Outbox {
             to,
             from,
         });
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.outs.is_empty()
     }
 
     /// Sends runs of neighbours that share a socket.
@@ -207,10 +211,10 @@ impl Worker {
             Some(Way::Socket(_)) if !dont_fragment => {
                 self.outbox.push_peer(relay, slot, part, peer);
             }
-            Some(Way::Raw { family, from }) if payload.len() <= raw::MAX_PAYLOAD => {
+            Some(Way::Raw { sender, from }) if raw::fits(payload.len(), peer) => {
                 let (header, length) = raw::header(from, peer, payload, dont_fragment);
                 let place = (slot, part);
-                self.outbox.push_raw(family, &header[..length], place, peer);
+                self.outbox.push_raw(sender, &header[..length], place, peer);
             }
             Some(Way::Socket(_) | Way::Raw { .. }) => {
                 // It goes alone, after all that was decided before it.

@@ -2,20 +2,19 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::sync::Arc;
 
 use mio::net::UdpSocket;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use socket2::{SockAddr, Socket};
-use std::os::fd::AsRawFd as _;
-
 use stun_turn_proto::RelayId;
 
+use super::fair_share::FairShare;
 use super::token::Source;
-use crate::sockets::{bind_relayed, bind_shared};
+use crate::sockets::{bind_relayed, bind_shared, bind_to_send};
 use crate::tally::SocketErrors;
 use crate::udp::{self, Steering, raw};
 
@@ -31,7 +30,12 @@ pub(super) struct Relayed {
 enum Place {
     Own(UdpSocket),
     /// Everything comes over the worker's socket of the family.
-    Shared(SocketAddr),
+    Shared {
+        relayed: SocketAddr,
+        /// For what has to be cut on its way, which the kernel does only for a socket that is bound.
+        /// Media is never as large, so that few allocations ever need one.
+        large: Option<UdpSocket>,
+    },
 }
 
 /// One worker's sockets for all of its relayed ports.
@@ -39,6 +43,8 @@ enum Place {
 pub(crate) struct Shared {
     steering: Arc<Steering>,
     families: Vec<Family>,
+    /// For each relayed address, so that the system routes by it.
+    senders: Vec<(IpAddr, Socket)>,
     by_address: HashMap<SocketAddr, RelayId>,
 }
 
@@ -49,23 +55,23 @@ struct Family {
     /// Its number in the kernel's table.
     number: u32,
     receiver: StdUdpSocket,
-    sender: Socket,
     icmp: Socket,
+    fair: FairShare<RelayId>,
 }
 
 /// How a datagram leaves.
 pub(super) enum Way<'a> {
     /// Over this socket, as it is.
     Socket(&'a UdpSocket),
-    /// With headers in front, over the socket of this family ([`Relayed::raw`]).
-    Raw { family: usize, from: SocketAddr },
+    /// With headers in front, over a socket that sends whole packets ([`Relayed::raw`]).
+    Raw { sender: usize, from: SocketAddr },
 }
 
 /// The sockets of all workers, and the program that chooses among them.
 ///
 /// # Errors
 /// What the system says where it does not permit that.
-pub(crate) fn share(addresses: Vec<std::net::IpAddr>, workers: usize) -> io::Result<Vec<Shared>> {
+pub(crate) fn share(addresses: Vec<IpAddr>, workers: usize) -> io::Result<Vec<Shared>> {
     let is_wanted = |is_ipv6| addresses.iter().any(|ip| ip.is_ipv6() == is_ipv6);
     let mut of_workers = Vec::new();
     let mut number = 0;
@@ -80,22 +86,24 @@ pub(crate) fn share(addresses: Vec<std::net::IpAddr>, workers: usize) -> io::Res
                 is_ipv6,
                 number,
                 receiver: bind_shared(SocketAddr::new(ip, 0))?,
-                sender: raw::sender(is_ipv6)?,
                 icmp: raw::icmp_listener(is_ipv6)?,
+                fair: FairShare::default(),
             });
             number += 1;
         }
-        of_workers.push(families);
+        let senders = addresses.iter().map(|ip| Ok((*ip, raw::sender(*ip)?)));
+        of_workers.push((families, senders.collect::<io::Result<Vec<_>>>()?));
     }
     let receivers: Vec<BorrowedFd<'_>> = of_workers
         .iter()
-        .flatten()
+        .flat_map(|(families, _)| families)
         .map(|family| family.receiver.as_fd())
         .collect();
     let steering = Arc::new(Steering::new(addresses, &receivers)?);
-    let share = |families| Shared {
+    let share = |(families, senders)| Shared {
         steering: Arc::clone(&steering),
         families,
+        senders,
         by_address: HashMap::new(),
     };
     Ok(of_workers.into_iter().map(share).collect())
@@ -148,7 +156,10 @@ impl Relayed {
                 let family = family.ok_or(io::ErrorKind::AddrNotAvailable)?;
                 shared.steering.steer(address, Some(family.number))?;
                 shared.by_address.insert(address, relay);
-                Place::Shared(address)
+                Place::Shared {
+                    relayed: address,
+                    large: None,
+                }
             }
             (None, None) => return Err(io::ErrorKind::NotFound.into()),
         };
@@ -162,11 +173,11 @@ impl Relayed {
     /// Ends that; nothing is left where nothing was.
     pub(super) fn close(&mut self, relay: RelayId) {
         let place = self.places.get_mut(relay.index()).and_then(Option::take);
-        if let (Some(Place::Shared(address)), Some(shared)) = (place, &mut self.shared) {
-            if let Err(error) = shared.steering.steer(address, None) {
-                tracing::warn!(%address, %error, "a relayed port stays with the relay");
+        if let (Some(Place::Shared { relayed, .. }), Some(shared)) = (place, &mut self.shared) {
+            if let Err(error) = shared.steering.steer(relayed, None) {
+                tracing::warn!(address = %relayed, %error, "a relayed port stays with the relay");
             }
-            shared.by_address.remove(&address);
+            shared.by_address.remove(&relayed);
         }
     }
 
@@ -174,7 +185,7 @@ impl Relayed {
     pub(super) fn socket(&self, index: usize) -> Option<&UdpSocket> {
         match self.places.get(index) {
             Some(Some(Place::Own(socket))) => Some(socket),
-            Some(Some(Place::Shared(_)) | None) | None => None,
+            Some(Some(Place::Shared { .. }) | None) | None => None,
         }
     }
 
@@ -182,12 +193,12 @@ impl Relayed {
     pub(super) fn way(&self, relay: RelayId) -> Option<Way<'_>> {
         match self.places.get(relay.index())?.as_ref()? {
             Place::Own(socket) => Some(Way::Socket(socket)),
-            Place::Shared(from) => {
-                let mut families = self.shared.as_ref()?.families.iter();
-                let family = families.position(|family| family.is_ipv6 == from.is_ipv6())?;
+            Place::Shared { relayed, .. } => {
+                let mut senders = self.shared.as_ref()?.senders.iter();
+                let sender = senders.position(|(ip, _)| *ip == relayed.ip())?;
                 Some(Way::Raw {
-                    family,
-                    from: *from,
+                    sender,
+                    from: *relayed,
                 })
             }
         }
@@ -199,10 +210,16 @@ impl Relayed {
         Some(&family.receiver)
     }
 
-    /// The socket that sends for all allocations of a family.
-    pub(super) fn raw(&self, family: usize) -> Option<&Socket> {
-        let family = self.shared.as_ref()?.families.get(family)?;
-        Some(&family.sender)
+    /// The shares of that socket's allocations.
+    pub(super) fn fair(&mut self, family: usize) -> Option<&mut FairShare<RelayId>> {
+        let family = self.shared.as_mut()?.families.get_mut(family)?;
+        Some(&mut family.fair)
+    }
+
+    /// A socket that sends whole packets for all allocations of one relayed address.
+    pub(super) fn raw(&self, sender: usize) -> Option<&Socket> {
+        let (_, socket) = self.shared.as_ref()?.senders.get(sender)?;
+        Some(socket)
     }
 
     /// Whose a relayed address is, of those that share a socket.
@@ -224,7 +241,7 @@ impl Relayed {
 
     /// A single datagram, with DF set or not.
     pub(super) fn send_one(
-        &self,
+        &mut self,
         relay: RelayId,
         payload: &[u8],
         peer: SocketAddr,
@@ -235,11 +252,11 @@ impl Relayed {
             None => return,
             Some(Way::Socket(socket)) if dont_fragment => send_unfragmented(socket, payload, peer),
             Some(Way::Socket(socket)) => send(socket, payload, peer),
-            Some(Way::Raw { family, from }) => {
-                if payload.len() > raw::MAX_PAYLOAD {
-                    send_large(from, payload, peer, dont_fragment)
+            Some(Way::Raw { sender, from }) => {
+                if raw::fits(payload.len(), peer) {
+                    self.send_raw(sender, (from, peer), payload, dont_fragment)
                 } else {
-                    self.send_raw(family, (from, peer), payload, dont_fragment)
+                    self.send_large(relay, payload, peer, dont_fragment)
                 }
             }
         };
@@ -250,7 +267,7 @@ impl Relayed {
 
     fn send_raw(
         &self,
-        family: usize,
+        sender: usize,
         (from, peer): (SocketAddr, SocketAddr),
         payload: &[u8],
         dont_fragment: bool,
@@ -258,8 +275,30 @@ impl Relayed {
         let (header, length) = raw::header(from, peer, payload, dont_fragment);
         let packet = [&header[..length], payload].concat();
         let to = SockAddr::from(raw::destination(peer));
-        let socket = self.raw(family).ok_or(io::ErrorKind::NotFound)?;
+        let socket = self.raw(sender).ok_or(io::ErrorKind::NotFound)?;
         socket.send_to(&packet, &to).map(drop)
+    }
+
+    fn send_large(
+        &mut self,
+        relay: RelayId,
+        payload: &[u8],
+        peer: SocketAddr,
+        dont_fragment: bool,
+    ) -> io::Result<()> {
+        let place = self.places.get_mut(relay.index()).and_then(Option::as_mut);
+        let Some(Place::Shared { relayed, large }) = place else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let socket = match large {
+            Some(socket) => socket,
+            None => large.insert(UdpSocket::from_std(bind_to_send(*relayed)?)),
+        };
+        if dont_fragment {
+            send_unfragmented(socket, payload, peer)
+        } else {
+            send(socket, payload, peer)
+        }
     }
 }
 
@@ -283,17 +322,4 @@ fn send_unfragmented(socket: &UdpSocket, payload: &[u8], peer: SocketAddr) -> io
         .and_then(|()| send(socket, payload, peer));
     udp::forbid_fragments(socket.as_fd(), is_ipv6, false)?;
     sent
-}
-
-/// What may have to be cut: the kernel does that only for a socket that is bound. Media is never as
-/// large.
-fn send_large(
-    from: SocketAddr,
-    payload: &[u8],
-    peer: SocketAddr,
-    dont_fragment: bool,
-) -> io::Result<()> {
-    let socket = bind_relayed(from)?;
-    udp::forbid_fragments(socket.as_fd(), from.is_ipv6(), dont_fragment)?;
-    socket.send_to(payload, peer).map(drop)
 }

@@ -47,6 +47,14 @@ impl Source {
         Token(place * KINDS + kind)
     }
 
+    /// Whether its turn is a matter of microseconds, and ends with something to send.
+    pub(super) const fn is_of_datagrams(self) -> bool {
+        matches!(
+            self,
+            Self::Udp(_) | Self::Relayed(_) | Self::Shared(_) | Self::Icmp(_)
+        )
+    }
+
     pub(super) const fn of(token: Token) -> Self {
         let place = token.0 / KINDS;
         match token.0 % KINDS {

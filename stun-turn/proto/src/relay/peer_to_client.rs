@@ -52,6 +52,15 @@ impl Relay {
         taken
     }
 
+    /// Whether a datagram of this sender to this relayed address would be relayed, as far as
+    /// permissions go.
+    #[must_use]
+    pub fn has_permission(&self, now: Now, relay: RelayId, from: SocketAddr) -> bool {
+        let peer = self.to_public(PeerProtocol::Udp, policy::canonical(from));
+        let allocation = self.table.get(relay);
+        allocation.is_some_and(|it| it.is_permitted(peer.ip(), now.monotonic))
+    }
+
     fn take_from_peer(
         &mut self,
         now: Now,
