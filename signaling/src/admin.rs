@@ -66,7 +66,7 @@ async fn metrics(State(admin): State<Admin>) -> Response<Body> {
     let Some(snapshot) = admin.hub.snapshot().await else {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     };
-    let mut text = open_metrics(&snapshot);
+    let mut text = open_metrics(&snapshot, admin.hub.panics());
     match &admin.relay {
         // It ends with the mark of the end, which stands only once.
         Some(relay) => text += &relay.metrics(),
@@ -79,7 +79,7 @@ async fn metrics(State(admin): State<Admin>) -> Response<Body> {
 }
 
 /// OpenMetrics text without the mark of its end. Labels have few values, whatever clients do.
-fn open_metrics(snapshot: &Snapshot) -> String {
+fn open_metrics(snapshot: &Snapshot, panics: u64) -> String {
     let totals = &snapshot.totals;
     let mut text = String::new();
     let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, u64)]| {
@@ -139,6 +139,11 @@ fn open_metrics(snapshot: &Snapshot) -> String {
             totals.messages_delivered,
         ),
         ("frames_sent", "Frames to clients.", totals.frames_sent),
+        (
+            "connection_panics",
+            "Connections that a mistake of ours has ended.",
+            panics,
+        ),
     ];
     for (name, help, value) in counters {
         metric(&format!("signaling_{name}"), "counter", help, &plain(value));

@@ -7,6 +7,9 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, FromArgMatches as _};
+use ipnet::IpNet;
+use signaling_proto::hub::SourceLimits;
+use signaling_proto::pace::Rate;
 use stun_turn::config::{Listen, Protocol};
 use stun_turn::settings;
 
@@ -38,6 +41,12 @@ pub struct Options {
     /// Further origin whose pages may use the WebSocket; repeatable
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<HttpUrl>,
+    /// Proxy whose X-Forwarded-For says who a client is; repeatable
+    #[arg(long, value_name = "CIDR", value_parser = values::parse_network)]
+    pub trusted_proxy: Vec<IpNet>,
+    /// Connections of --trusted-proxy begin with a PROXY header
+    #[arg(long, requires = "trusted_proxy")]
+    pub proxy_protocol: bool,
 
     /// Where the TURN relay runs
     #[arg(
@@ -70,6 +79,26 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value = "20000", help_heading = "Limits",
           value_parser = values::parse_count)]
     pub max_sessions: usize,
+    /// Connections that have not entered a room
+    #[arg(long, value_name = "N", default_value = "10000", help_heading = "Limits",
+          value_parser = values::parse_count)]
+    pub max_pending: usize,
+    /// Peers from one IPv4 address or IPv6 /64; this host itself is not limited
+    #[arg(long, value_name = "N", default_value = "1000", help_heading = "Limits",
+          value_parser = values::parse_count)]
+    pub source_sessions: usize,
+    /// Peers a second that enter from one IPv4 address or IPv6 /64; ten times as many at once
+    #[arg(long, value_name = "N", default_value = "50", help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub source_joins: u32,
+    /// Messages a second from one peer; ten times as many at once
+    #[arg(long, value_name = "N", default_value = "300", help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub message_rate: u32,
+    /// Messages a second from one IPv4 address or IPv6 /64; ten times as many at once
+    #[arg(long, value_name = "N", default_value = "3000", help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub source_message_rate: u32,
 
     /// Secret of room tokens (JWT, HS256); without it rooms are open
     #[arg(long, value_name = "SECRET", help_heading = "Sessions")]
@@ -132,6 +161,14 @@ pub struct Config {
     pub public_url: Option<HttpUrl>,
     /// Origins besides the own one.
     pub allow_origins: Vec<HttpUrl>,
+    /// Who may say that a client is somebody else,
+    pub trusted_proxies: Vec<IpNet>,
+    /// and whether they begin connections with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Messages of one connection.
+    pub message_rate: Rate,
+    /// Messages of all connections of one source.
+    pub source_message_rate: Rate,
     /// Where media is relayed.
     pub turn: Turn,
     /// Life of a TURN credential.
@@ -289,12 +326,21 @@ impl Config {
             lan: options.lan,
             public_url: options.public_url,
             allow_origins: options.allow_origin,
+            trusted_proxies: options.trusted_proxy,
+            proxy_protocol: options.proxy_protocol,
+            message_rate: Rate::with_burst_of_ten_seconds(options.message_rate),
+            source_message_rate: Rate::with_burst_of_ten_seconds(options.source_message_rate),
             turn,
             credential_ttl: Duration::from_secs(options.credential_ttl),
             hub: signaling_proto::hub::Config {
                 max_room: options.max_room,
                 max_rooms: options.max_rooms,
                 max_sessions: options.max_sessions,
+                max_greeting: options.max_pending,
+                source: SourceLimits {
+                    sessions: options.source_sessions,
+                    hellos: Rate::with_burst_of_ten_seconds(options.source_joins),
+                },
                 resume_window: Duration::from_secs(options.resume_window),
                 renew_ice_servers_after: Duration::from_secs(options.credential_ttl) / 2,
             },

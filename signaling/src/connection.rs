@@ -1,19 +1,22 @@
 //! One client: what it sends goes to the hub, what the hub says goes to it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use signaling_proto::hub::{ConnectionId, Fault};
 use signaling_proto::liveness::{Liveness, Verdict};
 use signaling_proto::message::{ClientMessage, ParseError};
 use tokio::time::{sleep, timeout, timeout_at};
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
 
-use crate::hub_task::HubHandle;
+use crate::fragments::TooManyFragments;
+use crate::hub_task::{HubHandle, Origin};
 use crate::outbox::{Item, Outbox};
+use crate::throttle::{Flood, Throttle};
+use crate::upgrade::Socket;
 
 /// How long a client that is being closed may take to read the reason, and to close its end.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -22,19 +25,40 @@ const FAREWELL: Duration = Duration::from_secs(1);
 enum End {
     /// The client closed, the network broke, or nobody is there any more.
     Gone,
-    /// A frame was too large.
-    TooLarge,
+    /// The client did what it may not.
+    Fault(Fault),
     /// The client breaks RFC 6455; with this close code.
     Violation(u16, &'static str),
 }
 
-/// Serves one client until it is gone. `reached_as` is the host that it knows this server by.
-pub(crate) async fn serve(socket: WebSocket, hub: HubHandle, reached_as: String) {
-    let (sink, stream) = socket.split();
+/// Serves one client until it is gone.
+pub(crate) async fn serve(socket: Socket, hub: HubHandle, origin: Origin, throttle: Throttle) {
     let outbox = Arc::new(Outbox::default());
-    let id = hub.open(reached_as, outbox.clone()).await;
-    let mut reader = Box::pin(read(stream, &hub, id, &outbox));
-    let mut writer = Box::pin(write(sink, &outbox));
+    let id = hub.open(origin, outbox.clone()).await;
+    contain(&hub, id, converse(socket, &hub, id, &outbox, throttle)).await;
+}
+
+/// Does what there is to do for one client. Should that panic, which is a mistake of ours, then it
+/// ends this connection and no other.
+async fn contain(hub: &HubHandle, id: ConnectionId, work: impl Future<Output = ()>) {
+    // What it leaves behind nobody looks at again, except for the outbox, which can't be halfway.
+    if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+        hub.count_panic();
+        tracing::error!(connection = ?id, "a connection has failed; please report this");
+    }
+    hub.close(id).await;
+}
+
+async fn converse(
+    socket: Socket,
+    hub: &HubHandle,
+    id: ConnectionId,
+    outbox: &Outbox,
+    throttle: Throttle,
+) {
+    let (sink, stream) = socket.split();
+    let mut reader = Box::pin(read(stream, hub, id, outbox, throttle));
+    let mut writer = Box::pin(write(sink, outbox));
     let end = tokio::select! {
         end = &mut reader => Some(end),
         () = &mut writer => None,
@@ -45,8 +69,8 @@ pub(crate) async fn serve(socket: WebSocket, hub: HubHandle, reached_as: String)
             let _ = timeout(FAREWELL, &mut reader).await;
         }
         Some(End::Gone) => {}
-        Some(End::TooLarge) => {
-            hub.fault(id, Fault::TooLarge).await;
+        Some(End::Fault(fault)) => {
+            hub.fault(id, fault).await;
             writer.await;
         }
         Some(End::Violation(code, reason)) => {
@@ -54,21 +78,21 @@ pub(crate) async fn serve(socket: WebSocket, hub: HubHandle, reached_as: String)
             writer.await;
         }
     }
-    hub.close(id).await;
 }
 
 /// Reads until the client is gone.
 async fn read(
-    mut stream: SplitStream<WebSocket>,
+    mut stream: SplitStream<Socket>,
     hub: &HubHandle,
     id: ConnectionId,
     outbox: &Outbox,
+    mut throttle: Throttle,
 ) -> End {
     let mut liveness = Liveness::new(Instant::now());
     loop {
         let message = match timeout_at(liveness.deadline().into(), stream.next()).await {
             Ok(Some(Ok(message))) => message,
-            Ok(Some(Err(error))) => return end_of(error),
+            Ok(Some(Err(error))) => return end_of(&error),
             Ok(None) => return End::Gone,
             Err(_) => {
                 match liveness.poll(Instant::now()) {
@@ -79,6 +103,9 @@ async fn read(
                 continue;
             }
         };
+        if let Err(Flood) = throttle.pass().await {
+            return End::Fault(Fault::Flood);
+        }
         liveness.handle_frame(Instant::now());
         match message {
             Message::Text(text) => hub.message(id, ClientMessage::parse(&text)).await,
@@ -87,18 +114,25 @@ async fn read(
                 hub.message(id, Err(ParseError::BadMessage(why))).await;
             }
             // Answered by the WebSocket itself.
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
         }
     }
 }
 
-fn end_of(error: axum::Error) -> End {
+fn end_of(error: &tungstenite::Error) -> End {
     use tungstenite::Error;
-    match error.into_inner().downcast_ref::<Error>() {
-        Some(Error::Capacity(_)) => End::TooLarge,
-        Some(Error::Utf8(_)) => End::Violation(1007, "not UTF-8"),
+    match error {
+        Error::Capacity(_) => End::Fault(Fault::TooLarge),
+        Error::Io(error)
+            if error
+                .get_ref()
+                .is_some_and(|inner| inner.is::<TooManyFragments>()) =>
+        {
+            End::Fault(Fault::TooLarge)
+        }
+        Error::Utf8(_) => End::Violation(1007, "not UTF-8"),
         // An abrupt end is reported as a violation too, but there is nobody to tell.
-        Some(Error::Protocol(violation))
+        Error::Protocol(violation)
             if *violation != tungstenite::error::ProtocolError::ResetWithoutClosingHandshake =>
         {
             End::Violation(1002, "protocol error")
@@ -108,7 +142,7 @@ fn end_of(error: axum::Error) -> End {
 }
 
 /// Writes until the last item, or until the client can't be written to.
-async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: &Outbox) {
+async fn write(mut sink: SplitSink<Socket, Message>, outbox: &Outbox) {
     let farewell = async {
         outbox.closed().await;
         sleep(FAREWELL).await;
@@ -121,16 +155,16 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: &Outbox) {
 }
 
 async fn write_all(
-    sink: &mut SplitSink<WebSocket, Message>,
+    sink: &mut SplitSink<Socket, Message>,
     outbox: &Outbox,
-) -> Result<(), axum::Error> {
+) -> Result<(), tungstenite::Error> {
     let mut item = outbox.next().await;
     loop {
         match item {
             Item::Frame(frame) => sink.feed(Message::Text(frame.to_text().into())).await?,
             Item::Ping => sink.feed(Message::Ping(Vec::new().into())).await?,
             Item::Close { code, reason } => {
-                let reason = reason.into();
+                let (code, reason) = (code.into(), reason.into());
                 return sink
                     .send(Message::Close(Some(CloseFrame { code, reason })))
                     .await;
@@ -143,5 +177,26 @@ async fn write_all(
                 outbox.next().await
             }
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub_task::tests::hub;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_connection_and_no_other() {
+        let hub = hub();
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            ids.push(hub.open(Origin::default(), Arc::default()).await);
+        }
+        contain(&hub, ids[0], async { panic!("on purpose") }).await;
+        let snapshot = hub.snapshot().await.unwrap();
+        assert_eq!((snapshot.connections, hub.panics()), (1, 1));
+        contain(&hub, ids[1], async {}).await;
+        let snapshot = hub.snapshot().await.unwrap();
+        assert_eq!((snapshot.connections, hub.panics()), (0, 1));
     }
 }

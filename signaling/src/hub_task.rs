@@ -8,6 +8,7 @@ use std::time::Instant;
 use signaling_proto::hub::{ConnectionId, Environment, Fault, Hub, Output, RoomSummary, Snapshot};
 use signaling_proto::id::PeerId;
 use signaling_proto::message::{ClientMessage, ParseError};
+use signaling_proto::source::Source;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::outbox::Outbox;
@@ -18,8 +19,17 @@ const QUEUE: usize = 1024;
 /// Inputs taken at once.
 const BATCH: usize = 64;
 
+/// Who a connection is, before it says so itself.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    /// The host that the client knows this server by.
+    pub(crate) reached_as: String,
+    /// Whose limits count for it.
+    pub(crate) source: Option<Source>,
+}
+
 enum Input {
-    Open(ConnectionId, String, Arc<Outbox>),
+    Open(ConnectionId, Origin, Arc<Outbox>),
     Message(ConnectionId, Result<ClientMessage, ParseError>),
     Fault(ConnectionId, Fault),
     Close(ConnectionId),
@@ -34,6 +44,7 @@ enum Input {
 pub(crate) struct HubHandle {
     inputs: mpsc::Sender<Input>,
     next_connection: Arc<AtomicU64>,
+    panics: Arc<AtomicU64>,
 }
 
 impl HubHandle {
@@ -53,6 +64,7 @@ impl HubHandle {
         let handle = Self {
             inputs,
             next_connection: Arc::default(),
+            panics: Arc::default(),
         };
         (handle, tokio::spawn(task.run(queue)))
     }
@@ -63,9 +75,9 @@ impl HubHandle {
     }
 
     /// A connection is there.
-    pub(crate) async fn open(&self, reached_as: String, outbox: Arc<Outbox>) -> ConnectionId {
+    pub(crate) async fn open(&self, origin: Origin, outbox: Arc<Outbox>) -> ConnectionId {
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
-        self.send(Input::Open(id, reached_as, outbox)).await;
+        self.send(Input::Open(id, origin, outbox)).await;
         id
     }
 
@@ -83,6 +95,16 @@ impl HubHandle {
 
     pub(crate) async fn close(&self, connection: ConnectionId) {
         self.send(Input::Close(connection)).await;
+    }
+
+    /// A connection has failed by a mistake of ours.
+    pub(crate) fn count_panic(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many connections have.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
     }
 
     /// Tells everybody to go; returns when every outbox has its close.
@@ -139,9 +161,10 @@ impl<E: Environment> HubTask<E> {
 
     fn handle(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Open(connection, reached_as, outbox) => {
+            Input::Open(connection, origin, outbox) => {
+                let Origin { reached_as, source } = origin;
                 self.outboxes.insert(connection, outbox);
-                self.hub.handle_open(now, connection, &reached_as);
+                self.hub.handle_open(now, connection, &reached_as, source);
             }
             Input::Message(connection, message) => {
                 self.hub.handle_message(now, connection, message);
@@ -195,5 +218,40 @@ impl<E: Environment> HubTask<E> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::Duration;
+
+    use signaling_proto::hub::{Config, SourceLimits};
+    use signaling_proto::pace::Rate;
+    use signaling_proto::ticket::TicketKey;
+
+    use super::*;
+    use crate::ice_servers::{HubEnvironment, Relay, Told};
+
+    /// A hub without anybody in it.
+    pub(crate) fn hub() -> HubHandle {
+        let config = Config {
+            max_room: 2,
+            max_rooms: 2,
+            max_sessions: 2,
+            max_greeting: 2,
+            source: SourceLimits {
+                sessions: 2,
+                hellos: Rate::with_burst_of_ten_seconds(1),
+            },
+            resume_window: Duration::ZERO,
+            renew_ice_servers_after: Duration::from_secs(300),
+        };
+        let environment = HubEnvironment {
+            relay: Told::new(Relay::Nowhere),
+            credential_ttl: Duration::from_secs(600),
+            gate: None,
+        };
+        let hub = Hub::new(config, TicketKey::new(b"north"), environment);
+        HubHandle::start(hub, mpsc::unbounded_channel().0).0
     }
 }

@@ -18,6 +18,7 @@ pub mod room_token;
 
 mod admin;
 mod connection;
+mod fragments;
 mod hub_task;
 mod ice_servers;
 mod lan;
@@ -26,12 +27,15 @@ mod listener;
 mod origin;
 mod outbox;
 mod page;
+mod proxies;
 mod relay;
 mod reload;
 mod revocation;
 mod router;
 mod server;
 mod session_secret;
+mod throttle;
 mod tls;
+mod upgrade;
 
 pub use server::Server;

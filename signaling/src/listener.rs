@@ -1,9 +1,12 @@
 //! Accepts connections and speaks HTTP/1.1 on them, with deadlines that axum's own `serve` lacks.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -14,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::linger::Lingering;
+use crate::proxies::{Proxies, Remote};
 
 /// How long a TLS handshake, and then the head of a request, may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
@@ -28,6 +32,7 @@ pub(crate) struct Service {
     pub(crate) router: Router,
     /// Makes TLS connections with the certificate in force.
     pub(crate) tls: Option<watch::Receiver<TlsAcceptor>>,
+    pub(crate) proxies: Arc<Proxies>,
     /// Turns true once.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -42,10 +47,10 @@ pub(crate) async fn serve(listener: TcpListener, service: Service, max_requests:
             () = stopped(&mut stopping) => return,
             accepted = accept(&listener, &permits) => accepted,
         };
-        let Some((stream, permit)) = accepted else {
+        let Some((stream, remote, permit)) = accepted else {
             continue;
         };
-        tokio::spawn(serve_stream(stream, service.clone(), permit));
+        tokio::spawn(serve_stream(stream, remote, service.clone(), permit));
     }
 }
 
@@ -57,10 +62,10 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = permits.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+        Ok((stream, remote)) => Some((stream, remote, permit)),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
             sleep(ACCEPT_PAUSE).await;
@@ -69,24 +74,35 @@ async fn accept(
     }
 }
 
-async fn serve_stream(stream: TcpStream, service: Service, permit: OwnedSemaphorePermit) {
+async fn serve_stream(
+    mut stream: TcpStream,
+    remote: SocketAddr,
+    service: Service,
+    permit: OwnedSemaphorePermit,
+) {
     // Signaling is small messages that should not wait for each other.
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let introduced = service.proxies.introduce(&mut stream, remote);
+    let remote = match timeout(HANDSHAKE_DEADLINE, introduced).await {
+        Ok(Ok(remote)) => remote,
+        Ok(Err(error)) => return tracing::debug!(%error, %remote, "no PROXY header"),
+        Err(_) => return tracing::debug!(%remote, "no PROXY header in time"),
+    };
     let stream = Lingering::new(stream);
     let tls = service.tls.as_ref().map(|tls| tls.borrow().clone());
     match tls {
-        None => serve_http(stream, service, permit).await,
+        None => serve_http(stream, remote, service, permit).await,
         Some(tls) => match timeout(HANDSHAKE_DEADLINE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => serve_http(stream, service, permit).await,
+            Ok(Ok(stream)) => serve_http(stream, remote, service, permit).await,
             Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
             Err(_) => tracing::debug!("no TLS handshake in time"),
         },
     }
 }
 
-async fn serve_http<S>(stream: S, service: Service, permit: OwnedSemaphorePermit)
+async fn serve_http<S>(stream: S, remote: Remote, service: Service, permit: OwnedSemaphorePermit)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -97,7 +113,10 @@ where
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(
             TokioIo::new(stream),
-            TowerToHyperService::new(service.router),
+            WithRemote {
+                router: TowerToHyperService::new(service.router),
+                remote,
+            },
         )
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
@@ -112,4 +131,23 @@ where
         tracing::debug!(%error, "an HTTP connection ended");
     }
     drop(permit);
+}
+
+/// Tells the router where a request comes from.
+struct WithRemote {
+    router: TowerToHyperService<Router>,
+    remote: Remote,
+}
+
+impl hyper::service::Service<Request<Incoming>> for WithRemote {
+    type Response =
+        <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Error;
+    type Future =
+        <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.remote);
+        self.router.call(request)
+    }
 }

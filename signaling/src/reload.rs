@@ -53,11 +53,27 @@ impl Server {
             ("tls-cert", tls && old.lan == new.lan),
             ("public-url", old.public_url != new.public_url),
             ("allow-origin", old.allow_origins != new.allow_origins),
+            ("trusted-proxy", old.trusted_proxies != new.trusted_proxies),
+            ("proxy-protocol", old.proxy_protocol != new.proxy_protocol),
             ("turn-mode", turn),
             ("credential-ttl", old.credential_ttl != new.credential_ttl),
             ("max-room", old.hub.max_room != new.hub.max_room),
             ("max-rooms", old.hub.max_rooms != new.hub.max_rooms),
             ("max-sessions", old.hub.max_sessions != new.hub.max_sessions),
+            ("max-pending", old.hub.max_greeting != new.hub.max_greeting),
+            (
+                "source-sessions",
+                old.hub.source.sessions != new.hub.source.sessions,
+            ),
+            (
+                "source-joins",
+                old.hub.source.hellos != new.hub.source.hellos,
+            ),
+            ("message-rate", old.message_rate != new.message_rate),
+            (
+                "source-message-rate",
+                old.source_message_rate != new.source_message_rate,
+            ),
             (
                 "resume-window",
                 old.hub.resume_window != new.hub.resume_window,

@@ -19,9 +19,11 @@ use crate::hub_task::HubHandle;
 use crate::ice_servers::{HubEnvironment, Told};
 use crate::listener::{self, Service};
 use crate::origin::Origins;
+use crate::proxies::Proxies;
 use crate::relay::{self, Bundled};
 use crate::room_token::Gate;
 use crate::router::{self, App};
+use crate::throttle::{Rates, Throttles};
 use crate::{lan, revocation, session_secret, tls};
 
 /// How long clients may take to say goodbye when the server stops.
@@ -108,6 +110,10 @@ impl Server {
         let (hub, hub_task) = HubHandle::start(hub, revoke);
         let (stop, stopping) = watch::channel(false);
         let (open, served) = mpsc::channel(1);
+        let proxies = Arc::new(Proxies {
+            trusted: config.trusted_proxies,
+            write_header: config.proxy_protocol,
+        });
         let app = App {
             hub: hub.clone(),
             origins: Arc::new(Origins {
@@ -115,12 +121,18 @@ impl Server {
                 public_url: config.public_url,
                 allowed: config.allow_origins,
             }),
+            proxies: proxies.clone(),
+            throttles: Arc::new(Throttles::new(Rates {
+                connection: config.message_rate,
+                source: config.source_message_rate,
+            })),
             strict_tls: matches!(config.tls, Tls::Files { .. }),
             open,
         };
         let service = Service {
             router: router::router(app),
             tls,
+            proxies,
             stopping: stopping.clone(),
         };
         tokio::spawn(listener::serve(page_listener, service, MAX_REQUESTS));
@@ -142,6 +154,7 @@ impl Server {
         let service = Service {
             router,
             tls: None,
+            proxies: Arc::default(),
             stopping,
         };
         tokio::spawn(listener::serve(admin_listener, service, MAX_ADMIN_REQUESTS));

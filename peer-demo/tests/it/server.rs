@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt, StreamExt};
-use signaling_proto::hub::{Config, ConnectionId, Environment, Grant, Hub, Output, Unauthorized};
+use signaling_proto::hub::{
+    Config, ConnectionId, Environment, Grant, Hub, Output, SourceLimits, Unauthorized,
+};
 use signaling_proto::id::PeerId;
 use signaling_proto::message::ClientMessage;
 use signaling_proto::message::client::Hello;
 use signaling_proto::message::server::IceServer;
+use signaling_proto::pace::Rate;
 use signaling_proto::ticket::TicketKey;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -121,6 +124,11 @@ pub(crate) async fn start_mortal(max_room: usize, ice_servers: Vec<IceServer>) -
         max_room,
         max_rooms: 10,
         max_sessions: 100,
+        max_greeting: 100,
+        source: SourceLimits {
+            sessions: 100,
+            hellos: Rate::with_burst_of_ten_seconds(100),
+        },
         resume_window: Duration::from_secs(60),
         renew_ice_servers_after: Duration::from_secs(300),
     };
@@ -161,7 +169,9 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
         shared.next += 1;
         let id = ConnectionId(shared.next);
         shared.connections.insert(id, sender);
-        shared.hub.handle_open(Instant::now(), id, "127.0.0.1");
+        shared
+            .hub
+            .handle_open(Instant::now(), id, "127.0.0.1", None);
         id
     };
     loop {

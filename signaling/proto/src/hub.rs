@@ -15,6 +15,7 @@ mod leave;
 pub mod limits;
 mod moderate;
 mod name;
+mod refusal;
 mod relay;
 mod renew;
 mod replay;
@@ -22,20 +23,25 @@ mod resume;
 mod reunion;
 mod room;
 mod session;
+mod sources;
 mod totals;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::refusal::Refusal;
 use self::room::{Room, RoomKey};
 use self::session::Session;
+pub use self::sources::SourceLimits;
+use self::sources::Sources;
 pub use self::totals::{RoomSummary, Snapshot, Totals};
 use crate::frame::Frame;
 use crate::id::{MessageId, PeerId};
 use crate::message::client::Hello;
 use crate::message::server::{Error, ErrorCode, Goaway, GoawayReason, IceServer, LeftReason, Role};
 use crate::message::{ClientMessage, ParseError, ServerMessage};
+use crate::source::Source;
 use crate::ticket::TicketKey;
 
 /// What an operator may set.
@@ -47,6 +53,10 @@ pub struct Config {
     pub max_rooms: usize,
     /// Sessions in all rooms, those that are away included.
     pub max_sessions: usize,
+    /// Connections that have not said `hello`.
+    pub max_greeting: usize,
+    /// What one source may have of these.
+    pub source: SourceLimits,
     /// How long a session waits for its client to come back; zero for not at all.
     pub resume_window: Duration,
     /// After which part of their life credentials for ICE servers are renewed.
@@ -125,12 +135,17 @@ pub enum Fault {
     TooLarge,
     /// More is waiting for this client than may wait.
     SlowReader,
+    /// It sends too much, see [`crate::pace`].
+    Flood,
 }
 
 #[derive(Debug)]
 enum Connection {
     /// Has not said `hello`.
-    Greeting { reached_as: Box<str> },
+    Greeting {
+        reached_as: Box<str>,
+        source: Option<Source>,
+    },
     /// Carries a session.
     Carries(SessionKey),
 }
@@ -147,6 +162,9 @@ pub struct Hub<E> {
     peers: HashMap<PeerId, SessionKey>,
     rooms: HashMap<Arc<RoomKey>, Room>,
     next_session: u64,
+    sources: Sources,
+    /// Connections that have not said `hello`.
+    greeting: usize,
     /// When connections must have said `hello`: each waits equally long, so the queue is in order.
     hello_due: VecDeque<(Instant, ConnectionId)>,
     /// When gathered deliveries are sent; in order for the same reason.
@@ -195,6 +213,8 @@ impl<E: Environment> Hub<E> {
             peers: HashMap::new(),
             rooms: HashMap::new(),
             next_session: 0,
+            sources: Sources::new(config.source),
+            greeting: 0,
             hello_due: VecDeque::new(),
             delivered_due: VecDeque::new(),
             away_due: VecDeque::new(),
@@ -209,13 +229,28 @@ impl<E: Environment> Hub<E> {
         }
     }
 
-    /// A connection is there. `reached_as` is the host name that its client knows the server by.
-    pub fn handle_open(&mut self, now: Instant, connection: ConnectionId, reached_as: &str) {
+    /// A connection is there. `reached_as` is the host name that its client knows the server by,
+    /// `source` whose limits count for it.
+    pub fn handle_open(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        reached_as: &str,
+        source: Option<Source>,
+    ) {
         let greeting = Connection::Greeting {
             reached_as: reached_as.into(),
+            source,
         };
         let known = self.connections.insert(connection, greeting);
         debug_assert!(known.is_none(), "connection numbers are never used twice");
+        self.greeting += 1;
+        let is_one_of_few = self.sources.open(now, source);
+        if !is_one_of_few || self.greeting > self.config.max_greeting {
+            let why = "Too many connections have not said `hello`. Try again later.";
+            self.refuse(now, connection, Refusal::at_capacity(why));
+            return;
+        }
         self.hello_due
             .push_back((now + limits::HELLO_DEADLINE, connection));
     }
@@ -239,7 +274,11 @@ impl<E: Environment> Hub<E> {
     /// The driver ends a connection.
     pub fn handle_fault(&mut self, now: Instant, connection: ConnectionId, fault: Fault) {
         let (code, message) = match fault {
-            Fault::TooLarge => (ErrorCode::TooLarge, "A frame may have 65536 bytes."),
+            Fault::TooLarge => (
+                ErrorCode::TooLarge,
+                "A message may have 65536 bytes, in 64 fragments.",
+            ),
+            Fault::Flood => (ErrorCode::RateLimited, "You send too much."),
             Fault::SlowReader => (ErrorCode::SlowConsumer, "Too much is waiting for you."),
         };
         self.refuse(now, connection, Refusal::new(code, message));
@@ -262,6 +301,8 @@ impl<E: Environment> Hub<E> {
             self.send_delivered(key);
         }
         let mut connections: Vec<_> = self.connections.drain().map(|(id, _)| id).collect();
+        self.sources = Sources::new(self.config.source);
+        self.greeting = 0;
         connections.sort_unstable();
         self.totals.left_drained += self.sessions.len() as u64;
         self.sessions.clear();
@@ -383,36 +424,6 @@ impl<E: Environment> Hub<E> {
                     self.refuse(now, connection, refusal);
                 }
             }
-        }
-    }
-}
-
-/// Why something was not done.
-#[derive(Debug)]
-struct Refusal {
-    code: ErrorCode,
-    message: std::borrow::Cow<'static, str>,
-    retry_after_ms: Option<u64>,
-}
-
-impl Refusal {
-    fn new(code: ErrorCode, message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            retry_after_ms: None,
-        }
-    }
-
-    fn bad(message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self::new(ErrorCode::BadMessage, message)
-    }
-
-    fn at_capacity(message: &'static str) -> Self {
-        let retry_after = u64::try_from(limits::RETRY_AFTER.as_millis()).expect("some seconds");
-        Self {
-            retry_after_ms: Some(retry_after),
-            ..Self::new(ErrorCode::RateLimited, message)
         }
     }
 }

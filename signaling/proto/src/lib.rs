@@ -17,4 +17,6 @@ pub mod hub;
 pub mod id;
 pub mod liveness;
 pub mod message;
+pub mod pace;
+pub mod source;
 pub mod ticket;

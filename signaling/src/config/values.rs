@@ -1,11 +1,12 @@
 //! Values of options, each saying what it expected when it is wrong.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use axum::http::Uri;
 use axum::http::uri::Authority;
+use ipnet::IpNet;
 
 pub(super) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
@@ -17,6 +18,14 @@ pub(super) fn parse_count(text: &str) -> Result<usize, &'static str> {
         .ok()
         .filter(|count| (1..=10_000_000).contains(count))
         .ok_or("expected a number from 1 to 10000000")
+}
+
+pub(super) fn parse_network(text: &str) -> Result<IpNet, &'static str> {
+    let network = text.parse().ok();
+    let address = || text.parse().ok().map(|ip: IpAddr| IpNet::from(ip));
+    network
+        .or_else(address)
+        .ok_or("expected ADDR/BITS such as 10.0.0.0/24")
 }
 
 /// `http://HOST[:PORT]` or `https://HOST[:PORT]`: an origin. Lower case, with the port spelled out.

@@ -30,6 +30,7 @@ pub fn example(name: &str) -> Option<&'static str> {
         "tls-key" => r#""/etc/signaling/privkey.pem""#,
         "public-url" => r#""https://call.example.org""#,
         "allow-origin" => r#"["https://www.example.org"]"#,
+        "trusted-proxy" => r#"["10.0.0.0/24"]"#,
         "turn-url" => {
             r#"["turn:turn.example.org:3478", "turns:turn.example.org:443?transport=tcp"]"#
         }

@@ -10,6 +10,7 @@ mod bad_input;
 mod harness;
 mod https;
 mod kick;
+mod limits;
 mod page;
 mod process;
 mod rooms;

@@ -14,6 +14,7 @@ use crate::liveness::PING_INTERVAL;
 use crate::message::client::{Hello, WantedRole};
 use crate::message::server::{ErrorCode, Limits, PeerJoined, Role, RoomState, Welcome};
 use crate::message::{ClientMessage, MAX_FRAME_BYTES, Media, ParseError, ServerMessage};
+use crate::source::Source;
 use crate::ticket::{self, Ticket};
 
 /// The namespace of those who name none.
@@ -27,6 +28,7 @@ impl<E: Environment> Hub<E> {
         connection: ConnectionId,
         message: Result<ClientMessage, ParseError>,
     ) {
+        let source = self.source_of(connection);
         let refusal = match message {
             Ok(ClientMessage::Hello(mut hello)) => {
                 let entered = match hello.resume.take() {
@@ -39,7 +41,7 @@ impl<E: Environment> Hub<E> {
                 }
             }
             Ok(ClientMessage::Bye) => {
-                self.connections.remove(&connection);
+                self.session_of(connection);
                 self.close_normally(connection);
                 return;
             }
@@ -51,6 +53,12 @@ impl<E: Environment> Hub<E> {
                 return;
             }
         };
+        if matches!(
+            refusal.code,
+            ErrorCode::Unauthorized | ErrorCode::ResumeFailed
+        ) {
+            self.sources.note_failure(now, source);
+        }
         self.refuse(now, connection, refusal);
     }
 
@@ -60,7 +68,8 @@ impl<E: Environment> Hub<E> {
         connection: ConnectionId,
         hello: &Hello,
     ) -> Result<(), Refusal> {
-        let (room, grant) = self.admit(hello)?;
+        let source = self.source_of(connection);
+        let (room, grant) = self.admit(now, hello, source)?;
         let peer = PeerId::new(&self.random_hex::<16>());
         let role = match (hello.role, grant.role) {
             (WantedRole::Viewer, _) => Role::Viewer,
@@ -81,6 +90,7 @@ impl<E: Environment> Hub<E> {
             peer,
             connection,
             reached_as: self.take_greeting(connection),
+            source,
             room,
             name: name.map(name::clean).unwrap_or_default(),
             role,
@@ -98,13 +108,29 @@ impl<E: Environment> Hub<E> {
     /// The connection says who it is; what was known of it before is taken.
     pub(super) fn take_greeting(&mut self, connection: ConnectionId) -> Box<str> {
         match self.connections.remove(&connection) {
-            Some(Connection::Greeting { reached_as }) => reached_as,
+            Some(Connection::Greeting { reached_as, source }) => {
+                self.end_greeting(source);
+                reached_as
+            }
             _ => unreachable!("only a greeting connection enters"),
         }
     }
 
+    /// Where a connection that has not said `hello` comes from.
+    pub(super) fn source_of(&self, connection: ConnectionId) -> Option<Source> {
+        match self.connections.get(&connection) {
+            Some(Connection::Greeting { source, .. }) => *source,
+            _ => None,
+        }
+    }
+
     /// Which room a `hello` may enter, and as what.
-    fn admit(&mut self, hello: &Hello) -> Result<(Arc<RoomKey>, Grant), Refusal> {
+    fn admit(
+        &mut self,
+        now: Instant,
+        hello: &Hello,
+        source: Option<Source>,
+    ) -> Result<(Arc<RoomKey>, Grant), Refusal> {
         if self.draining {
             return Err(Refusal::new(ErrorCode::Draining, "The server is stopping."));
         }
@@ -120,9 +146,16 @@ impl<E: Environment> Hub<E> {
             }
         }
         // Before anything that tells whether the room exists.
+        self.sources
+            .take_hello(now, source)
+            .map_err(|wait| Refusal::too_fast("Your network enters too many rooms.", wait))?;
         let grant = self.environment.authorize(hello).map_err(|Unauthorized| {
             Refusal::new(ErrorCode::Unauthorized, "This needs a valid token.")
         })?;
+        if self.sources.is_at_cap(source) {
+            let why = "Your network has as many sessions as it may. Try again later.";
+            return Err(Refusal::at_capacity(why));
+        }
         let role = match hello.role {
             WantedRole::Viewer => Role::Viewer,
             WantedRole::Participant => grant.role.unwrap_or(Role::Participant),
@@ -177,6 +210,7 @@ impl<E: Environment> Hub<E> {
         self.connections
             .insert(connection, Connection::Carries(key));
         self.peers.insert(rank.1, key);
+        self.sources.enter(session.source);
         self.sessions.insert(key, session);
         key
     }

@@ -8,6 +8,7 @@ use crate::frame::Body;
 use crate::id::Seq;
 use crate::message::ServerMessage;
 use crate::message::server::{LeftReason, PeerLeft, Role};
+use crate::source::Source;
 
 impl<E: Environment> Hub<E> {
     /// `bye`.
@@ -60,9 +61,18 @@ impl<E: Environment> Hub<E> {
     /// Takes the connection of a session that ends out of the table.
     pub(super) fn session_of(&mut self, connection: ConnectionId) -> Option<SessionKey> {
         match self.connections.remove(&connection)? {
-            Connection::Greeting { .. } => None,
+            Connection::Greeting { source, .. } => {
+                self.end_greeting(source);
+                None
+            }
             Connection::Carries(key) => Some(key),
         }
+    }
+
+    /// A connection does not greet any more.
+    pub(super) fn end_greeting(&mut self, source: Option<Source>) {
+        self.greeting -= 1;
+        self.sources.greeted(source);
     }
 
     /// Takes a session out of every table and tells those who are concerned. Its connection has been
@@ -74,6 +84,7 @@ impl<E: Environment> Hub<E> {
             .expect("a session leaves once, through its connection or its absence");
         self.totals.count_left(reason);
         self.peers.remove(&session.peer);
+        self.sources.leave(session.source);
         if session.adopted {
             self.remember_end(now, session.peer.clone());
         }

@@ -107,7 +107,13 @@ impl<E: Environment> Hub<E> {
         if let Some(replaced) = replaced {
             self.replace(replaced);
         }
-        self.session_mut(key).reached_as = self.take_greeting(connection);
+        let source = self.source_of(connection);
+        self.sources.enter(source);
+        let reached_as = self.take_greeting(connection);
+        let session = self.session_mut(key);
+        session.reached_as = reached_as;
+        let before = std::mem::replace(&mut session.source, source);
+        self.sources.leave(before);
         self.connections
             .insert(connection, Connection::Carries(key));
         for origin in arrived {
@@ -161,6 +167,7 @@ impl<E: Environment> Hub<E> {
         let mut session = Session::new(Beginning {
             peer: ticket.peer.clone(),
             connection,
+            source: self.source_of(connection),
             reached_as: self.take_greeting(connection),
             room: room.clone(),
             name: hello.name.as_deref().map(name::clean).unwrap_or_default(),

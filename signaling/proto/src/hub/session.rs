@@ -9,6 +9,7 @@ use super::{ConnectionId, SessionKey};
 use crate::id::{MessageId, PeerId};
 use crate::message::Media;
 use crate::message::server::{Delivered, Peer, Presence, Role};
+use crate::source::Source;
 
 /// See the module.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) struct Session {
     pub(super) absences: u32,
     /// The host that its client knows this server by.
     pub(super) reached_as: Box<str>,
+    /// Whose limits it counts for.
+    pub(super) source: Option<Source>,
     pub(super) room: Arc<RoomKey>,
     pub(super) name: String,
     pub(super) role: Role,
@@ -92,6 +95,7 @@ pub(super) struct Beginning {
     pub(super) peer: PeerId,
     pub(super) connection: ConnectionId,
     pub(super) reached_as: Box<str>,
+    pub(super) source: Option<Source>,
     pub(super) room: Arc<RoomKey>,
     pub(super) name: String,
     pub(super) role: Role,
@@ -106,6 +110,7 @@ impl Session {
             connection: Some(beginning.connection),
             absences: 0,
             reached_as: beginning.reached_as,
+            source: beginning.source,
             room: beginning.room,
             name: beginning.name,
             role: beginning.role,

@@ -6,6 +6,7 @@ mod messages;
 mod resume;
 mod reunion;
 mod rooms;
+mod sources;
 
 use signaling_proto::hub::ConnectionId;
 use signaling_proto::id::PeerId;

@@ -12,7 +12,7 @@ use signaling_proto::id::{MessageId, PeerId, Seq};
 use signaling_proto::message::ServerMessage;
 use signaling_proto::message::server::{ErrorCode, Peer, Role};
 
-use crate::world::World;
+use crate::world::{CONFIG, World};
 
 const CLIENTS: usize = 6;
 const ROOMS: usize = 2;
@@ -122,7 +122,7 @@ impl Model {
                 max_rooms: ROOMS,
                 max_sessions: CLIENTS - 1,
                 resume_window: Duration::ZERO,
-                renew_ice_servers_after: Duration::from_secs(300),
+                ..CONFIG
             }),
             clients: (0..CLIENTS).map(|_| None).collect(),
             rooms: Default::default(),

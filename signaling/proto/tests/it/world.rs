@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use signaling_proto::hub::{Config, ConnectionId, Environment, Grant, Hub, Output, Unauthorized};
+use signaling_proto::hub::{
+    Config, ConnectionId, Environment, Grant, Hub, Output, SourceLimits, Unauthorized,
+};
 use signaling_proto::id::PeerId;
 use signaling_proto::message::client::Hello;
 use signaling_proto::message::server::{Error, ErrorCode, IceServer, Role, Welcome};
 use signaling_proto::message::{ClientMessage, ServerMessage};
+use signaling_proto::pace::Rate;
+use signaling_proto::source::Source;
 use signaling_proto::ticket::TicketKey;
 
 /// Randomness that repeats itself from test to test.
@@ -71,6 +75,14 @@ pub(crate) const CONFIG: Config = Config {
     max_room: 4,
     max_rooms: 100,
     max_sessions: 100,
+    max_greeting: 100,
+    source: SourceLimits {
+        sessions: 5,
+        hellos: Rate {
+            per_second: 1,
+            burst: 20,
+        },
+    },
     resume_window: Duration::from_secs(60),
     renew_ice_servers_after: Duration::from_secs(300),
 };
@@ -114,10 +126,16 @@ impl World {
     }
 
     pub(crate) fn open(&mut self) -> ConnectionId {
+        self.open_from(None)
+    }
+
+    pub(crate) fn open_from(&mut self, source: Option<Source>) -> ConnectionId {
         self.opened += 1;
         let connection = ConnectionId(self.opened);
-        self.hub.handle_open(self.now, connection, "host.example");
         self.inboxes.insert(connection, Vec::new());
+        self.hub
+            .handle_open(self.now, connection, "host.example", source);
+        self.collect();
         connection
     }
 

@@ -311,7 +311,8 @@ impl Network {
                 let connection = ConnectionId(self.links.len() as u64);
                 self.links.push(Link::new(connection));
                 actor.link = Some(self.links.len() - 1);
-                self.hub.handle_open(self.now, connection, "host.example");
+                self.hub
+                    .handle_open(self.now, connection, "host.example", None);
                 actor.client.handle_open();
             }
             (Wish::Send(text), Some(link)) => {

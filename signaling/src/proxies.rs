@@ -1,0 +1,130 @@
+//! Who a client is when a proxy stands in between: what trusted proxies say, and nobody else.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::HeaderMap;
+use ipnet::IpNet;
+use stun_turn::proto::proxy_header::{self, Header};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+/// What a chain of proxies appends to.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// The address that a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Remote(pub(crate) IpAddr);
+
+/// Proxies that are believed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Proxies {
+    pub(crate) trusted: Vec<IpNet>,
+    /// Whether their connections begin with a PROXY header.
+    pub(crate) write_header: bool,
+}
+
+impl Proxies {
+    fn trust(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.trusted.iter().any(|network| network.contains(&ip))
+    }
+
+    /// Whom a connection from `remote` speaks for; reads the PROXY header where one is due.
+    ///
+    /// # Errors
+    /// When the header is missing or wrong, or the connection breaks.
+    pub(crate) async fn introduce(
+        &self,
+        stream: &mut TcpStream,
+        remote: SocketAddr,
+    ) -> io::Result<Remote> {
+        if !self.write_header || !self.trust(remote.ip()) {
+            return Ok(Remote(remote.ip()));
+        }
+        // Byte by byte, because what follows the header is not ours to read.
+        let mut header = Vec::with_capacity(proxy_header::MAX_V1_BYTES);
+        loop {
+            header.push(stream.read_u8().await?);
+            match proxy_header::parse(&header) {
+                Header::Partial => {}
+                Header::Whole { source, .. } => {
+                    return Ok(Remote(source.unwrap_or(remote).ip()));
+                }
+                Header::Malformed => {
+                    let why = "a trusted proxy did not begin with a PROXY header";
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+                }
+            }
+        }
+    }
+
+    /// Whom a request speaks for. Each proxy appends whom it heard: the last address that is not
+    /// itself a trusted proxy's is the client's, and what stands before it anybody may have written.
+    pub(crate) fn client(&self, remote: Remote, headers: &HeaderMap) -> IpAddr {
+        let values = headers.get_all(FORWARDED_FOR).iter();
+        let values: Vec<_> = values.map(|value| value.to_str().unwrap_or("")).collect();
+        let mut heard = values
+            .iter()
+            .rev()
+            .flat_map(|value| value.rsplit(','))
+            .map(|text| parse(text.trim()));
+        let mut client = remote.0;
+        while self.trust(client) {
+            match heard.next() {
+                Some(Some(next)) => client = next,
+                Some(None) | None => break,
+            }
+        }
+        client.to_canonical()
+    }
+}
+
+/// With or without a port, as proxies differ.
+fn parse(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let ip = bare.unwrap_or(text).parse().ok();
+    ip.or_else(|| text.parse().ok().map(|address: SocketAddr| address.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_last_address_that_no_trusted_proxy_has_is_the_client() {
+        let proxies = Proxies {
+            trusted: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
+            write_header: false,
+        };
+        for (remote, forwarded, client) in [
+            ("10.0.0.1", &["192.0.2.7"][..], "192.0.2.7"),
+            ("10.0.0.1", &["spoof, 192.0.2.7"], "192.0.2.7"),
+            ("10.0.0.1", &["1.2.3.4, 192.0.2.7"], "192.0.2.7"),
+            ("10.0.0.1", &["1.2.3.4", "192.0.2.7"], "192.0.2.7"),
+            ("10.0.0.1", &["192.0.2.7, 10.0.0.2"], "192.0.2.7"),
+            ("10.0.0.1", &["192.0.2.7:4711"], "192.0.2.7"),
+            ("fd00::1", &["[2001:db8::7]:4711"], "2001:db8::7"),
+            ("::ffff:10.0.0.1", &["2001:db8::7"], "2001:db8::7"),
+            ("10.0.0.1", &["::ffff:192.0.2.7"], "192.0.2.7"),
+            // Whoever is not trusted speaks for itself.
+            ("192.0.2.1", &["1.2.3.4"], "192.0.2.1"),
+            // What can't be read ends the walk.
+            ("10.0.0.1", &["192.0.2.7, garbage"], "10.0.0.1"),
+            ("10.0.0.1", &["192.0.2.7, garbage, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &[""], "10.0.0.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in forwarded {
+                headers.append(FORWARDED_FOR, HeaderValue::from_static(value));
+            }
+            let found = proxies.client(Remote(remote.parse().unwrap()), &headers);
+            assert_eq!(found.to_string(), client, "{remote} {forwarded:?}");
+        }
+    }
+}

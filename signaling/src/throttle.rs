@@ -1,0 +1,160 @@
+//! Holds back connections that send too much, alone or together with others of their source.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use signaling_proto::pace::{Bucket, Pace, Rate, Verdict};
+use signaling_proto::source::Source;
+use tokio::time::sleep;
+
+/// Fewer entries than this are not worth tidying up.
+const FEW: usize = 1024;
+
+/// What may come how fast.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rates {
+    /// Frames of one connection.
+    pub(crate) connection: Rate,
+    /// Frames of all connections of one source.
+    pub(crate) source: Rate,
+}
+
+/// Hands out [`Throttle`]s.
+#[derive(Debug)]
+pub(crate) struct Throttles {
+    rates: Rates,
+    sources: Mutex<Sources>,
+}
+
+#[derive(Debug)]
+struct Sources {
+    buckets: HashMap<Source, Weak<Mutex<Bucket>>>,
+    /// With how many entries it is tidied up next.
+    tidy_at: usize,
+}
+
+/// Of one connection.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    own: Pace,
+    shared: Option<Arc<Mutex<Bucket>>>,
+    shared_rate: Rate,
+}
+
+/// A connection does not slow down although it is held back.
+#[derive(Debug)]
+pub(crate) struct Flood;
+
+impl Throttles {
+    pub(crate) fn new(rates: Rates) -> Self {
+        Self {
+            rates,
+            sources: Mutex::new(Sources {
+                buckets: HashMap::new(),
+                tidy_at: FEW,
+            }),
+        }
+    }
+
+    /// For a connection that begins now.
+    pub(crate) fn begin(&self, source: Option<Source>) -> Throttle {
+        Throttle {
+            own: Pace::new(Instant::now(), self.rates.connection),
+            shared: source.map(|source| self.bucket(source)),
+            shared_rate: self.rates.source,
+        }
+    }
+
+    fn bucket(&self, source: Source) -> Arc<Mutex<Bucket>> {
+        // Every change is complete before anything can panic.
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.buckets.len() >= sources.tidy_at {
+            sources
+                .buckets
+                .retain(|_, bucket| bucket.strong_count() > 0);
+            sources.tidy_at = FEW.max(sources.buckets.len() * 2);
+        }
+        if let Some(bucket) = sources.buckets.get(&source).and_then(Weak::upgrade) {
+            return bucket;
+        }
+        let bucket = Arc::new(Mutex::new(Bucket::new(Instant::now())));
+        sources.buckets.insert(source, Arc::downgrade(&bucket));
+        bucket
+    }
+}
+
+impl Throttle {
+    /// Waits until one more frame may come.
+    pub(crate) async fn pass(&mut self) -> Result<(), Flood> {
+        loop {
+            match self.own.take(Instant::now()) {
+                Verdict::Go => break,
+                Verdict::Wait(wait) => sleep(wait).await,
+                Verdict::Flood => return Err(Flood),
+            }
+        }
+        while let Some(Err(wait)) = self.take_shared() {
+            sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    fn take_shared(&self) -> Option<Result<(), std::time::Duration>> {
+        let mut bucket = self
+            .shared
+            .as_ref()?
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Some(bucket.take(Instant::now(), self.shared_rate, 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_of_one_source_share_its_bucket_and_those_of_others_do_not() {
+        let plenty = Rate::with_burst_of_ten_seconds(1_000_000);
+        let throttles = Throttles::new(Rates {
+            connection: plenty,
+            source: Rate {
+                per_second: 20,
+                burst: 10,
+            },
+        });
+        let source = |last| Source::of([192, 0, 2, last].into());
+        let (mut first, mut second) = (throttles.begin(source(1)), throttles.begin(source(1)));
+        let since = Instant::now();
+        for _ in 0..10 {
+            first.pass().await.unwrap();
+            second.pass().await.unwrap();
+        }
+        // Half of them had to wait for 50 ms each.
+        assert!(since.elapsed().as_millis() >= 450, "{:?}", since.elapsed());
+        for other in [source(2), None] {
+            let throttle = throttles.begin(other);
+            assert!(!matches!(throttle.take_shared(), Some(Err(_))));
+        }
+        assert!(matches!(
+            throttles.begin(source(1)).take_shared(),
+            Some(Err(_))
+        ));
+    }
+
+    #[test]
+    fn sources_that_are_gone_are_forgotten() {
+        let rate = Rate::with_burst_of_ten_seconds(1);
+        let throttles = Throttles::new(Rates {
+            connection: rate,
+            source: rate,
+        });
+        for number in 0..100_000_u32 {
+            let ip = std::net::Ipv4Addr::from_bits(0x0808_0000 + number);
+            throttles.begin(Source::of(ip.into()));
+        }
+        let sources = throttles.sources.lock().unwrap();
+        assert!(sources.buckets.len() <= FEW, "{}", sources.buckets.len());
+    }
+}
