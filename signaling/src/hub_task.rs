@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use signaling_proto::hub::{ConnectionId, Environment, Fault, Hub, Output, RoomSummary, Snapshot};
 use signaling_proto::id::PeerId;
+use signaling_proto::message::server::IceServersReason;
 use signaling_proto::message::{ClientMessage, ParseError};
 use signaling_proto::source::Source;
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +34,7 @@ enum Input {
     Message(ConnectionId, Result<ClientMessage, ParseError>),
     Fault(ConnectionId, Fault),
     Close(ConnectionId),
+    RelayChange(IceServersReason),
     Drain(oneshot::Sender<()>),
     Snapshot(oneshot::Sender<Snapshot>),
     Rooms(oneshot::Sender<Vec<RoomSummary>>),
@@ -95,6 +97,11 @@ impl HubHandle {
 
     pub(crate) async fn close(&self, connection: ConnectionId) {
         self.send(Input::Close(connection)).await;
+    }
+
+    /// What clients are told of relays has changed.
+    pub(crate) async fn relay_changed(&self, reason: IceServersReason) {
+        self.send(Input::RelayChange(reason)).await;
     }
 
     /// A connection has failed by a mistake of ours.
@@ -174,6 +181,7 @@ impl<E: Environment> HubTask<E> {
                 self.outboxes.remove(&connection);
                 self.hub.handle_close(now, connection);
             }
+            Input::RelayChange(reason) => self.hub.handle_relay_change(now, reason),
             Input::Drain(done) => {
                 self.hub.handle_drain(now);
                 self.carry_out(now);

@@ -1,6 +1,7 @@
 //! STUN and TURN servers for one client, with credentials of its own.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use signaling_proto::hub::{Environment, Grant, Unauthorized};
@@ -22,15 +23,51 @@ pub(crate) struct HubEnvironment {
 
 /// What clients are told of the relay, replaced when the operator changes it.
 #[derive(Clone)]
-pub(crate) struct Told(Arc<RwLock<Relay>>);
+pub(crate) struct Told(Arc<RwLock<State>>);
+
+struct State {
+    relay: Relay,
+    /// URLs of relays that do not answer any more.
+    lost: HashSet<String>,
+}
 
 impl Told {
     pub(crate) fn new(relay: Relay) -> Self {
-        Self(Arc::new(RwLock::new(relay)))
+        Self(Arc::new(RwLock::new(State {
+            relay,
+            lost: HashSet::new(),
+        })))
     }
 
     pub(crate) fn replace(&self, relay: Relay) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = relay;
+        self.write().relay = relay;
+    }
+
+    /// Whether a relay answers; true if that is news.
+    pub(crate) fn set_lost(&self, url: &str, is_lost: bool) -> bool {
+        let mut state = self.write();
+        match is_lost {
+            true => state.lost.insert(url.to_owned()),
+            false => state.lost.remove(url),
+        }
+    }
+
+    /// What should answer, as this host reaches it.
+    pub(crate) fn watched_urls(&self) -> HashSet<String> {
+        match &self.read().relay {
+            Relay::Elsewhere { urls, .. } => {
+                urls.iter().map(|url| url.as_str().to_owned()).collect()
+            }
+            Relay::Here { .. } | Relay::Nowhere => HashSet::new(),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,8 +127,19 @@ impl Relay {
     }
 
     /// What one client gets.
-    fn ice_servers(&self, host: &str, peer: &PeerId, expires_at_unix_s: u64) -> Vec<IceServer> {
-        let (stun, turn) = self.urls(host);
+    fn ice_servers(
+        &self,
+        host: &str,
+        peer: &PeerId,
+        expires_at_unix_s: u64,
+        lost: &HashSet<String>,
+    ) -> Vec<IceServer> {
+        let (mut stun, mut turn) = self.urls(host);
+        // If none answers, the fault may be with whoever asks.
+        if !stun.iter().chain(&turn).all(|url| lost.contains(url)) {
+            stun.retain(|url| !lost.contains(url));
+            turn.retain(|url| !lost.contains(url));
+        }
         let mut servers = Vec::new();
         if !stun.is_empty() {
             servers.push(IceServer {
@@ -133,8 +181,11 @@ impl Environment for HubEnvironment {
 
     fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer> {
         let expires_at = self.unix_time() + self.credential_ttl;
-        let relay = self.relay.0.read().unwrap_or_else(PoisonError::into_inner);
-        relay.ice_servers(reached_as, peer, expires_at.as_secs())
+        let state = self.relay.read();
+        let expires_at = expires_at.as_secs();
+        state
+            .relay
+            .ice_servers(reached_as, peer, expires_at, &state.lost)
     }
 }
 
@@ -150,7 +201,7 @@ mod tests {
             tls_port: Some(5349),
             secret: "north".into(),
         };
-        let servers = relay.ice_servers("call.example", &PeerId::new("p"), 1_000);
+        let servers = relay.ice_servers("call.example", &PeerId::new("p"), 1_000, &HashSet::new());
         assert_eq!(servers[0].urls, ["stun:call.example:3478"]);
         assert_eq!(
             servers[1].urls,
@@ -173,14 +224,37 @@ mod tests {
                 .into(),
             secret: Some("north".into()),
         };
-        let servers = relay.ice_servers("ignored", &PeerId::new("p"), 1_000);
+        let servers = relay.ice_servers("ignored", &PeerId::new("p"), 1_000, &HashSet::new());
         assert_eq!(servers[0].urls, ["stun:b"]);
         assert_eq!(servers[0].credential, None);
         assert_eq!(servers[1].urls, ["turns:a:443?transport=tcp"]);
         assert!(
             Relay::Nowhere
-                .ice_servers("x", &PeerId::new("p"), 1)
+                .ice_servers("x", &PeerId::new("p"), 1, &HashSet::new())
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn lost_relays_are_not_told_as_long_as_there_are_others() {
+        let relay = Relay::Elsewhere {
+            urls: ["turn:a", "turn:b"].map(|url| url.parse().unwrap()).into(),
+            secret: Some("north".into()),
+        };
+        let told = Told::new(relay);
+        let urls = || {
+            let state = told.read();
+            let servers = state
+                .relay
+                .ice_servers("", &PeerId::new("p"), 1, &state.lost);
+            servers[0].urls.clone()
+        };
+        assert!(told.set_lost("turn:a", true));
+        assert!(!told.set_lost("turn:a", true), "no news");
+        assert_eq!(urls(), ["turn:b"]);
+        told.set_lost("turn:b", true);
+        assert_eq!(urls(), ["turn:a", "turn:b"], "better than nothing");
+        assert!(told.set_lost("turn:a", false));
+        assert_eq!(urls(), ["turn:a"]);
     }
 }

@@ -19,6 +19,7 @@ pub mod room_token;
 mod admin;
 mod connection;
 mod fragments;
+mod health;
 mod hub_task;
 mod ice_servers;
 mod lan;

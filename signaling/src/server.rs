@@ -24,7 +24,7 @@ use crate::relay::{self, Bundled};
 use crate::room_token::Gate;
 use crate::router::{self, App};
 use crate::throttle::{Rates, Throttles};
-use crate::{lan, revocation, session_secret, tls};
+use crate::{health, lan, revocation, session_secret, tls};
 
 /// How long clients may take to say goodbye when the server stops.
 const STOP_DEADLINE: Duration = Duration::from_millis(1500);
@@ -136,6 +136,7 @@ impl Server {
             stopping: stopping.clone(),
         };
         tokio::spawn(listener::serve(page_listener, service, MAX_REQUESTS));
+        tokio::spawn(health::watch(told.clone(), hub.clone(), stopping.clone()));
         let relay = bundled.as_ref().map(|bundled| bundled.server.handle());
         if let Some(relay) = relay {
             tokio::spawn(relay::keep_fresh(relay.clone(), stopping.clone()));

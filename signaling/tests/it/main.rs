@@ -13,6 +13,7 @@ mod kick;
 mod limits;
 mod page;
 mod process;
+mod relay_loss;
 mod rooms;
 mod sessions;
 mod slow_reader;

@@ -1,0 +1,235 @@
+//! Watches the relays that clients are told of: one that stops answering is told no more, and everybody
+//! is told that it is lost.
+//!
+//! Each URL is tried by itself once a second: with up to three STUN Bindings over UDP, with a connection
+//! and a Binding over TCP, with a connection where it would be TLS. A relay that has never answered from
+//! here is told all the same: clients may reach what this host does not.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use signaling_proto::message::server::IceServersReason;
+use stun_turn::proto::message::{Class, Message, Method, TransactionId, Writer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::hub_task::HubHandle;
+use crate::ice_servers::Told;
+
+/// Between two trials of one URL, from beginning to beginning.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long a Binding may take before it is sent again,
+const RETRANSMISSION: Duration = Duration::from_millis(250);
+/// how often it is sent,
+const TRANSMISSIONS: u32 = 3;
+/// and so how long a trial takes at most. A relay that dies is noticed within [`INTERVAL`] and this.
+const DEADLINE: Duration = RETRANSMISSION.saturating_mul(TRANSMISSIONS);
+/// How long the address of a host name is remembered.
+const NAME_LIFETIME: Duration = Duration::from_secs(60);
+/// A reply to a Binding is shorter.
+const MAX_REPLY_BYTES: usize = 1500;
+
+/// Watches whatever `told` has, also after reloads, until the service stops.
+pub(crate) async fn watch(told: Told, hub: HubHandle, mut stopping: watch::Receiver<bool>) {
+    let mut watched: HashMap<String, AbortHandle> = HashMap::new();
+    loop {
+        let urls = told.watched_urls();
+        watched.retain(|url, task| {
+            let stays = urls.contains(url);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for url in urls {
+            watched.entry(url.clone()).or_insert_with(|| {
+                tokio::spawn(watch_one(url, told.clone(), hub.clone())).abort_handle()
+            });
+        }
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+            () = sleep(INTERVAL) => {}
+        }
+    }
+    watched.values().for_each(AbortHandle::abort);
+}
+
+async fn watch_one(url: String, told: Told, hub: HubHandle) {
+    let Some(mut target) = Target::of(&url) else {
+        return;
+    };
+    let mut has_answered = false;
+    loop {
+        let begun = Instant::now();
+        let answers = target.answers().await;
+        has_answered |= answers;
+        if has_answered && told.set_lost(&url, !answers) {
+            if answers {
+                tracing::info!(url, "a relay answers again");
+                hub.relay_changed(IceServersReason::Renewal).await;
+            } else {
+                tracing::warn!(url, "a relay does not answer any more: peers are told");
+                hub.relay_changed(IceServersReason::RelayLost).await;
+            }
+        }
+        sleep(INTERVAL.saturating_sub(begun.elapsed())).await;
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Udp,
+    Tcp,
+    /// Only whether somebody accepts connections: certificates are for clients to judge.
+    Tls,
+}
+
+/// Where a URL leads.
+#[derive(Debug)]
+struct Target {
+    way: Way,
+    authority: String,
+    known: Option<(SocketAddr, Instant)>,
+}
+
+impl Target {
+    /// RFC 7064 and 7065: port 3478, with TLS 5349, unless there is another one.
+    fn of(url: &str) -> Option<Self> {
+        let (scheme, rest) = url.split_once(':')?;
+        let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (way, port) = match (scheme, query) {
+            ("stuns" | "turns", _) => (Way::Tls, 5349),
+            (_, "transport=tcp") => (Way::Tcp, 3478),
+            _ => (Way::Udp, 3478),
+        };
+        let last = authority.rsplit(']').next().unwrap_or(authority);
+        let authority = match last.contains(':') {
+            true => authority.to_owned(),
+            false => format!("{authority}:{port}"),
+        };
+        Some(Self {
+            way,
+            authority,
+            known: None,
+        })
+    }
+
+    async fn address(&mut self) -> Option<SocketAddr> {
+        let fresh = |(_, since): &(SocketAddr, Instant)| since.elapsed() < NAME_LIFETIME;
+        if !self.known.as_ref().is_some_and(fresh) {
+            let found = lookup_host(&self.authority).await.ok();
+            let found = found.and_then(|mut addresses| addresses.next());
+            // A name that can't be looked up just now is where it was.
+            if let Some(found) = found {
+                self.known = Some((found, Instant::now()));
+            }
+        }
+        self.known.map(|(address, _)| address)
+    }
+
+    async fn answers(&mut self) -> bool {
+        let Some(address) = self.address().await else {
+            return false;
+        };
+        let trial = async {
+            match self.way {
+                Way::Udp => over_udp(address).await,
+                Way::Tcp => over_tcp(address).await,
+                Way::Tls => TcpStream::connect(address).await.map(drop),
+            }
+        };
+        matches!(timeout(DEADLINE, trial).await, Ok(Ok(())))
+    }
+}
+
+async fn over_udp(address: SocketAddr) -> std::io::Result<()> {
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => ([0; 4], 0).into(),
+        SocketAddr::V6(_) => ([0; 16], 0).into(),
+    };
+    let socket = UdpSocket::bind(any).await?;
+    // A refused datagram is told then.
+    socket.connect(address).await?;
+    let binding = Binding::new()?;
+    let mut reply = [0; MAX_REPLY_BYTES];
+    loop {
+        socket.send(binding.request()).await?;
+        let received = timeout(RETRANSMISSION, socket.recv(&mut reply)).await;
+        if let Ok(length) = received
+            && binding.is_answered_by(&reply[..length?])
+        {
+            return Ok(());
+        }
+    }
+}
+
+async fn over_tcp(address: SocketAddr) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    let binding = Binding::new()?;
+    stream.write_all(binding.request()).await?;
+    let mut reply = Vec::new();
+    loop {
+        if stream.read_buf(&mut reply).await? == 0 || reply.len() > MAX_REPLY_BYTES {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if binding.is_answered_by(&reply) {
+            return Ok(());
+        }
+    }
+}
+
+struct Binding {
+    id: TransactionId,
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl Binding {
+    fn new() -> std::io::Result<Self> {
+        let mut id = TransactionId([0; 12]);
+        getrandom::fill(&mut id.0).map_err(std::io::Error::other)?;
+        let mut bytes = [0; 64];
+        let writer = Writer::new(&mut bytes, Class::Request, Method::Binding, id);
+        let length = writer.finish(None, false);
+        let length = length.ok_or(std::io::ErrorKind::InvalidData)?;
+        Ok(Self { id, bytes, length })
+    }
+
+    fn request(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Whatever it answers, it is there.
+    fn is_answered_by(&self, reply: &[u8]) -> bool {
+        let reply = Message::parse(reply);
+        reply.is_ok_and(|reply| reply.transaction() == self.id && reply.class() != Class::Request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lead_to_hosts_and_ports() {
+        for (url, way, authority) in [
+            ("turn:a", Way::Udp, "a:3478"),
+            ("turn:a:1?transport=udp", Way::Udp, "a:1"),
+            ("turn:[::1]?transport=tcp", Way::Tcp, "[::1]:3478"),
+            ("turns:[::1]:443?transport=tcp", Way::Tls, "[::1]:443"),
+            ("turns:a", Way::Tls, "a:5349"),
+            ("stun:192.0.2.1", Way::Udp, "192.0.2.1:3478"),
+        ] {
+            let target = Target::of(url).unwrap();
+            assert_eq!(
+                (target.way, target.authority.as_str()),
+                (way, authority),
+                "{url}"
+            );
+        }
+    }
+}
