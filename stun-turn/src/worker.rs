@@ -10,6 +10,7 @@ mod crowd;
 mod datagrams;
 mod effects;
 mod fair_share;
+mod outbox;
 mod peers;
 mod ready;
 mod relayed;
@@ -42,8 +43,8 @@ pub(crate) use relayed::{Shared, share};
 use coalesce::Coalescer;
 use connections::Connections;
 use datagrams::Inlet;
-use effects::Outbox;
 use fair_share::FairShare;
+use outbox::{Out, Outbox};
 use peers::Peers;
 use ready::Ready;
 use relayed::Relayed;
@@ -413,16 +414,14 @@ impl Worker {
         let (batch, sender) = (&self.batch, &mut self.sender);
         self.outbox.flush(|out, heads, transmits| {
             let socket = match out {
-                effects::Out::Client(listener) => Some(udp[listener].socket.as_fd()),
-                effects::Out::Peer(index) => relayed.socket(index).map(AsFd::as_fd),
-                effects::Out::Raw(family) => relayed.raw(family).map(AsFd::as_fd),
+                Out::Client(listener) => Some(udp[listener].socket.as_fd()),
+                Out::Peer(index) => relayed.socket(index).map(AsFd::as_fd),
+                Out::Raw(family) => relayed.raw(family).map(AsFd::as_fd),
             };
             let from = (batch, heads);
             match (socket, out) {
                 (None, _) => udp::Sent::default(),
-                (Some(socket), effects::Out::Raw(_)) => {
-                    sender.send_singly(socket, from, transmits, errors)
-                }
+                (Some(socket), Out::Raw(_)) => sender.send_singly(socket, from, transmits, errors),
                 (Some(socket), _) => sender.send(socket, from, transmits, errors),
             }
         });

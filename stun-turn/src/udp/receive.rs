@@ -12,6 +12,8 @@ use stun_turn_proto::limits::{HEADROOM, TAILROOM};
 use super::address::{Ancillary, CONTROL, Control, ancillary, read_address, set_option};
 use super::{BATCH, EMPTY_VECTOR};
 
+const ADDRESS_LENGTH: libc::socklen_t = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+const CONTROL_LENGTH: usize = mem::size_of::<Control>();
 /// Room for the largest UDP payload between head and tail.
 const SLOT: usize = HEADROOM + 65_535 + TAILROOM;
 
@@ -21,14 +23,18 @@ pub(crate) fn coalesce_received(socket: BorrowedFd<'_>) {
     let _ = set_option(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
 }
 
-/// Slots that receive up to [`BATCH`] times, each with room in front and behind.
+/// So many that datagrams of one flow, between those of many others, are found again and leave
+/// together. Pages of memory that nothing has come to are not in use.
+const SLOTS: usize = 4 * BATCH;
+
+/// Slots that receive, each with room in front and behind.
 pub(crate) struct RecvBatch {
     slots: Box<[u8]>,
-    addresses: Box<[libc::sockaddr_storage; BATCH]>,
-    controls: Box<[Control; BATCH]>,
-    vectors: Box<[libc::iovec; BATCH]>,
-    headers: Box<[libc::mmsghdr; BATCH]>,
-    received: [Received; BATCH],
+    addresses: Box<[libc::sockaddr_storage; SLOTS]>,
+    controls: Box<[Control; SLOTS]>,
+    vectors: Box<[libc::iovec; SLOTS]>,
+    headers: Box<[libc::mmsghdr; SLOTS]>,
+    received: [Received; SLOTS],
     used: usize,
 }
 
@@ -85,12 +91,12 @@ impl RecvBatch {
         // SAFETY: all-zero bytes are valid for both (AF_UNSPEC, null pointers, zero lengths).
         let (addresses, headers) = unsafe { (Box::new(mem::zeroed()), Box::new(mem::zeroed())) };
         let mut batch = Self {
-            slots: vec![0; SLOT * BATCH].into(),
+            slots: vec![0; SLOT * SLOTS].into(),
             addresses,
-            controls: Box::new([[0; CONTROL]; BATCH]),
-            vectors: Box::new([EMPTY_VECTOR; BATCH]),
+            controls: Box::new([[0; CONTROL]; SLOTS]),
+            vectors: Box::new([EMPTY_VECTOR; SLOTS]),
             headers,
-            received: [NOTHING; BATCH],
+            received: [NOTHING; SLOTS],
             used: 0,
         };
         batch.prepare();
@@ -110,15 +116,18 @@ impl RecvBatch {
             };
             let header = &mut header.msg_hdr;
             header.msg_name = std::ptr::from_mut(address).cast();
+            header.msg_namelen = ADDRESS_LENGTH;
+            header.msg_controllen = CONTROL_LENGTH as _;
             header.msg_iov = vector;
             header.msg_iovlen = 1;
             header.msg_control = control.as_mut_ptr().cast();
         }
     }
 
-    /// How many slots are free.
+    /// How many slots the next call may fill.
     pub(crate) const fn room(&self) -> usize {
-        BATCH - self.used
+        let free = SLOTS - self.used;
+        if free < BATCH { free } else { BATCH }
     }
 
     /// Frees all slots.
@@ -132,13 +141,8 @@ impl RecvBatch {
     /// `WouldBlock` when nothing is there; anything else the system says.
     pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<Range<usize>> {
         let first = self.used;
-        let headers = &mut self.headers[first..];
-        for header in headers.iter_mut() {
-            // The kernel wrote what it used.
-            header.msg_hdr.msg_namelen =
-                mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-            header.msg_hdr.msg_controllen = mem::size_of::<Control>() as _;
-        }
+        let end = first + self.room();
+        let headers = &mut self.headers[first..end];
         // SAFETY: every header points to memory of its own that `self` keeps in place, with its true
         // length; the kernel writes within those lengths.
         let count = unsafe {
@@ -152,7 +156,8 @@ impl RecvBatch {
         };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         self.used = first + count;
-        let filled = headers.iter().zip(&self.addresses[first..]).take(count);
+        let filled = headers.iter_mut().zip(&self.addresses[first..]);
+        let filled = filled.take(count);
         for (received, (header, address)) in self.received[first..].iter_mut().zip(filled) {
             let Ancillary {
                 to,
@@ -166,6 +171,9 @@ impl RecvBatch {
                 length: header.msg_len as usize,
                 segment: segment.unwrap_or(usize::MAX),
             };
+            // The kernel wrote what it used.
+            header.msg_hdr.msg_namelen = ADDRESS_LENGTH;
+            header.msg_hdr.msg_controllen = CONTROL_LENGTH as _;
         }
         Ok(first..first + count)
     }

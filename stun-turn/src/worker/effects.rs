@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -17,127 +17,7 @@ use super::connections::is_out_of_descriptors;
 use super::relayed::Way;
 use crate::control::session_name;
 use crate::sockets::{bind_relayed, listen_relayed};
-use crate::udp::{Sent, Transmit, raw};
-
-/// Through which socket a datagram leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Out {
-    /// A listener, to a client.
-    Client(usize),
-    /// A relayed socket, to a peer.
-    Peer(usize),
-    /// The socket of all relayed ports of an address, to a peer.
-    Raw(usize),
-}
-
-/// Datagrams of one batch on their way out, in the order in which they were decided.
-#[derive(Debug, Default)]
-pub(super) struct Outbox {
-    outs: Vec<Out>,
-    transmits: Vec<Transmit>,
-    /// What goes out without having come in: replies, headers.
-    heads: Vec<u8>,
-}
-
-impl Outbox {
-    /// A part of a slot to a client.
-    pub(super) fn push_client(
-        &mut self,
-        listener: usize,
-        slot: usize,
-        part: Range<usize>,
-        to: SocketAddr,
-        from: Option<IpAddr>,
-    ) {
-        self.push(Out::Client(listener), (0..0, slot, part, 0..0), to, from);
-    }
-
-    /// The same between other bytes.
-    pub(super) fn push_client_between(
-        &mut self,
-        listener: usize,
-        (head, slot, part, tail): (&[u8], usize, Range<usize>, &[u8]),
-        to: SocketAddr,
-        from: Option<IpAddr>,
-    ) {
-        let (head, tail) = (self.keep(head), self.keep(tail));
-        self.push(Out::Client(listener), (head, slot, part, tail), to, from);
-    }
-
-    /// What has not come in.
-    pub(super) fn push_reply(
-        &mut self,
-        listener: usize,
-        reply: &[u8],
-        to: SocketAddr,
-        from: Option<IpAddr>,
-    ) {
-        let head = self.keep(reply);
-        self.push(Out::Client(listener), (head, 0, 0..0, 0..0), to, from);
-    }
-
-    fn push_peer(&mut self, relay: RelayId, slot: usize, part: Range<usize>, to: SocketAddr) {
-        let out = Out::Peer(relay.index());
-        self.push(out, (0..0, slot, part, 0..0), to, None);
-    }
-
-    /// A part of a slot behind headers of IP and UDP.
-    fn push_raw(
-        &mut self,
-        sender: usize,
-        header: &[u8],
-        (slot, part): (usize, Range<usize>),
-        to: SocketAddr,
-    ) {
-        let head = self.keep(header);
-        let to = raw::destination(to);
-        self.push(Out::Raw(sender), (head, slot, part, 0..0), to, None);
-    }
-
-    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
-        let start = self.heads.len();
-        self.heads.extend_from_slice(bytes);
-        start..self.heads.len()
-    }
-
-    fn push(
-        &mut self,
-        out: Out,
-        (head, slot, part, tail): (Range<usize>, usize, Range<usize>, Range<usize>),
-        to: SocketAddr,
-        from: Option<IpAddr>,
-    ) {
-        self.outs.push(out);
-        self.transmits.push(Transmit {
-            head,
-            slot,
-            part,
-            tail,
-            to,
-            from,
-        });
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.outs.is_empty()
-    }
-
-    /// Sends runs of neighbours that share a socket.
-    pub(super) fn flush(&mut self, mut send: impl FnMut(Out, &[u8], &[Transmit]) -> Sent) {
-        let mut start = 0;
-        for run in self.outs.chunk_by(PartialEq::eq) {
-            let end = start + run.len();
-            let sent = send(run[0], &self.heads, &self.transmits[start..end]);
-            if sent.dropped > 0 {
-                tracing::trace!(out = ?run[0], ?sent, "the system refused datagrams");
-            }
-            start = end;
-        }
-        self.outs.clear();
-        self.transmits.clear();
-        self.heads.clear();
-    }
-}
+use crate::udp::raw;
 
 /// Sockets on reserved ports, until the worker that got the token takes them.
 #[derive(Debug, Default)]
