@@ -5,11 +5,11 @@ mod batch;
 mod bench;
 mod enrol;
 mod frame;
-mod host;
+pub(crate) mod host;
 mod lab;
 mod outcome;
-mod process;
-mod report;
+pub(crate) mod process;
+pub(crate) mod report;
 mod scenarios;
 mod servers;
 mod streams;
@@ -129,7 +129,7 @@ impl Compare {
                 }
             }
         }
-        println!("\n{}", report.table());
+        println!("\n{}", report.table(report::BASELINE));
         if let Some(file) = &self.json {
             let text = serde_json::to_string_pretty(&report.json(&machine))?;
             std::fs::write(file, text).with_context(|| file.display().to_string())?;

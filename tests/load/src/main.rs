@@ -5,6 +5,7 @@ mod calls;
 mod compare;
 mod flood;
 mod relay;
+mod signaling;
 mod timing;
 mod turn;
 
@@ -31,8 +32,11 @@ enum Command {
     /// Whether the time of a refusal tells which users exist
     Timing,
     Relay(compare::Compare),
+    Signaling(signaling::Signaling),
     #[command(hide = true)]
     Forward(compare::Forward),
+    #[command(hide = true)]
+    ForwardWebSockets(signaling::ForwardWebSockets),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -44,6 +48,8 @@ fn main() -> anyhow::Result<()> {
         } => flood::run(&program, Duration::from_secs(seconds), &filter),
         Command::Timing => timing::run(),
         Command::Relay(compare) => compare.run(),
+        Command::Signaling(signaling) => signaling.run(),
         Command::Forward(forward) => forward.run(),
+        Command::ForwardWebSockets(forward) => forward.run(),
     }
 }

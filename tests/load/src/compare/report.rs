@@ -77,7 +77,7 @@ impl Report {
     }
 
     /// Medians in Markdown; behind them how many times better than the baseline.
-    pub(crate) fn table(&self) -> String {
+    pub(crate) fn table(&self, baseline: &str) -> String {
         let servers = self.servers();
         let mut text = "| |".to_owned();
         for server in &servers {
@@ -87,19 +87,19 @@ impl Report {
         let _ = write!(text, "\n|---|{}", "---|".repeat(servers.len()));
         for metric in self.metrics() {
             let _ = write!(text, "\n| {} |", metric.name);
-            let baseline = self.median(metric, BASELINE);
+            let reference = self.median(metric, baseline);
             for server in &servers {
                 let Some(value) = self.median(metric, server) else {
                     text.push_str(" - |");
                     continue;
                 };
                 let _ = write!(text, " {}", number(value));
-                let ratio = baseline.and_then(|baseline| match metric.better {
-                    Better::More => Some(value / baseline),
-                    Better::Less => Some(baseline / value),
+                let ratio = reference.and_then(|reference| match metric.better {
+                    Better::More => Some(value / reference),
+                    Better::Less => Some(reference / value),
                     Better::None => None,
                 });
-                if let Some(ratio) = ratio.filter(|it| it.is_finite() && *server != BASELINE) {
+                if let Some(ratio) = ratio.filter(|it| it.is_finite() && *server != baseline) {
                     let _ = write!(text, " ({ratio:.2}×)");
                 }
                 text.push_str(" |");
@@ -182,6 +182,6 @@ mod tests {
 | carried | 200 (2.00×) | 100 |
 | cost | 4.00 (1.50×) | 6.00 |
 | loss | 0.00 | - |";
-        assert_eq!(report.table(), expected);
+        assert_eq!(report.table(BASELINE), expected);
     }
 }
