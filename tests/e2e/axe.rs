@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::json;
 use tests::axe::Theme;
+use tests::browser::Kind;
 use tests::stage;
 
 /// Everything on both sides of a call that can be open at the same time.
@@ -56,7 +57,7 @@ fn screens_besides_the_call() {
 fn a_check_that_finds_trouble() {
     stage::run(async |stage| {
         let service = stage.external("none", &["turn:127.0.0.1:9".into()]).await?;
-        let browser = stage.browser_without_permissions("ann").await?;
+        let browser = stage.browser_of(Kind::REFUSING, "ann").await?;
         for theme in [Theme::Light, Theme::Dark] {
             browser.theme(theme).await?;
             browser.check(&service.check("en")).await?;

@@ -2,7 +2,9 @@
 
 mod check;
 mod controls;
-mod files;
+mod devices;
+pub(crate) mod files;
+mod hostile;
 mod mesh;
 mod page;
 mod resume;
@@ -18,10 +20,10 @@ use tests::programs::Signaling;
 use tests::stage::{self, Stage};
 
 /// Messages over a data channel.
-const MESSAGES: u32 = 200;
+pub(crate) const MESSAGES: u32 = 200;
 
 /// Two browsers in one room, connected: each with the other as it sees it.
-async fn pair(
+pub(crate) async fn pair(
     stage: &Stage,
     service: &Signaling,
     query: &str,
@@ -31,7 +33,7 @@ async fn pair(
 }
 
 /// These two in one room, connected.
-async fn meet(
+pub(crate) async fn meet(
     (ann, bob): (Arc<Browser>, Arc<Browser>),
     service: &Signaling,
     query: &str,

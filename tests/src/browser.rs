@@ -1,4 +1,9 @@
-//! A real browser: Debian's chromium, driven over WebDriver, with devices that play a test pattern and a beep.
+//! A real browser: Debian's chromium or firefox-esr, driven over WebDriver, with devices that play a test pattern and a
+//! beep.
+
+mod chromium;
+mod firefox;
+mod usage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,94 +13,93 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use thirtyfour::common::log::LoggingPrefsLogLevel;
-use thirtyfour::{By, ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver};
+use thirtyfour::{By, Capabilities, WebDriver};
 
 use crate::process::Process;
 use crate::stage::Stage;
 
-/// What each browser is started with.
-const FLAGS: [&str; 17] = [
-    "--headless",
-    // Chromium's sandbox does not run as root, which is what containers and CI are.
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    // No traffic of its own.
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    // A camera and a microphone that everybody has. Ten pictures a second: two cores must code those of three browsers.
-    "--use-fake-device-for-media-stream=fps=10",
-    // Sharing the screen shows this page's own tab.
-    "--auto-select-tab-capture-source-by-title=Room",
-    "--mute-audio",
-    "--autoplay-policy=no-user-gesture-required",
-    // A name of this machine whose pages are not as trusted as those of localhost.
-    "--host-resolver-rules=MAP insecure.test 127.0.0.1",
-    // Machines without a network card have nothing but loopback.
-    "--allow-loopback-in-peer-connection",
-    // Headless windows count as hidden to some of the scheduler.
-    "--disable-renderer-backgrounding",
-    "--window-size=1280,800",
-];
-/// Nobody asks for permission to use camera and microphone: it is given, or refused.
-pub(crate) const PERMITTED: &str = "--use-fake-ui-for-media-stream";
-pub(crate) const REFUSED: &str = "--use-fake-ui-for-media-stream=deny";
-/// Certificates made for a test are as good as others.
-pub(crate) const TRUSTING: &str = "--ignore-certificate-errors";
+pub use usage::Usage;
+
 /// How long a script may run in the page.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(30);
 /// How long ending a browser may take.
 const QUIT_LIMIT: Duration = Duration::from_secs(10);
 
+/// What a browser is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Chromium with these flags besides those that all have.
+    Chromium(&'static [&'static str]),
+    /// Firefox, whose user permits camera and microphone.
+    Firefox,
+}
+
+impl Kind {
+    /// Chromium whose user permits camera and microphone.
+    pub const CHROMIUM: Self = Self::Chromium(&[chromium::PERMITTED, chromium::DEVICES]);
+    /// Chromium whose user refuses camera and microphone.
+    pub const REFUSING: Self = Self::Chromium(&[chromium::REFUSED, chromium::DEVICES]);
+    /// Chromium that takes every certificate.
+    pub const TRUSTING: Self =
+        Self::Chromium(&[chromium::PERMITTED, chromium::TRUSTING, chromium::DEVICES]);
+    /// Chromium on a computer without camera and microphone.
+    pub const BARE: Self = Self::Chromium(&[chromium::PERMITTED]);
+
+    fn launch(self, profile: &Path) -> anyhow::Result<Launch> {
+        match self {
+            Self::Chromium(flags) => chromium::launch(profile, flags),
+            Self::Firefox => firefox::launch(profile),
+        }
+    }
+}
+
+/// How a driver is started, and what it is asked for.
+struct Launch {
+    driver: Command,
+    /// What it says before the port on which it listens.
+    ready: &'static str,
+    wishes: Capabilities,
+}
+
 /// A browser with one page.
 #[derive(Debug)]
 pub struct Browser {
     name: String,
+    kind: Kind,
     folder: PathBuf,
     driver: WebDriver,
     // Dropped after the session has been ended by `quit`: the driver first, then the profile.
-    _process: Process,
+    process: Process,
     profile: TempDir,
 }
 
 impl Browser {
-    /// Starts chromedriver on a free port and a browser with an empty profile.
-    pub(crate) async fn start(stage: &Stage, name: &str, flags: &[&str]) -> anyhow::Result<Self> {
-        let log = format!("{name}.chromedriver");
-        let process = stage.process(&log, Command::new("chromedriver").arg("--port=0"));
-        let process =
-            process.context("browser tests need Debian's chromium and chromium-driver")?;
+    /// Starts a driver on a free port and a browser with an empty profile.
+    pub(crate) async fn start(stage: &Stage, name: &str, kind: Kind) -> anyhow::Result<Self> {
+        let profile = tempfile::Builder::new().prefix("browser").tempdir()?;
+        let Launch {
+            mut driver,
+            ready,
+            wishes,
+        } = kind.launch(profile.path())?;
+        let process = stage.process(&format!("{name}.driver"), &mut driver);
+        let process = process
+            .context("browser tests need Debian's chromium, chromium-driver and firefox-esr, and geckodriver")?;
         let port = process
             .line(|line| {
-                let (_, port) = line.split_once("successfully on port ")?;
+                let (_, port) = line.split_once(ready)?;
                 port.trim_end_matches('.').parse::<u16>().ok()
             })
             .await?;
-        let profile = tempfile::Builder::new().prefix("browser").tempdir()?;
-        let mut wishes = DesiredCapabilities::chrome();
-        for flag in FLAGS.iter().chain(flags) {
-            wishes.add_arg(flag)?;
-        }
-        wishes.add_arg(&format!("--user-data-dir={}", profile.path().display()))?;
-        let downloads = profile.path().join("downloads");
-        let quietly = json!({
-            "download.default_directory": downloads,
-            "download.prompt_for_download": false,
-        });
-        wishes.add_experimental_option("prefs", quietly)?;
-        wishes.set_browser_log_level(LoggingPrefsLogLevel::All)?;
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wishes).await;
-        let driver = driver.context("starting chromium")?;
+        let driver = driver.with_context(|| format!("starting {kind:?}"))?;
         driver.set_script_timeout(SCRIPT_LIMIT).await?;
         Ok(Self {
             name: name.to_owned(),
+            kind,
             folder: stage.folder().to_owned(),
             driver,
-            _process: process,
+            process,
             profile,
         })
     }
@@ -172,7 +176,7 @@ impl Browser {
     /// Where saved files are.
     #[must_use]
     pub fn downloads(&self) -> PathBuf {
-        self.profile.path().join("downloads")
+        downloads(self.profile.path())
     }
 
     /// Keeps a screenshot as `BROWSER-WHAT.png`.
@@ -188,8 +192,11 @@ impl Browser {
     pub(crate) async fn keep_evidence(&self) -> anyhow::Result<()> {
         self.screenshot("failure").await?;
         let mut text = String::new();
-        for entry in self.driver.browser_log().await? {
-            text.push_str(&format!("{entry:?}\n"));
+        // Firefox writes it to its driver's output.
+        if matches!(self.kind, Kind::Chromium(_)) {
+            for entry in self.driver.browser_log().await? {
+                text.push_str(&format!("{entry:?}\n"));
+            }
         }
         let call = "window.callbox ? callbox.peers() : 'no callbox'";
         text.push_str(&match self.value(call, Value::Null).await {
@@ -213,6 +220,14 @@ impl Browser {
         errors.context("no list of errors")
     }
 
+    /// Has nobody see the page any more, as somebody does who reads mail during a call.
+    ///
+    /// # Errors
+    /// When the window can't be minimized.
+    pub async fn hide(&self) -> anyhow::Result<()> {
+        Ok(self.driver.minimize_window().await?)
+    }
+
     /// Ends the page as a crash does: nothing of it says good-bye.
     pub async fn crash(&self) {
         // The command has no answer, as nobody is left to give one.
@@ -228,4 +243,8 @@ impl Browser {
             Err(_) => eprintln!("{}: does not quit", self.name),
         }
     }
+}
+
+fn downloads(profile: &Path) -> PathBuf {
+    profile.join("downloads")
 }

@@ -98,6 +98,12 @@ impl Peer {
         texts.filter_map(Value::as_str).collect()
     }
 
+    /// Whether more sound has come from it than at an earlier look.
+    #[must_use]
+    pub fn hears_more_than(&self, earlier: &Self) -> bool {
+        self.audio_bytes() > earlier.audio_bytes()
+    }
+
     fn frames(&self) -> u64 {
         self.0["framesDecoded"].as_u64().unwrap_or_default()
     }

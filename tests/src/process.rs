@@ -54,6 +54,12 @@ impl Process {
         })
     }
 
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// What it has written to standard output so far.
     ///
     /// # Errors

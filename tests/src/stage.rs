@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use futures_util::FutureExt as _;
 
-use crate::browser::{Browser, PERMITTED, REFUSED, TRUSTING};
+use crate::browser::{Browser, Kind};
 use crate::process::Process;
 
 /// How long one test may take.
@@ -28,6 +28,14 @@ pub struct Stage {
 /// # Panics
 /// When the test fails.
 pub fn run(test: impl AsyncFnOnce(&Stage) -> anyhow::Result<()>) {
+    run_for(LIMIT, test);
+}
+
+/// Runs a test that may take so long.
+///
+/// # Panics
+/// When the test fails.
+pub fn run_for(limit: Duration, test: impl AsyncFnOnce(&Stage) -> anyhow::Result<()>) {
     let stage = Stage::new().expect("a folder for the logs");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -35,11 +43,11 @@ pub fn run(test: impl AsyncFnOnce(&Stage) -> anyhow::Result<()>) {
         .build()
         .expect("a runtime");
     let outcome = runtime.block_on(async {
-        let test = AssertUnwindSafe(tokio::time::timeout(LIMIT, test(&stage))).catch_unwind();
+        let test = AssertUnwindSafe(tokio::time::timeout(limit, test(&stage))).catch_unwind();
         let outcome = match test.await {
             // The panic has printed its own message.
             Err(_) => Err(anyhow!("an assertion failed")),
-            Ok(Err(_)) => Err(anyhow!("not done after {} s", LIMIT.as_secs())),
+            Ok(Err(_)) => Err(anyhow!("not done after {} s", limit.as_secs())),
             Ok(Ok(result)) => result,
         };
         stage.end(outcome.is_err()).await;
@@ -82,32 +90,20 @@ impl Stage {
         Process::start(&self.folder, &name, command)
     }
 
-    /// Starts a browser with a driver and a profile of its own.
+    /// Starts Chromium with a driver and a profile of its own.
     ///
     /// # Errors
     /// When chromium or chromedriver is missing or does not start.
     pub async fn browser(&self, name: &str) -> anyhow::Result<Arc<Browser>> {
-        self.start_browser(name, &[PERMITTED]).await
+        self.browser_of(Kind::CHROMIUM, name).await
     }
 
-    /// Starts a browser that refuses camera and microphone.
+    /// Starts a browser of another kind, with a driver and a profile of its own.
     ///
     /// # Errors
-    /// When chromium or chromedriver is missing or does not start.
-    pub async fn browser_without_permissions(&self, name: &str) -> anyhow::Result<Arc<Browser>> {
-        self.start_browser(name, &[REFUSED]).await
-    }
-
-    /// Starts a browser that takes every certificate.
-    ///
-    /// # Errors
-    /// When chromium or chromedriver is missing or does not start.
-    pub async fn trusting_browser(&self, name: &str) -> anyhow::Result<Arc<Browser>> {
-        self.start_browser(name, &[PERMITTED, TRUSTING]).await
-    }
-
-    async fn start_browser(&self, name: &str, flags: &[&str]) -> anyhow::Result<Arc<Browser>> {
-        let browser = Arc::new(Browser::start(self, name, flags).await?);
+    /// When the browser or its driver is missing or does not start.
+    pub async fn browser_of(&self, kind: Kind, name: &str) -> anyhow::Result<Arc<Browser>> {
+        let browser = Arc::new(Browser::start(self, name, kind).await?);
         self.browsers().push(Arc::clone(&browser));
         Ok(browser)
     }

@@ -170,6 +170,13 @@ test('joining and leaving is told, and ends the link', () => {
   assert.deepEqual(ids(call), []);
 });
 
+test('a server that tells of a thousand people does not use up all connections', () => {
+  const { call, connections, welcome } = setUp();
+  welcome('me', ...Array.from({ length: 1000 }, (_, number) => info(`peer-${number}`)));
+  assert.equal(connections.length, 64);
+  assert.equal(call.participants.length, 64);
+});
+
 test('losing signaling leaves every link alone', () => {
   const { call, connections, state, welcome } = setUp();
   welcome('me', info('a'));
@@ -384,10 +391,10 @@ test('the loss of a relay has links through it look for another way, and no othe
   }
   receive({ type: 'ice_servers', seq: 1, reason: 'renewal', ice_servers: [] });
   assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 0, 0]);
-  receive({ type: 'ice_servers', seq: 2, reason: 'relay_lost', ice_servers: [{ urls: ['turn:y'] }] });
+  receive({ type: 'ice_servers', seq: 2, reason: 'relay_lost', ice_servers: [{ urls: ['turn:y'], username: 'u', credential: 'c', expires_at: 9 }] });
   // The third is the other side's to restart: two who restart at once would be in each other's way.
   assert.deepEqual(connections.map(({ restarts }) => restarts), [1, 0, 0]);
-  assert.deepEqual(connections.map(({ configuration }) => configuration.iceServers), Array(3).fill([{ urls: ['turn:y'] }]));
+  assert.deepEqual(connections.map(({ configuration }) => configuration.iceServers), Array(3).fill([{ urls: ['turn:y'], username: 'u', credential: 'c' }]));
   // Unless they do not know.
   clock.advance(2000);
   assert.deepEqual(connections.map(({ restarts }) => restarts), [1, 0, 1]);

@@ -79,6 +79,13 @@ test('a path under way is a first attempt or a recovery', () => {
   assert.equal(link.state, 'interrupted');
 });
 
+test('who wants no encryption is refused, and that is told', async () => {
+  const { link } = setUp(false);
+  link.receive({ epoch: 1, description: { type: 'offer', sdp: 'v=0\r\nm=audio 9 RTP/AVP 0\r\n' } });
+  await new Promise((next) => setImmediate(next));
+  assert.equal(link.state, 'refused');
+});
+
 test('a closed link restarts nothing', () => {
   const { link, clock, become, restarts } = setUp(false);
   become('disconnected');

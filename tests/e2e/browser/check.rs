@@ -2,6 +2,7 @@
 
 use std::net::UdpSocket;
 
+use tests::browser::Kind;
 use tests::check::Findings;
 use tests::stage;
 use tests::stun::stun_server_that_sees;
@@ -129,7 +130,10 @@ fn a_certificate_that_is_not_trusted_is_explained() {
         let (_relay, address) = stage.tls_relay(&["--auth-secret", "north"]).await?;
         let url = format!("turns:{address}?transport=tcp");
         let service = stage.external("north", std::slice::from_ref(&url)).await?;
-        let (ann, bob) = tokio::try_join!(stage.browser("ann"), stage.trusting_browser("bob"))?;
+        let (ann, bob) = tokio::try_join!(
+            stage.browser("ann"),
+            stage.browser_of(Kind::TRUSTING, "bob")
+        )?;
         let findings = ann.check(&service.check("en")).await?;
         findings.is(&format!("ice:{url}"), "failed", "certificate must be valid");
         findings.verdict("limited", "No relay can be used from here");
@@ -252,7 +256,7 @@ fn blocked_datagrams_are_explained() {
 fn a_camera_without_permission_is_explained() {
     stage::run(async |stage| {
         let service = stage.signaling(&[]).await?;
-        let browser = stage.browser_without_permissions("ann").await?;
+        let browser = stage.browser_of(Kind::REFUSING, "ann").await?;
         browser.check(&service.check("en")).await?;
         for check in ["camera", "microphone"] {
             browser

@@ -4,18 +4,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::browser::Browser;
 use tests::page::SOON;
 use tests::poll::{self, Look};
 use tests::stage::{self, Stage};
 
 use super::pair;
+use super::resume::WITH_RELAY;
 
 /// Without this the browser would ask with a dialog of its own where to put a file.
-const NO_DIALOG: &str = "delete window.showSaveFilePicker";
+pub(crate) const NO_DIALOG: &str = "delete window.showSaveFilePicker";
 /// Where the newest file's card is in its life.
 const STATE: &str = "[...document.querySelectorAll('[data-testid=file]')].at(-1)?.dataset.state";
+/// How far the newest file is.
+const PROGRESS: &str =
+    "[...document.querySelectorAll('[data-testid=file] progress')].at(-1)?.value";
 /// Enough for many chunks, windows and readings.
 const MANY_BYTES: usize = 10_000_000;
 
@@ -35,7 +39,7 @@ fn file(stage: &Stage, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-async fn state(browser: &Browser, wanted: &str) -> anyhow::Result<()> {
+pub(crate) async fn state(browser: &Browser, wanted: &str) -> anyhow::Result<()> {
     poll::until(&format!("a file that is {wanted}"), SOON, async || {
         let state = browser.value(STATE, json!(null)).await?;
         Ok(if state == wanted {
@@ -56,28 +60,140 @@ async fn arrives(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     .await
 }
 
+/// Files of these lengths arrive as they were sent.
+pub(crate) async fn travel(
+    stage: &Stage,
+    from: &Browser,
+    to: &Browser,
+    lengths: &[usize],
+) -> anyhow::Result<()> {
+    to.value(NO_DIALOG, json!(null)).await?;
+    open_chat(to).await?;
+    for length in lengths {
+        let content = noise(*length);
+        let name = format!("보고서 {length}.bin");
+        let path = file(stage, &name, &content)?;
+        from.send_file(&path).await?;
+        state(to, "offered").await?;
+        to.click("[data-state=offered] [data-testid=file-accept]")
+            .await?;
+        state(to, "done").await?;
+        state(from, "done").await?;
+        arrives(&to.downloads().join(&name), &content).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn open_chat(browser: &Browser) -> anyhow::Result<()> {
+    let open = "document.querySelector('[data-testid=toggle-chat]').ariaExpanded === 'true'
+        || document.querySelector('[data-testid=toggle-chat]').click()";
+    browser.value(open, json!(null)).await?;
+    Ok(())
+}
+
 #[test]
 fn files_of_any_size_arrive_as_they_were_sent() {
     stage::run(async |stage| {
         let service = stage.signaling(&[]).await?;
         let [(ann, _), (bob, _)] = pair(stage, &service, "&audio=0&video=0").await?;
+        travel(stage, &ann, &bob, &[0, 1, MANY_BYTES]).await?;
+        bob.screenshot("files-arrived").await?;
+        ann.screenshot("files-sent").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_file_stands_still_while_it_is_paused_and_can_be_cancelled_by_either_side() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let [(ann, _), (bob, _)] = pair(stage, &service, "&audio=0&video=0").await?;
         bob.value(NO_DIALOG, json!(null)).await?;
-        bob.click("[data-testid=toggle-chat]").await?;
-        for length in [0, 1, MANY_BYTES] {
-            let content = noise(length);
-            let name = format!("보고서 {length}.bin");
-            let path = file(stage, &name, &content)?;
+        for browser in [&ann, &bob] {
+            open_chat(browser).await?;
+        }
+        let path = file(stage, "long.bin", &noise(10 * MANY_BYTES))?;
+        for (pauses, cancels) in [(&ann, &bob), (&bob, &ann)] {
             ann.send_file(&path).await?;
             state(&bob, "offered").await?;
             bob.click("[data-state=offered] [data-testid=file-accept]")
                 .await?;
-            state(&bob, "done").await?;
-            state(&ann, "done").await?;
-            arrives(&bob.downloads().join(&name), &content).await?;
+            state(pauses, "running").await?;
+            pauses
+                .click("[data-state=running] [data-testid=file-pause]")
+                .await?;
+            // What was on its way arrives, and then nothing more.
+            let still = stands_still(&bob).await?;
+            pauses
+                .click("[data-state=running] [data-testid=file-pause]")
+                .await?;
+            poll::until("progress", SOON, async || {
+                let now = bob.value(PROGRESS, json!(null)).await?;
+                Ok(if now == still {
+                    Look::NotYet(now.to_string())
+                } else {
+                    Look::There(())
+                })
+            })
+            .await?;
+            cancels
+                .click("[data-state=running] [data-testid=file-cancel]")
+                .await?;
+            state(&ann, "cancelled").await?;
+            state(&bob, "cancelled").await?;
         }
-        bob.screenshot("files-arrived").await?;
-        ann.screenshot("files-sent").await?;
+        assert!(
+            !bob.downloads().join("long.bin").exists(),
+            "nothing is left of it"
+        );
         Ok(())
+    });
+}
+
+/// Waits until two looks, with a turn of the page's own progress reports between them, are the same.
+async fn stands_still(browser: &Browser) -> anyhow::Result<Value> {
+    let mut before = Value::Null;
+    poll::until("a file that stands still", SOON, async || {
+        // Progress is told at most four times a second.
+        let later = format!("new Promise((look) => setTimeout(() => look({PROGRESS}), 600))");
+        let now = browser.value(&later, json!(null)).await?;
+        let same = now == before;
+        before = now.clone();
+        Ok(if same && !now.is_null() {
+            Look::There(now)
+        } else {
+            Look::NotYet(now.to_string())
+        })
+    })
+    .await
+}
+
+#[test]
+fn a_file_goes_on_over_another_relay_when_the_first_one_died() {
+    stage::run(async |stage| {
+        let service = stage.signaling_without_relay(&WITH_RELAY).await?;
+        let [(ann, _), (bob, ann_there)] =
+            pair(stage, &service, "&audio=0&video=0&relay=1").await?;
+        bob.value(NO_DIALOG, json!(null)).await?;
+        open_chat(&bob).await?;
+        let content = noise(4 * MANY_BYTES);
+        let path = file(stage, "long.bin", &content)?;
+        ann.send_file(&path).await?;
+        bob.click_when_there("[data-testid=file-accept]").await?;
+        state(&bob, "running").await?;
+        service.process.signal(Signal::KILL)?;
+        service.process.exit(SOON).await?;
+        let _next = stage.signaling_at(service.address(), &WITH_RELAY).await?;
+        bob.is_in_the_room().await?;
+        state(&bob, "done").await?;
+        state(&ann, "done").await?;
+        let [ann_still] = <[_; 1]>::try_from(bob.peers(1).await?).expect("one peer");
+        assert_eq!(
+            ann_still.id(),
+            ann_there.id(),
+            "ICE was restarted, not the session"
+        );
+        arrives(&bob.downloads().join("long.bin"), &content).await
     });
 }
 

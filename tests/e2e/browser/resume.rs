@@ -101,7 +101,7 @@ fn whoever_vanishes_is_away_first_and_gone_later() {
 }
 
 /// A server that is its own relay, and knows the sessions of the one before it.
-const WITH_RELAY: [&str; 4] = [
+pub(super) const WITH_RELAY: [&str; 4] = [
     "--turn-listen=udp:127.0.0.1:0",
     "--turn-listen=tcp:127.0.0.1:0",
     "--session-secret",

@@ -48,6 +48,25 @@ fn without_camera_and_microphone_one_still_sees_and_hears() {
 }
 
 #[test]
+fn a_call_goes_on_in_a_tab_in_the_background() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let [(ann, bob_there), (bob, ann_there)] = pair(stage, &service, "").await?;
+        bob.sees_and_hears(&ann_there).await?;
+        ann.hide().await?;
+        let hidden = ann.value("document.visibilityState", Value::Null).await?;
+        assert_eq!(hidden, "hidden");
+        bob.sees_and_hears(&ann_there).await?;
+        bob.send_chat("are you there?").await?;
+        ann.echo(&bob_there, MESSAGES).await?;
+        let said = |bob: &Peer| bob.chat() == ["are you there?"];
+        ann.peer_until(bob_there.id(), "chat", said).await?;
+        assert!(!bob.peers(1).await?[0].is_away());
+        Ok(())
+    });
+}
+
+#[test]
 fn a_call_outlives_the_signaling_service() {
     stage::run(async |stage| {
         let service = stage.signaling_without_relay(&["--turn-mode=none"]).await?;

@@ -1,5 +1,6 @@
 //! Browsers that may use nothing but the relay.
 
+use tests::browser::Kind;
 use tests::stage::{self, Stage};
 
 use super::{MESSAGES, meet, pair};
@@ -10,7 +11,10 @@ const SECRET: &str = "north";
 /// getStats says of the selected pair.
 async fn call_over(stage: &Stage, url: String, over: &str) -> anyhow::Result<()> {
     let service = stage.external(SECRET, &[url]).await?;
-    let browsers = tokio::try_join!(stage.trusting_browser("ann"), stage.trusting_browser("bob"))?;
+    let browsers = tokio::try_join!(
+        stage.browser_of(Kind::TRUSTING, "ann"),
+        stage.browser_of(Kind::TRUSTING, "bob")
+    )?;
     for (browser, peer) in meet(browsers, &service, "&relay=1").await? {
         assert_eq!(peer.path(), "relay");
         assert_eq!(peer.protocol(), over);

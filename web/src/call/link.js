@@ -15,8 +15,9 @@ import { readSample } from './sample.js';
 const INTERRUPTION_LIMIT_MS = 3000;
 
 /**
- * `interrupted`: it had worked and may come back. `failed`: no way was found so far.
- * @typedef {'connecting' | 'connected' | 'interrupted' | 'failed' | 'closed'} LinkState
+ * `interrupted`: it had worked and may come back. `failed`: no way was found so far. `refused`: the other side wants no
+ * encryption.
+ * @typedef {'connecting' | 'connected' | 'interrupted' | 'failed' | 'refused' | 'closed'} LinkState
  *
  * What a link sends. Both streams stay the same during a call, so that the other side can tell them apart.
  * @typedef {object} Outgoing
@@ -49,6 +50,7 @@ export class Link {
   /** @type {number | undefined} */ #interruptionTimer;
   /** Preferred video codec. @type {string | null} */ #codec = null;
   /** @type {Limits | null} */ #limits = null;
+  /** Whether they have sent a description without encryption. */ #insecure = false;
   #wasConnected = false;
   #closed = false;
 
@@ -76,6 +78,10 @@ export class Link {
       send: options.send,
       clock,
       onProblem: (problem, error) => console.debug('negotiation:', problem, error ?? ''),
+      onInsecure: () => {
+        this.#insecure = true;
+        options.onChange();
+      },
     });
     // Agreed on beforehand, so that neither side has to announce them.
     this.#chat = connection.createDataChannel('chat', { negotiated: true, id: 0 });
@@ -98,6 +104,7 @@ export class Link {
 
   /** @returns {LinkState} */
   get state() {
+    if (this.#insecure && !this.#wasConnected) return 'refused';
     switch (this.#connection.connectionState) {
       case 'connected':
         return 'connected';

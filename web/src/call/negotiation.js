@@ -31,6 +31,7 @@ const MAX_EARLY = 256;
  * @property {(body: SignalBody) => void} send
  * @property {(problem: string, error: unknown) => void} onProblem something was dropped or failed;
  *   the negotiation itself goes on
+ * @property {() => void} [onInsecure] a description was refused, as what it describes would not be encrypted
  * @property {Clock} clock
  */
 
@@ -154,10 +155,11 @@ export class Negotiation {
    * @param {RTCSessionDescriptionInit} description
    */
   async #description(epoch, description) {
-    const { connection, polite, onProblem } = this.#options;
+    const { connection, polite, onProblem, onInsecure } = this.#options;
     const problem = insecurity(description.sdp ?? '');
     if (problem) {
       onProblem(problem, null);
+      onInsecure?.();
       return;
     }
     if (description.type === 'offer') {

@@ -9,6 +9,9 @@ import { Participant } from './participant.js';
 /** @import { Clock, IceServer, PeerInfo, PeerLeft, SignalBody } from '../protocol/types.js' */
 /** @import { Hash } from './files/transfer.js' */
 
+/** Far more than a mesh carries; a browser has some hundred connections, and a server that lies must not use them up. */
+const MOST_LINKS = 64;
+
 /**
  * @typedef {object} PeopleOptions
  * @property {(configuration: RTCConfiguration) => RTCPeerConnection} createConnection
@@ -105,6 +108,7 @@ export class People {
       this.#audience.set(info.peer, info);
       return !known;
     }
+    if (this.#participants.size >= MOST_LINKS) return false;
     const link = this.#createLink(info);
     const participant = new Participant(info, link, this.#createExchange(cleanName(info.name)));
     this.#participants.set(info.peer, participant);

@@ -144,6 +144,7 @@ export const en = {
   'peer.connecting': 'Connecting…',
   'peer.interrupted': 'Interrupted, looking for another way…',
   'peer.failed': 'No way through yet, trying again…',
+  'peer.refused': 'Their program does not encrypt: refused',
   'peer.away': 'Reconnecting',
   'peer.direct': 'Direct',
   'peer.direct_more': 'Sound and picture go straight to {name}',

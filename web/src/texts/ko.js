@@ -144,6 +144,7 @@ export const ko = {
   'peer.connecting': '연결하는 중…',
   'peer.interrupted': '끊김, 다른 길을 찾는 중…',
   'peer.failed': '아직 길이 없어 다시 시도하는 중…',
+  'peer.refused': '상대 프로그램이 암호화하지 않아 거절했습니다',
   'peer.away': '재접속 중',
   'peer.direct': '직접',
   'peer.direct_more': '{name} 님과 소리와 화면이 바로 오갑니다',

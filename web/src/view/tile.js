@@ -161,6 +161,8 @@ function statusText({ state, away }) {
       return t('peer.interrupted');
     case 'failed':
       return t('peer.failed');
+    case 'refused':
+      return t('peer.refused');
     default:
       return away ? t('peer.away') : '';
   }

@@ -1,0 +1,117 @@
+//! Cameras and microphones that are not there, not allowed, or go away: each is explained, and the call goes on.
+
+use serde_json::Value;
+use tests::browser::{Browser, Kind};
+use tests::page::Peer;
+use tests::stage::{self, Stage};
+
+use super::{MESSAGES, meet};
+
+/// Puts another name of this machine in the place of its address: pages from there are not as trusted as those of
+/// loopback.
+fn insecure(url: &str) -> String {
+    url.replacen("127.0.0.1", "insecure.test", 1)
+}
+
+/// The preview says what is the matter with both devices, and one can join all the same, see and hear.
+async fn join_without(
+    stage: &Stage,
+    kind: Kind,
+    insecurely: bool,
+    words: &[&str],
+) -> anyhow::Result<()> {
+    let service = stage.signaling(&[]).await?;
+    let (ann, bob) = tokio::try_join!(stage.browser("ann"), stage.browser_of(kind, "bob"))?;
+    ann.enter(&service.room("tea", "ann", "")).await?;
+    let mut url = format!("{}/room/tea?name=bob&lang=en", service.page);
+    if insecurely {
+        url = insecure(&url);
+    }
+    bob.open(&url).await?;
+    bob.says("[data-testid=device-problems]", words).await?;
+    bob.screenshot("preview").await?;
+    bob.click("[data-testid=join]").await?;
+    bob.is_in_the_room().await?;
+    let [ann_there] = <[Peer; 1]>::try_from(bob.peers(1).await?).expect("one peer");
+    bob.sees_and_hears(&ann_there).await?;
+    bob.echo(&ann_there, MESSAGES).await?;
+    let [bob_there] = <[Peer; 1]>::try_from(ann.peers(1).await?).expect("one peer");
+    assert!(!bob_there.sends_audio() && !bob_there.sends_video());
+    Ok(())
+}
+
+#[test]
+fn who_refuses_camera_and_microphone_is_told_how_to_allow_them_and_joins() {
+    stage::run(async |stage| {
+        let words = [
+            "The camera is blocked",
+            "The microphone is blocked",
+            "join all the same",
+        ];
+        join_without(stage, Kind::REFUSING, false, &words).await
+    });
+}
+
+#[test]
+fn who_has_no_camera_and_no_microphone_is_told_and_joins() {
+    stage::run(async |stage| {
+        let words = [
+            "No camera was found",
+            "No microphone was found",
+            "join all the same",
+        ];
+        join_without(stage, Kind::BARE, false, &words).await
+    });
+}
+
+#[test]
+fn a_page_without_encryption_says_why_there_is_no_camera() {
+    stage::run(async |stage| {
+        let words = [
+            "No camera: browsers allow it only on secure pages",
+            "https://",
+        ];
+        join_without(stage, Kind::CHROMIUM, true, &words).await
+    });
+}
+
+/// Ends a device's track as pulling out its plug does: it stops, and `ended` is fired.
+async fn unplug(browser: &Browser, kind: &str) -> anyhow::Result<()> {
+    let script = "document.querySelector('.tile-self video').srcObject.getTracks()
+        .filter((track) => track.kind === arg)
+        .forEach((track) => { track.stop(); track.dispatchEvent(new Event('ended')); })";
+    browser.value(script, Value::from(kind)).await?;
+    Ok(())
+}
+
+#[test]
+fn a_device_that_is_unplugged_is_told_and_can_be_plugged_in_again() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browsers = tokio::try_join!(stage.browser("ann"), stage.browser("bob"))?;
+        let [(ann, _), (bob, ann_there)] = meet(browsers, &service, "").await?;
+        bob.sees_and_hears(&ann_there).await?;
+        let id = ann_there.id();
+        for (kind, name, button) in [
+            ("video", "The camera was disconnected", "toggle-camera"),
+            (
+                "audio",
+                "The microphone was disconnected",
+                "toggle-microphone",
+            ),
+        ] {
+            unplug(&ann, kind).await?;
+            ann.says("[data-testid=notices]", &[name]).await?;
+            let gone = |peer: &Peer| match kind {
+                "video" => !peer.sends_video(),
+                _ => !peer.sends_audio(),
+            };
+            bob.peer_until(id, "word of the lost device", gone).await?;
+            ann.click(&format!("[data-testid={button}]")).await?;
+            bob.peer_until(id, "word of the device", |peer| !gone(peer))
+                .await?;
+            bob.sees_and_hears(&ann_there).await?;
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,219 @@
+//! What takes longer than two minutes, or more than a busy machine has: `tests/run long`. docs/testing.md keeps the last
+//! results.
+
+use std::fs::File;
+use std::io::{BufWriter, Read as _, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+use tests::browser::{Browser, Kind, Usage};
+use tests::page::{Peer, SOON};
+use tests::poll::{self, Look};
+use tests::stage;
+
+use crate::browser::files::{NO_DIALOG, open_chat, state};
+use crate::browser::pair;
+
+const MIB: u64 = 1024 * 1024;
+/// How long the largest file may take.
+const TRANSFER: Duration = Duration::from_secs(1200);
+
+/// A file of so many MiB, each unlike the others.
+fn write_large(path: &Path, mebibytes: u64) -> anyhow::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    let mut block: Vec<u8> = (0..MIB)
+        .map(|place| place.wrapping_mul(31).to_be_bytes()[6])
+        .collect();
+    for number in 0..mebibytes {
+        block[..8].copy_from_slice(&number.to_be_bytes());
+        file.write_all(&block)?;
+    }
+    Ok(file.flush()?)
+}
+
+/// Whether two files have the same content, without having either in memory.
+fn same(left: &Path, right: &Path) -> anyhow::Result<bool> {
+    let (mut left, mut right) = (File::open(left)?, File::open(right)?);
+    let mut blocks = [vec![0; 1 << 20], vec![0; 1 << 20]];
+    loop {
+        let length = left.read(&mut blocks[0])?;
+        let (one, other) = blocks.split_at_mut(1);
+        if length == 0 {
+            return Ok(right.read(&mut other[0])? == 0);
+        }
+        right.read_exact(&mut other[0][..length])?;
+        if one[0][..length] != other[0][..length] {
+            return Ok(false);
+        }
+    }
+}
+
+#[test]
+#[ignore = "long: two gibibytes between two browsers"]
+fn two_gibibytes_grow_neither_page_by_more_than_64_mebibytes() {
+    stage::run_for(TRANSFER, async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let [(ann, _), (bob, _)] = pair(stage, &service, "&audio=0&video=0").await?;
+        // Code is compiled and buffers are there after a first file.
+        crate::browser::files::travel(stage, &ann, &bob, &[10_000_000]).await?;
+        bob.value(NO_DIALOG, json!(null)).await?;
+        open_chat(&ann).await?;
+        let path = stage.folder().join("large.bin");
+        write_large(&path, 2048)?;
+        let before = [ann.page_memory()?, bob.page_memory()?];
+        let mut most = before;
+        let began = Instant::now();
+        ann.send_file(&path).await?;
+        state(&bob, "offered").await?;
+        bob.click("[data-state=offered] [data-testid=file-accept]")
+            .await?;
+        let saved = bob.downloads().join("large.bin");
+        poll::until("two gibibytes on the disk", TRANSFER, async || {
+            for (most, browser) in most.iter_mut().zip([&ann, &bob]) {
+                *most = (*most).max(browser.page_memory()?);
+            }
+            Ok(match saved.metadata() {
+                Ok(file) if file.len() == 2048 * MIB => Look::There(()),
+                seen => Look::NotYet(format!("{:?}", seen.map(|file| file.len()))),
+            })
+        })
+        .await?;
+        let grown = [0, 1].map(|who| most[who].saturating_sub(before[who]) / MIB);
+        println!(
+            "2 GiB in {:.0} s; sender grew by {} MiB, receiver by {} MiB",
+            began.elapsed().as_secs_f64(),
+            grown[0],
+            grown[1]
+        );
+        assert!(same(&path, &saved)?, "the file is another one");
+        std::fs::remove_file(&path)?;
+        assert!(grown.iter().all(|grown| *grown <= 64), "{grown:?} MiB");
+        Ok(())
+    });
+}
+
+#[test]
+#[ignore = "long: eight browsers on one machine"]
+fn eight_people_hear_the_one_who_speaks_and_reach_each_other() {
+    stage::run_for(Duration::from_secs(900), async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let names = ["ann", "bob", "cyd", "dan", "eve", "fay", "gus", "hal"];
+        let browsers =
+            try_join_all(names.map(|name| stage.browser_of(Kind::CHROMIUM, name))).await?;
+        for (browser, name) in browsers.iter().zip(names) {
+            // Two cores do not code the sound and pictures of eight.
+            let query = if name == "ann" {
+                "&video=0"
+            } else {
+                "&video=0&audio=0"
+            };
+            browser.enter(&service.room("tea", name, query)).await?;
+        }
+        for browser in &browsers {
+            for peer in browser.peers(7).await? {
+                browser.echo(&peer, 20).await?;
+                if peer.name() == "ann" {
+                    let heard = |now: &Peer| now.hears_more_than(&peer);
+                    browser.peer_until(peer.id(), "more sound", heard).await?;
+                }
+            }
+        }
+        browsers[1].screenshot("in-the-call").await
+    });
+}
+
+/// Presses what changes the page, and presses it back.
+const ACTIVITY: &str = "(async () => {
+  const press = (id) => document.querySelector(`[data-testid=${id}]`).click();
+  for (const id of ['raise-hand', 'toggle-microphone', 'toggle-people', 'toggle-settings', 'toggle-chat', 'path']) {
+    press(id);
+    await new Promise((done) => setTimeout(done, 400));
+    press(id);
+    await new Promise((done) => setTimeout(done, 400));
+  }
+})()";
+
+#[test]
+#[ignore = "long: half an hour, or CALLBOX_SOAK_MINUTES"]
+fn a_long_call_of_four_uses_no_more_in_the_end_than_in_the_beginning() {
+    let minutes = std::env::var("CALLBOX_SOAK_MINUTES")
+        .ok()
+        .and_then(|minutes| minutes.parse().ok());
+    let minutes: u64 = minutes.unwrap_or(30);
+    stage::run_for(Duration::from_secs(minutes * 60 + 300), async |stage| {
+        let service = stage.signaling(&["--credential-ttl", "60"]).await?;
+        let names = ["ann", "bob", "cyd", "dan"];
+        let browsers =
+            try_join_all(names.map(|name| stage.browser_of(Kind::CHROMIUM, name))).await?;
+        for (browser, name) in browsers.iter().zip(names) {
+            let query = if matches!(name, "ann" | "bob") {
+                ""
+            } else {
+                "&video=0"
+            };
+            browser.enter(&service.room("tea", name, query)).await?;
+        }
+        for browser in &browsers {
+            browser.peers(3).await?;
+            browser.value(ACTIVITY, Value::Null).await?;
+        }
+        let end = Instant::now() + Duration::from_secs(minutes * 60);
+        let mut looks: Vec<Vec<Usage>> = vec![Vec::new(); browsers.len()];
+        while Instant::now() < end {
+            for (browser, looks) in browsers.iter().zip(&mut looks) {
+                browser.value(ACTIVITY, Value::Null).await?;
+                looks.push(browser.usage().await?);
+            }
+        }
+        for ((browser, looks), name) in browsers.iter().zip(&looks).zip(names) {
+            let (first, last) = (
+                middle(&looks[..looks.len() / 3]),
+                middle(&looks[looks.len() * 2 / 3..]),
+            );
+            println!(
+                "{name} after {minutes} min, {} looks: {first:?} -> {last:?}",
+                looks.len()
+            );
+            assert!(
+                last.heap_bytes < first.heap_bytes + 3 * MIB,
+                "{name}: the heap grows"
+            );
+            assert!(last.nodes < first.nodes + 100, "{name}: the document grows");
+            still_hears_everybody(browser).await?;
+        }
+        Ok(())
+    });
+}
+
+async fn still_hears_everybody(browser: &Browser) -> anyhow::Result<()> {
+    for peer in browser.peers(3).await? {
+        poll::until("more sound", SOON, async || {
+            let now = browser.everybody().await?;
+            let heard = now
+                .iter()
+                .any(|now| now.id() == peer.id() && now.hears_more_than(&peer));
+            Ok(if heard {
+                Look::There(())
+            } else {
+                Look::NotYet(format!("{now:?}"))
+            })
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// The median of each figure.
+fn middle(looks: &[Usage]) -> Usage {
+    let median = |figure: fn(&Usage) -> u64| {
+        let mut figures: Vec<_> = looks.iter().map(figure).collect();
+        figures.sort_unstable();
+        figures[figures.len() / 2]
+    };
+    Usage {
+        heap_bytes: median(|look| look.heap_bytes),
+        nodes: median(|look| look.nodes),
+    }
+}

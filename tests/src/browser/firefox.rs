@@ -1,0 +1,64 @@
+//! Debian's firefox-esr and geckodriver.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use thirtyfour::DesiredCapabilities;
+use thirtyfour::common::capabilities::firefox::FirefoxPreferences;
+
+use super::{Launch, downloads};
+
+/// What is set apart from geckodriver's own preferences, which keep Firefox from talking to its makers.
+fn preferences(profile: &Path) -> Vec<(&'static str, Value)> {
+    vec![
+        // A camera and a microphone that everybody has, and whose use everybody permits.
+        ("media.navigator.streams.fake", json!(true)),
+        ("media.navigator.permission.disabled", json!(true)),
+        ("media.autoplay.default", json!(0)),
+        // Machines without a network card have nothing but loopback.
+        ("media.peerconnection.ice.loopback", json!(true)),
+        (
+            "media.peerconnection.ice.obfuscate_host_addresses",
+            json!(false),
+        ),
+        // No traffic of its own.
+        ("media.gmp-manager.updateEnabled", json!(false)),
+        ("network.captive-portal-service.enabled", json!(false)),
+        ("network.connectivity-service.enabled", json!(false)),
+        // Files are saved without a question.
+        ("browser.download.folderList", json!(2)),
+        ("browser.download.dir", json!(downloads(profile))),
+        ("browser.download.alwaysOpenPanel", json!(false)),
+        (
+            "browser.helperApps.neverAsk.saveToDisk",
+            json!("application/octet-stream"),
+        ),
+        ("devtools.console.stdout.content", json!(true)),
+    ]
+}
+
+pub(super) fn launch(profile: &Path) -> anyhow::Result<Launch> {
+    let mut wishes = DesiredCapabilities::firefox();
+    wishes.add_arg("-headless")?;
+    for size in ["--width=1280", "--height=800"] {
+        wishes.add_arg(size)?;
+    }
+    let mut chosen = FirefoxPreferences::new();
+    for (name, value) in preferences(profile) {
+        chosen.set(name, value)?;
+    }
+    wishes.set_preferences(chosen)?;
+    // Its files end with the test's, also when it is killed.
+    let root = profile.join("profiles");
+    fs::create_dir(&root)?;
+    let mut driver = Command::new("geckodriver");
+    driver.args(["--port=0", "--websocket-port=0", "--binary=firefox-esr"]);
+    driver.arg("--profile-root").arg(&root);
+    Ok(Launch {
+        driver,
+        ready: "Listening on 127.0.0.1:",
+        wishes: wishes.into(),
+    })
+}
