@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use stun_turn_proto::quotas::QuotaLimits;
 use stun_turn_proto::relay::TcpRelay;
 
@@ -49,6 +49,10 @@ pub struct Options {
     /// Peers never to relay to; the longest prefix decides; repeatable
     #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr, help_heading = "Relaying")]
     pub deny_peer: Vec<IpNet>,
+    /// IPv6 prefixes that this network translates to IPv4, besides the well-known ones: peers there are judged by their
+    /// IPv4 addresses too; repeatable
+    #[arg(long, value_name = "PREFIX", value_parser = values::parse_nat64, help_heading = "Relaying")]
+    pub nat64_prefix: Vec<Ipv6Net>,
     /// Allocations on the whole server [default: as many as there are ports]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     pub max_allocations: Option<u32>,
@@ -124,6 +128,8 @@ pub struct Config {
     pub allow_peer: Vec<IpNet>,
     /// Operator's exceptions that close.
     pub deny_peer: Vec<IpNet>,
+    /// Prefixes that lead to IPv4 hosts.
+    pub nat64_prefixes: Vec<Ipv6Net>,
     /// How many allocations there may be.
     pub quotas: QuotaLimits,
     /// Bytes per second of one allocation in each direction.
@@ -177,6 +183,7 @@ impl From<Options> for Config {
             relay_ports: options.relay_ports.map_or(49_152..=65_535, |range| range.0),
             allow_peer: options.allow_peer,
             deny_peer: options.deny_peer,
+            nat64_prefixes: options.nat64_prefix,
             quotas: QuotaLimits {
                 total: options.max_allocations,
                 per_user: quota(options.user_quota, DEFAULT_USER_QUOTA),

@@ -254,7 +254,8 @@ impl Handle {
             policy: in_force
                 .settings
                 .policy
-                .with_rules(config.allow_peer.clone(), config.deny_peer.clone()),
+                .with_rules(config.allow_peer.clone(), config.deny_peer.clone())
+                .with_nat64(config.nat64_prefixes.clone()),
             quotas: config.quotas,
             max_bps: config.max_bps,
             tcp_relay: config.tcp_relay,

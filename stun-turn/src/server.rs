@@ -282,7 +282,8 @@ fn settings(
             config.deny_peer.clone(),
             own,
             closed,
-        ),
+        )
+        .with_nat64(config.nat64_prefixes.clone()),
         quotas: config.quotas,
         max_bps: config.max_bps,
         tcp_relay: config.tcp_relay,

@@ -159,3 +159,30 @@ fn outward(from: &str, to: &str) -> Option<IpAddr> {
     socket.connect(to).ok()?;
     socket.local_addr().ok().map(|address| address.ip())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An IPv6 socket that spoke IPv4 too would reach addresses that the peer policy took for others; one
+    /// that may broadcast would reach a whole network at an address that looks like one host's.
+    #[test]
+    fn relayed_sockets_speak_one_family_and_to_one_host() {
+        for ip in ["127.0.0.1", "::1"] {
+            let address = SocketAddr::new(ip.parse().unwrap(), 0);
+            let bound = [bind_relayed, bind_to_send, bind_shared].map(|bind| bind(address));
+            for socket in bound {
+                let Ok(socket) = socket else {
+                    eprintln!("not run for {ip}: it is not there");
+                    continue;
+                };
+                let socket = socket2::SockRef::from(&socket);
+                assert!(!socket.broadcast().unwrap());
+                assert_eq!(socket.domain().unwrap(), Domain::for_address(address));
+                if address.is_ipv6() {
+                    assert!(socket.only_v6().unwrap());
+                }
+            }
+        }
+    }
+}

@@ -38,6 +38,8 @@ pub const MAX_PEER_CONNECTIONS: usize = 32;
 pub const MAX_CONNECTS_PER_S: usize = 5;
 /// ICMP errors are told to a client at most this often, for all of an allocation's peers together.
 pub const ICMP_INTERVAL: Duration = Duration::from_millis(100);
+/// Allocations that one call may end because their time is over.
+pub const MAX_EXPIRIES: usize = 256;
 /// Ports tried before an Allocate is answered with 508.
 pub const MAX_PORT_ATTEMPTS: u32 = 16;
 

@@ -58,6 +58,7 @@ pub struct PeerPolicy {
     deny: Vec<IpNet>,
     own_addresses: Vec<IpAddr>,
     listeners: Vec<SocketAddr>,
+    nat64: Vec<Ipv6Net>,
 }
 
 impl PeerPolicy {
@@ -75,6 +76,7 @@ impl PeerPolicy {
             deny,
             own_addresses,
             listeners,
+            nat64: Vec::new(),
         }
     }
 
@@ -86,6 +88,14 @@ impl PeerPolicy {
             deny,
             ..self.clone()
         }
+    }
+
+    /// The same server in a network that translates these prefixes to IPv4 (RFC 6052 section 2.2),
+    /// besides the well-known ones. Those of another length than 32, 40, 48, 56, 64 and 96 embed
+    /// nothing.
+    #[must_use]
+    pub fn with_nat64(self, nat64: Vec<Ipv6Net>) -> Self {
+        Self { nat64, ..self }
     }
 
     /// Whether an address is one of ours, so that each packet's port must be looked at.
@@ -141,10 +151,15 @@ impl PeerPolicy {
             return Err(Denial::NotUnicast);
         }
         self.check_one(ip)?;
-        match embedded_ipv4(ip) {
-            Some(embedded) => self.check_one(IpAddr::V4(embedded)),
-            None => Ok(()),
-        }
+        let embedded = embedded_ipv4(ip).or_else(|| self.translated(ip));
+        embedded.map_or(Ok(()), |ip| self.check_one(IpAddr::V4(ip)))
+    }
+
+    /// The IPv4 address that one of the operator's NAT64 makes of it.
+    fn translated(&self, ip: IpAddr) -> Option<Ipv4Addr> {
+        let IpAddr::V6(ip) = ip else { return None };
+        let prefix = self.nat64.iter().find(|prefix| prefix.contains(&ip))?;
+        nat64_embedded(ip, prefix.prefix_len())
     }
 
     fn check_one(&self, ip: IpAddr) -> Result<(), Denial> {
@@ -187,13 +202,22 @@ pub fn embedded_ipv4(ip: IpAddr) -> Option<Ipv4Addr> {
     } else if within(&special::TEREDO) {
         Some(Ipv4Addr::from_bits(!(bits as u32)))
     } else if within(&special::NAT64_LOCAL) {
-        // RFC 6052 section 2.2, /48: two bytes, the reserved byte, two bytes.
-        let high = (bits >> 64) as u32 & 0xFFFF;
-        let low = (bits >> 40) as u32 & 0xFFFF;
-        Some(Ipv4Addr::from_bits(high << 16 | low))
+        nat64_embedded(ip, special::NAT64_LOCAL.prefix_len())
     } else {
         None
     }
+}
+
+/// RFC 6052 section 2.2: the four bytes behind the prefix, around the ninth byte, which is reserved.
+fn nat64_embedded(ip: Ipv6Addr, prefix_len: u8) -> Option<Ipv4Addr> {
+    if !matches!(prefix_len, 32 | 40 | 48 | 56 | 64 | 96) {
+        return None;
+    }
+    let bytes = ip.octets().into_iter().enumerate();
+    let behind = bytes.skip(usize::from(prefix_len) / 8);
+    let mut embedded = behind.filter(|(place, _)| *place != 8 || prefix_len == 96);
+    let mut next = || embedded.next().map(|(_, byte)| byte);
+    Some(Ipv4Addr::new(next()?, next()?, next()?, next()?))
 }
 
 /// RFC 5214 section 6.1: interface identifiers ::0:5efe:a.b.c.d and ::200:5efe:a.b.c.d.

@@ -186,9 +186,14 @@ impl Relay {
         all.into_iter().flatten().min()
     }
 
-    /// Ends what has expired.
+    /// Ends what has expired, [`limits::MAX_EXPIRIES`] allocations at most, so that thousands which
+    /// end at once do not hold up packets: [`Relay::poll_timeout`] stays in the past until all are
+    /// gone.
     pub fn handle_timeout(&mut self, now: Now) {
-        while let Some(relay) = self.table.due(now.monotonic) {
+        for _ in 0..limits::MAX_EXPIRIES {
+            let Some(relay) = self.table.due(now.monotonic) else {
+                break;
+            };
             self.close(now, relay, Cause::Expired);
         }
         let ids = &self.settings.shared.connection_ids;

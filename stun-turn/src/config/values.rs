@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use stun_turn_proto::limits::MAX_REALM_BYTES;
 
 /// Transport protocols that can be listened on.
@@ -192,6 +192,14 @@ pub(super) fn parse_cidr(text: &str) -> Result<IpNet, String> {
     Ok(net)
 }
 
+/// A prefix that a NAT64 may have (RFC 6052 section 2.2).
+pub(super) fn parse_nat64(text: &str) -> Result<Ipv6Net, String> {
+    match parse_cidr(text)? {
+        IpNet::V6(net) if matches!(net.prefix_len(), 32 | 40 | 48 | 56 | 64 | 96) => Ok(net),
+        _ => Err("expected an IPv6 prefix of length 32, 40, 48, 56, 64 or 96".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +220,7 @@ mod tests {
         );
         assert_eq!(parse_cidr("10.0.0.1").unwrap().prefix_len(), 32);
         assert_eq!(parse_cidr("fd00::/8").unwrap().prefix_len(), 8);
+        assert_eq!(parse_nat64("2001:67c::/96").unwrap().prefix_len(), 96);
     }
 
     #[test]
@@ -244,6 +253,7 @@ mod tests {
             "10.0.0.0/8 ",
         ] {
             assert!(parse_cidr(text).is_err(), "{text}");
+            assert!(parse_nat64(text).is_err(), "{text}");
         }
     }
 

@@ -41,6 +41,7 @@ pub fn example(name: &str) -> Option<&'static str> {
         "relay-ports" => r#""49152-65535""#,
         "allow-peer" => r#"["10.1.0.0/16"]"#,
         "deny-peer" => r#"["198.51.100.0/24"]"#,
+        "nat64-prefix" => r#"["2001:db8:64::/96"]"#,
         "max-allocations" => "1000",
         "user-quota" => "10",
         "source-quota" => "50",

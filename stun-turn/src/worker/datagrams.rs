@@ -72,8 +72,7 @@ impl Worker {
     fn client_slot(&mut self, now: Now, listener: usize, address: SocketAddr, slot: usize) {
         let (received, _) = self.batch.get(slot);
         let server = SocketAddr::new(received.to.unwrap_or(address.ip()), address.port());
-        // Nobody can be answered at port 0, and answering ourselves would never end.
-        if received.from.port() == 0 || received.from == server {
+        if !may_be_answered(received.from, server) {
             return;
         }
         let client = FiveTuple {
@@ -283,6 +282,11 @@ impl Worker {
     }
 }
 
+/// Nobody can be answered at port 0, and answering ourselves would never end.
+fn may_be_answered(from: SocketAddr, server: SocketAddr) -> bool {
+    from.port() != 0 && from != server
+}
+
 const fn batches(is_behind: bool) -> usize {
     if is_behind {
         BATCHES_TO_CATCH_UP
@@ -311,5 +315,28 @@ impl Neighbours {
         bytes[..HEADROOM].copy_from_slice(&self.before);
         let end = bytes.len() - TAILROOM;
         bytes[end..].copy_from_slice(&self.behind);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forged_senders_that_lead_nowhere_or_to_ourselves_get_no_answer() {
+        let server = "192.0.2.1:3478".parse().unwrap();
+        for (from, expected) in [
+            ("198.51.100.1:4000", true),
+            ("192.0.2.1:4000", true),
+            ("198.51.100.1:3478", true),
+            ("198.51.100.1:0", false),
+            ("192.0.2.1:3478", false),
+        ] {
+            assert_eq!(
+                may_be_answered(from.parse().unwrap(), server),
+                expected,
+                "{from}"
+            );
+        }
     }
 }

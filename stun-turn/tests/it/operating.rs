@@ -379,3 +379,36 @@ fn sockets_that_have_no_answer_do_not_stop_the_others() {
         Some(&[0, 0, 6, 3, 0, 0, 0, 0][..])
     );
 }
+
+/// A label for each name that a stranger may choose would fill the memory of whoever collects metrics.
+/// And what strangers say has no place in the log.
+#[test]
+fn no_name_that_a_client_chooses_becomes_a_metric_or_a_line() {
+    let mut program = Program::start(&["--user", "alice:wonder", "--log-level", "debug"]);
+    let names = |metrics: String| -> Vec<String> {
+        let lines = metrics.lines().filter_map(|line| line.rsplit_once(' '));
+        lines.map(|(name, _)| name.to_owned()).collect()
+    };
+    let be_refused = |name: &'static str| {
+        let link = Link::udp_to(program.listener);
+        let mut client = Client::of((name, "wonder"), link);
+        assert_eq!(client.code(Method::Allocate, &[UDP]), 401);
+    };
+    be_refused("mallory");
+    let before = names(program.get("/metrics").1);
+    for name in [
+        "mallory-1",
+        "mallory\r\nINFO all is well",
+        "mallory\u{1b}[31m",
+        "mallory%n%s",
+        "mallory\0",
+        "1700000000:mallory",
+    ] {
+        be_refused(name);
+    }
+    assert_eq!(names(program.get("/metrics").1), before);
+    program.signal("TERM");
+    let mut log = String::new();
+    program.log.read_to_string(&mut log).unwrap();
+    assert!(!log.contains("mallory"), "{log}");
+}

@@ -3,11 +3,11 @@
 use std::net::{SocketAddr, UdpSocket};
 
 use stun_turn::Server;
-use stun_turn::config::{Options, Protocol};
+use stun_turn::config::{Config, Options, Protocol};
 use stun_turn::proto::attribute::kind;
-use stun_turn::proto::message::Message;
+use stun_turn::proto::message::{Message, Method};
 
-use crate::client::{Client, Link, PATIENCE, address, binding, mapped, start};
+use crate::client::{Client, Link, PATIENCE, address, binding, mapped, options, start};
 
 #[test]
 fn binding_tells_every_client_its_own_address_whichever_worker_answers() {
@@ -151,6 +151,62 @@ fn nat_discovery_answers_from_the_other_address_and_port() {
         assert_eq!(from, alternate, "the same address, the other port");
         let reply = Message::parse(&buffer[..length]).unwrap();
         assert!(reply.first(kind::OTHER_ADDRESS).is_some());
+        server.shutdown();
+    }
+}
+
+/// Keys of nonces are drawn anew: what one run has given tells nothing of the next, and a client that
+/// comes back with it is told once that it is stale.
+#[test]
+fn nonces_do_not_outlive_the_server() {
+    let first = start("127.0.0.1", 1);
+    let listener = address(&first, Protocol::Udp);
+    let mut client = Client::new(Link::udp(&first));
+    client.allocate(1);
+    first.shutdown();
+    let mut options = options(&["udp"], "127.0.0.1", 1);
+    options.listen = vec![format!("udp:{listener}").parse().unwrap()];
+    let second = Server::start(Config::from(options)).unwrap();
+    let refresh = client.next_request(
+        Method::Allocate,
+        &[(kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0])],
+    );
+    client.link.send(&refresh);
+    let reply = client.link.receive();
+    let message = Message::parse(&reply).unwrap();
+    assert_eq!(message.first(kind::ERROR_CODE).unwrap()[..4], [0, 0, 4, 38]);
+    Client::new(client.link).allocate(1);
+    second.shutdown();
+}
+
+/// Two servers whose clients name each other's relayed addresses and listeners as peers: each packet
+/// arrives once, and nothing goes round (RFC 8656 section 21.1.7).
+#[test]
+fn two_servers_do_not_send_one_packet_for_ever() {
+    let servers = [start("127.0.0.1", 1), start("127.0.0.1", 1)];
+    let mut clients = [&servers[0], &servers[1]].map(|server| Client::new(Link::udp(server)));
+    let relayed = [0, 1].map(|number| clients[number].allocate(1));
+    let listeners = [0, 1].map(|number| address(&servers[number], Protocol::Udp));
+    for number in 0..2 {
+        clients[number].bind(0x4000, relayed[1 - number]);
+        clients[number].bind(0x4001, listeners[1 - number]);
+    }
+    for count in 0..20_u8 {
+        // To the other's listener: ChannelData for a channel of nobody.
+        clients[0]
+            .link
+            .send(&[0x40, 1, 0, 5, 0x40, 0, 0, 1, count, 0, 0, 0]);
+        clients[0].link.send(&[0x40, 0, 0, 1, count, 0, 0, 0]);
+        let arrived = clients[1].link.receive();
+        assert_eq!(
+            arrived[..5],
+            [0x40, 0, 0, 1, count],
+            "once, and nothing before it"
+        );
+    }
+    let carried = |server: &Server| server.handle().sessions()[0].traffic.packets_to_peers;
+    assert_eq!(servers.each_ref().map(carried), [40, 0]);
+    for server in servers {
         server.shutdown();
     }
 }

@@ -280,3 +280,36 @@ proptest! {
         }
     }
 }
+
+/// RFC 6052 section 2.4 has these forms of 192.0.2.33 for its prefixes; here it is the first host of a
+/// private network.
+#[test]
+fn an_operator_s_nat64_leads_to_no_private_network() {
+    let forms = [
+        ("2001:db9::/32", "2001:db9:a00:1::"),
+        ("2001:db9:100::/40", "2001:db9:10a:0:1::"),
+        ("2001:db9:122::/48", "2001:db9:122:a00:0:100::"),
+        ("2001:db9:122:300::/56", "2001:db9:122:30a:0:1::"),
+        ("2001:db9:122:344::/64", "2001:db9:122:344:a:0:100:0"),
+        ("2001:db9:122:344::/96", "2001:db9:122:344::a00:1"),
+    ];
+    for (prefix, private) in forms {
+        let prefix: Ipv6Net = prefix.parse().unwrap();
+        assert_eq!(check(&policy(), private), Ok(()), "an address like others");
+        let translating = policy().with_nat64(vec![prefix]);
+        let denial = check(&translating, private);
+        assert_eq!(
+            denial,
+            Err(Denial::Special("private (10.0.0.0/8)")),
+            "{private}"
+        );
+        let embedded = nat64_embedded(private.parse().unwrap(), prefix.prefix_len());
+        assert_eq!(embedded, Some(Ipv4Addr::new(10, 0, 0, 1)));
+    }
+    let translating = policy().with_nat64(vec!["2001:db9:122:344::/96".parse().unwrap()]);
+    assert_eq!(
+        check(&translating, "2001:db9:122:344::808:808"),
+        Ok(()),
+        "a public host"
+    );
+}

@@ -182,6 +182,14 @@ impl World {
         self.now.unix_s += seconds;
         self.relay.handle_timeout(self.now);
         self.settle();
+        while self
+            .relay
+            .poll_timeout()
+            .is_some_and(|at| at <= self.now.monotonic)
+        {
+            self.relay.handle_timeout(self.now);
+            self.settle();
+        }
     }
 
     /// Closes what is to be closed, as a driver does.

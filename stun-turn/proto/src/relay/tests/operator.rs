@@ -371,3 +371,27 @@ fn errors_are_counted_by_method_and_code() {
         .sum::<u64>();
     assert_eq!(all, 2);
 }
+
+/// When thousands of allocations end in one second, packets wait for a part of them only.
+#[test]
+fn what_ends_at_once_is_ended_in_parts() {
+    const COUNT: u16 = 1000;
+    let mut world = with(QuotaLimits::NONE);
+    for number in 0..COUNT {
+        let mut client = world.client(&format!("198.51.100.7:{}", 1000 + number), "alice");
+        assert_eq!(allocate(&mut world, &mut client), 0);
+    }
+    world.now.monotonic += Duration::from_secs(601);
+    let mut ended = Vec::new();
+    while world
+        .relay
+        .poll_timeout()
+        .is_some_and(|at| at <= world.now.monotonic)
+    {
+        world.relay.handle_timeout(world.now);
+        ended.push(world.settle().len());
+    }
+    assert_eq!(ended, [256, 256, 256, 232]);
+    let mut client = world.client("198.51.100.7:1", "alice");
+    assert_eq!(allocate(&mut world, &mut client), 0, "all ports are free");
+}
