@@ -1,6 +1,8 @@
 //! Pages besides the call.
 
 use serde_json::Value;
+use tests::page::{Peer, SOON};
+use tests::poll::{self, Look};
 use tests::stage;
 
 #[test]
@@ -20,6 +22,42 @@ fn the_landing_page_leads_to_a_room_of_its_own() {
         browser.click("[data-testid=join]").await?;
         browser.is_in_the_room().await?;
         Ok(())
+    });
+}
+
+#[test]
+fn the_example_of_thirty_lines_is_a_whole_call() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let (ann, bob) = tokio::try_join!(stage.browser("ann"), stage.browser("bob"))?;
+        ann.open(&format!("{}/src/example/index.html?room=tea", service.page))
+            .await?;
+        bob.enter(&service.room("tea", "bob", "")).await?;
+        let [example] = <[Peer; 1]>::try_from(bob.peers(1).await?).expect("one peer");
+        assert_eq!(example.name(), "Example");
+        bob.sees_and_hears(&example).await?;
+        let sees = "document.querySelector('video')?.videoWidth > 0 && document.querySelectorAll('video').length === 1";
+        poll::until("the picture of bob", SOON, async || {
+            let seen = ann.value(sees, Value::Null).await?;
+            Ok(if seen == true {
+                Look::There(())
+            } else {
+                Look::NotYet(seen.to_string())
+            })
+        })
+        .await?;
+        bob.click("[data-testid=leave]").await?;
+        poll::until("an empty page", SOON, async || {
+            let left = ann
+                .value("document.querySelectorAll('video').length", Value::Null)
+                .await?;
+            Ok(if left == 0 {
+                Look::There(())
+            } else {
+                Look::NotYet(left.to_string())
+            })
+        })
+        .await
     });
 }
 
