@@ -299,12 +299,16 @@ fn password_algorithms_can_t_be_bid_down() {
 fn a_hash_stands_for_the_name_of_a_static_user() {
     use sha2::Digest as _;
     let from = client("198.51.100.7:4000");
-    let users = [("alice".to_owned(), "wonder".to_owned())];
-    let authenticator = Authenticator::new("callbox", users, [], NonceKeys::new(&[7; 32]));
+    let of = |secrets: &[&str]| {
+        let users = [("alice".to_owned(), "wonder".to_owned())];
+        let secrets = secrets.iter().map(ToString::to_string);
+        Authenticator::new("callbox", users, secrets, NonceKeys::new(&[7; 32]))
+    };
+    let (authenticator, without) = (of(&[]), of(&["north"]));
     assert!(authenticator.features().username_anonymity);
-    let nonce = nonce_of(&authenticator, &from, NOW);
     let key = long_term_key(b"alice", b"callbox", b"wonder");
-    let check = |parts: &[(u16, &[u8])]| {
+    let check_with = |authenticator: &Authenticator, parts: &[(u16, &[u8])]| {
+        let nonce = nonce_of(authenticator, &from, NOW);
         let mut buffer = [0; 512];
         let id = TransactionId([3; 12]);
         let mut writer = Writer::new(&mut buffer, Class::Request, Method::Refresh, id);
@@ -327,6 +331,7 @@ fn a_hash_stands_for_the_name_of_a_static_user() {
         let verified = authenticator.verify(&message, &from, None, NOW);
         verified.map(|identity| identity.username.to_vec())
     };
+    let check = |parts: &[(u16, &[u8])]| check_with(&authenticator, parts);
     let hash = sha2::Sha256::digest(b"alice:callbox");
     assert_eq!(check(&[(kind::USERHASH, &hash)]), Ok(b"alice".to_vec()));
     assert_eq!(
@@ -339,6 +344,11 @@ fn a_hash_stands_for_the_name_of_a_static_user() {
     );
     let both = check(&[(kind::USERHASH, &hash), (kind::USERNAME, b"alice")]);
     assert_eq!(both, Err(ErrorCode::BadRequest));
+    // Where the nonce has not announced that a hash will do.
+    let unasked = check_with(&without, &[(kind::USERHASH, &hash)]);
+    assert_eq!(unasked, Err(ErrorCode::Unauthenticated));
+    let plain = check_with(&without, &[(kind::USERNAME, b"alice")]);
+    assert_eq!(plain, Ok(b"alice".to_vec()));
 }
 
 #[test]

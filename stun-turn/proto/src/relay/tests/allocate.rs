@@ -375,3 +375,15 @@ fn ports_are_not_handed_out_in_order() {
         .count();
     assert!(neighbours <= 3, "{ports:?}");
 }
+
+#[test]
+fn a_family_that_is_not_relayed_is_refused() {
+    let mut world = World::new();
+    world.reconfigure(|settings| settings.relay_addresses.retain(|it| it.local.is_ipv4()));
+    let mut client = world.client("198.51.100.7:4000", "alice");
+    let family = |byte| raw(kind::REQUESTED_ADDRESS_FAMILY, &[byte, 0, 0, 0]);
+    let refused = world.request(&mut client, Method::Allocate, &[udp(), family(2)]);
+    assert_eq!(refused.code, 440);
+    let granted = world.request(&mut client, Method::Allocate, &[udp(), family(1)]);
+    assert_eq!(granted.code, 0);
+}
