@@ -162,11 +162,17 @@ fn a_long_call_of_four_uses_no_more_in_the_end_than_in_the_beginning() {
         let end = Instant::now() + Duration::from_secs(minutes * 60);
         let mut looks: Vec<Vec<Usage>> = vec![Vec::new(); browsers.len()];
         while Instant::now() < end {
+            try_join_all(
+                browsers
+                    .iter()
+                    .map(|browser| browser.value(ACTIVITY, Value::Null)),
+            )
+            .await?;
             for (browser, looks) in browsers.iter().zip(&mut looks) {
-                browser.value(ACTIVITY, Value::Null).await?;
                 looks.push(browser.usage().await?);
             }
         }
+        anyhow::ensure!(looks[0].len() >= 3, "too few looks to compare");
         for ((browser, looks), name) in browsers.iter().zip(&looks).zip(names) {
             let (first, last) = (
                 middle(&looks[..looks.len() / 3]),
