@@ -1,6 +1,7 @@
 //! One client: what it sends goes to the hub, what the hub says goes to it.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,8 +35,13 @@ enum End {
 /// Serves one client until it is gone.
 pub(crate) async fn serve(socket: Socket, hub: HubHandle, origin: Origin, throttle: Throttle) {
     let outbox = Arc::new(Outbox::default());
-    let id = hub.open(origin, outbox.clone()).await;
-    contain(&hub, id, converse(socket, &hub, id, &outbox, throttle)).await;
+    // What is large or seldom needed is boxed, here and below: an idle connection costs what its task
+    // could need at most.
+    let (sink, stream) = socket.split();
+    let id = Box::pin(hub.open(origin, outbox.clone())).await;
+    let reader = Box::pin(read(stream, &hub, id, &outbox, throttle));
+    let writer = Box::pin(write(sink, &outbox));
+    contain(&hub, id, converse(reader, writer, &hub, id, &outbox)).await;
 }
 
 /// Does what there is to do for one client. Should that panic, which is a mistake of ours, then it
@@ -46,19 +52,16 @@ async fn contain(hub: &HubHandle, id: ConnectionId, work: impl Future<Output = (
         hub.count_panic();
         tracing::error!(connection = ?id, "a connection has failed; please report this");
     }
-    hub.close(id).await;
+    Box::pin(hub.close(id)).await;
 }
 
 async fn converse(
-    socket: Socket,
+    mut reader: Pin<Box<impl Future<Output = End>>>,
+    mut writer: Pin<Box<impl Future<Output = ()>>>,
     hub: &HubHandle,
     id: ConnectionId,
     outbox: &Outbox,
-    throttle: Throttle,
 ) {
-    let (sink, stream) = socket.split();
-    let mut reader = Box::pin(read(stream, hub, id, outbox, throttle));
-    let mut writer = Box::pin(write(sink, outbox));
     let end = tokio::select! {
         end = &mut reader => Some(end),
         () = &mut writer => None,
@@ -66,11 +69,11 @@ async fn converse(
     match end {
         // The writer has closed: the client gets a moment to close its end.
         None => {
-            let _ = timeout(FAREWELL, &mut reader).await;
+            let _ = Box::pin(timeout(FAREWELL, &mut reader)).await;
         }
         Some(End::Gone) => {}
         Some(End::Fault(fault)) => {
-            hub.fault(id, fault).await;
+            Box::pin(hub.fault(id, fault)).await;
             writer.await;
         }
         Some(End::Violation(code, reason)) => {

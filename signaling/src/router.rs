@@ -76,11 +76,18 @@ async fn signal(
         Err(refusal) => return *refusal,
     };
     tokio::spawn(async move {
-        if let Some(socket) = upgrade::websocket(upgrade).await {
-            let throttle = app.throttles.begin(source);
-            connection::serve(socket, app.hub, origin, throttle).await;
+        let App {
+            hub,
+            throttles,
+            open,
+            ..
+        } = app;
+        if let Some(socket) = Box::pin(upgrade::websocket(upgrade)).await {
+            let throttle = throttles.begin(source);
+            drop(throttles);
+            connection::serve(socket, hub, origin, throttle).await;
         }
-        drop(app.open);
+        drop(open);
     });
     response
 }

@@ -18,9 +18,9 @@ use crate::page::plain;
 
 /// The WebSocket subprotocol.
 const SUBPROTOCOL: &str = "signal.v1";
-/// What a connection reads at once, in bytes. The default of 128 KiB would be what an idle
-/// connection costs.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// What a connection reads at once, in bytes: it is what an idle connection keeps, and nearly all
+/// messages are smaller.
+const READ_BUFFER_BYTES: usize = 1024;
 /// What is gathered before it is written, in bytes.
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// What may wait inside the WebSocket, in bytes: a large frame and what was gathered before it. What

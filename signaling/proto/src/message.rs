@@ -105,7 +105,7 @@ struct Head<'a> {
 
 impl<'a> Head<'a> {
     fn parse(text: &'a str) -> Result<Self, ParseError> {
-        if depth(text) > MAX_DEPTH {
+        if may_nest_deeper(text) && depth(text) > MAX_DEPTH {
             return Err(ParseError::BadMessage(format!(
                 "nested deeper than {MAX_DEPTH} levels"
             )));
@@ -231,6 +231,13 @@ macro_rules! deserialize_by_parse {
     )*};
 }
 deserialize_by_parse!(ClientMessage, ServerMessage);
+
+/// Whether there are enough brackets at all: of a description's text, which has few, nothing more is
+/// looked at.
+fn may_nest_deeper(text: &str) -> bool {
+    let opening = |byte: &u8| matches!(byte, b'[' | b'{');
+    text.as_bytes().iter().filter(|byte| opening(byte)).count() > MAX_DEPTH
+}
 
 /// How deep arrays and objects nest in `text`, whether or not it is sound JSON.
 fn depth(text: &str) -> usize {
