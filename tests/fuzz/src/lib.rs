@@ -10,11 +10,14 @@
 
 mod authenticated;
 mod codec;
+mod envelope;
 mod framing;
+mod hub;
 mod nonce;
 mod peer_policy;
 mod proxy_header;
 mod rest_username;
+mod ticket;
 mod unauthenticated;
 mod world;
 
@@ -22,7 +25,7 @@ mod world;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 11] = [
     ("codec", codec::run),
     ("framing", framing::run),
     ("unauthenticated", unauthenticated::run),
@@ -31,6 +34,9 @@ pub const TARGETS: [Target; 8] = [
     ("rest_username", rest_username::run),
     ("peer_policy", peer_policy::run),
     ("proxy_header", proxy_header::run),
+    ("envelope", envelope::run),
+    ("ticket", ticket::run),
+    ("hub", hub::run),
 ];
 
 /// Runs one target, for libFuzzer.
