@@ -23,6 +23,7 @@ pub const MAX_DEPTH: usize = 32;
 
 /// What a client says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientMessage {
     /// First frame of every connection.
@@ -45,6 +46,7 @@ pub enum ClientMessage {
 
 /// What the server says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage {
     /// Answer to `hello`.
@@ -266,7 +268,9 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Verbatim
 
 /// What a peer sends, as it tells the room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
+#[cfg_attr(feature = "schema", schemars(!default))]
 pub struct Media {
     /// Microphone on.
     pub audio: bool,

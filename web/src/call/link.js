@@ -7,6 +7,7 @@ import { readStatistics } from './path.js';
 import { History } from './quality.js';
 import { readSample } from './sample.js';
 
+/** @import { Candidate } from '../protocol/messages.js' */
 /** @import { Clock, SignalBody } from '../protocol/types.js' */
 /** @import { Limits } from './bandwidth.js' */
 /** @import { LinkStatistics } from './path.js' */
@@ -94,7 +95,10 @@ export class Link {
       if (!this.#closed) options.onClosed();
     };
     connection.onnegotiationneeded = () => this.#negotiation.negotiate();
-    connection.onicecandidate = ({ candidate }) => this.#negotiation.localCandidate(candidate?.toJSON() ?? null);
+    connection.onicecandidate = ({ candidate }) => {
+      // What a browser found always has its line, though the type of `toJSON` leaves it open.
+      this.#negotiation.localCandidate(/** @type {Candidate | null} */ (candidate?.toJSON() ?? null));
+    };
     connection.ontrack = ({ track, streams, transceiver }) => {
       preferCodec(transceiver, this.#codec);
       this.#trackArrived(track, streams[0]?.id);

@@ -4,6 +4,7 @@
 // the same number. What arrives with an older number belongs to a negotiation that is over, and is dropped.
 // Everything runs on one chain, so that no message is handled in the middle of another.
 
+/** @import { Candidate } from '../protocol/messages.js' */
 /** @import { Clock, SignalBody } from '../protocol/types.js' */
 
 /**
@@ -68,7 +69,7 @@ export class Negotiation {
 
   /**
    * To be called for the connection's `icecandidate`; null is the end of candidates.
-   * @param {RTCIceCandidateInit | null} candidate
+   * @param {Candidate | null} candidate
    */
   localCandidate(candidate) {
     if (!this.#closed) this.#options.send({ epoch: this.#epoch, candidate });

@@ -7,6 +7,7 @@ use crate::id::{Epoch, MessageId, PeerId, Seq};
 
 /// First frame of every connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Hello {
     /// Which room to enter.
     pub room: String,
@@ -22,8 +23,9 @@ pub struct Hello {
     /// Room token, where the server asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// What this peer sends from the start.
+    /// What this peer sends from the start; what is absent is off.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "MediaChange"))]
     pub media: Media,
     /// Goes on with an earlier session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,6 +34,7 @@ pub struct Hello {
 
 /// What a client may ask to be; who is host is decided by the server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum WantedRole {
     /// Sends and receives.
@@ -43,6 +46,7 @@ pub enum WantedRole {
 
 /// How to go on with an earlier session.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Resume {
     /// The last `welcome`'s ticket.
     pub ticket: String,
@@ -66,7 +70,10 @@ impl std::fmt::Debug for Resume {
 
 /// Offer, answer or candidate for one peer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "SignalFields")]
+#[cfg_attr(feature = "schema", schemars(!try_from))]
+#[cfg_attr(feature = "schema", schemars(rename = "ClientSignal"))]
 pub struct Signal {
     /// Position in what this client sends.
     pub id: MessageId,
@@ -105,6 +112,8 @@ impl TryFrom<SignalFields> for Signal {
 
 /// Text for one peer or the room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "ClientChat"))]
 pub struct Chat {
     /// Position in what this client sends.
     pub id: MessageId,
@@ -117,6 +126,8 @@ pub struct Chat {
 
 /// Application event for some peers or the room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "ClientEvent"))]
 pub struct Event {
     /// Position in what this client sends.
     pub id: MessageId,
@@ -136,6 +147,7 @@ pub struct Event {
 
 /// A peer or a list of peers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Recipients {
     /// This one.
@@ -157,6 +169,7 @@ impl Recipients {
 
 /// Changes what the others see of this peer; what is absent stays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Update {
     /// Position in what this client sends.
     pub id: MessageId,
@@ -170,6 +183,7 @@ pub struct Update {
 
 /// What is now on or off; what is absent stays.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MediaChange {
     /// Microphone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,7 +220,12 @@ impl From<Media> for MediaChange {
 
 /// What hosts may do to a room and its peers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "ModerateFields")]
+#[cfg_attr(feature = "schema", schemars(!try_from, extend(
+    "if" = {"properties": {"action": {"enum": ["kick", "mute"]}}},
+    "then" = {"required": ["peer"]}
+)))]
 pub struct Moderate {
     /// Position in what this client sends.
     pub id: MessageId,
@@ -219,7 +238,9 @@ pub struct Moderate {
 
 /// What a host may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", schemars(rename = "ModerateAction"))]
 pub enum Action {
     /// Puts a peer out.
     Kick,
@@ -252,6 +273,7 @@ impl TryFrom<ModerateFields> for Moderate {
 
 /// Everything up to `seq` has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ack {
     /// Highest `seq` that has been processed.
     pub seq: Seq,

@@ -9,6 +9,7 @@ use crate::id::{Epoch, MessageId, PeerId, Seq};
 
 /// Answer to `hello`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Welcome {
     /// Who this client is.
     pub peer: PeerId,
@@ -48,6 +49,7 @@ impl std::fmt::Debug for Welcome {
 
 /// What the server accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Limits {
     /// Largest frame in bytes.
     pub frame_bytes: usize,
@@ -59,6 +61,7 @@ pub struct Limits {
 
 /// One entry of `RTCConfiguration.iceServers`, with the end of its life.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IceServer {
     /// `stun:`, `turn:` and `turns:` URLs.
     pub urls: Vec<String>,
@@ -86,6 +89,7 @@ impl std::fmt::Debug for IceServer {
 
 /// A room as one of its peers sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RoomState {
     /// Its name.
     pub name: String,
@@ -99,6 +103,7 @@ pub struct RoomState {
 
 /// A peer as another one sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Peer {
     /// Who it is.
     pub peer: PeerId,
@@ -117,6 +122,7 @@ pub struct Peer {
 
 /// What a peer is in its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// A participant who may moderate.
@@ -129,6 +135,7 @@ pub enum Role {
 
 /// Whether a peer is reachable now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Presence {
     /// Connected.
@@ -139,7 +146,10 @@ pub enum Presence {
 
 /// Offer, answer or candidate of another peer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "SignalFields")]
+#[cfg_attr(feature = "schema", schemars(!try_from))]
+#[cfg_attr(feature = "schema", schemars(rename = "ServerSignal"))]
 pub struct Signal {
     /// Who sent it, by the server's word.
     pub from: PeerId,
@@ -182,6 +192,8 @@ impl TryFrom<SignalFields> for Signal {
 
 /// Text of another peer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "ServerChat"))]
 pub struct Chat {
     /// Who sent it, by the server's word.
     pub from: PeerId,
@@ -195,6 +207,8 @@ pub struct Chat {
 
 /// Application event of another peer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "ServerEvent"))]
 pub struct Event {
     /// Who sent it, by the server's word.
     pub from: PeerId,
@@ -215,6 +229,7 @@ pub struct Event {
 
 /// Somebody entered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PeerJoined {
     /// Who, with this client's role towards it.
     pub peer: Peer,
@@ -224,6 +239,7 @@ pub struct PeerJoined {
 
 /// Somebody's entry in the roster changed; a client also learns of its own new role this way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PeerUpdated {
     /// The whole entry as it is now.
     pub peer: Peer,
@@ -233,6 +249,7 @@ pub struct PeerUpdated {
 
 /// Somebody is gone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PeerLeft {
     /// Who.
     pub peer: PeerId,
@@ -244,6 +261,7 @@ pub struct PeerLeft {
 
 /// Why a peer is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LeftReason {
     /// It said so.
@@ -259,6 +277,7 @@ pub enum LeftReason {
 /// Each of these messages of this client was acknowledged by every recipient, or that recipient left
 /// before it could.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Delivered {
     /// Which ones.
     pub ids: Vec<MessageId>,
@@ -269,6 +288,7 @@ pub struct Delivered {
 
 /// Fresh credentials, pushed before the old ones expire.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IceServersRenewed {
     /// Replaces what the client has.
     pub ice_servers: Vec<IceServer>,
@@ -281,6 +301,7 @@ pub struct IceServersRenewed {
 
 /// Why fresh ICE servers come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IceServersReason {
     /// The old credentials are about to expire.
@@ -291,6 +312,7 @@ pub enum IceServersReason {
 
 /// The room itself changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RoomUpdated {
     /// Whether newcomers are refused.
     pub locked: bool,
@@ -300,6 +322,7 @@ pub struct RoomUpdated {
 
 /// The server is about to close this connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Goaway {
     /// Why.
     pub reason: GoawayReason,
@@ -309,17 +332,21 @@ pub struct Goaway {
 
 /// Why the server closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum GoawayReason {
     /// The process stops.
     Shutdown,
     /// A reason that this version does not know.
     #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     Other,
 }
 
 /// Something was refused: the message `id` alone, or, before a close, the connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "ServerError"))]
 pub struct Error {
     /// For programs.
     pub code: ErrorCode,
@@ -335,6 +362,7 @@ pub struct Error {
 
 /// What was wrong, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// Broken JSON, a missing or wrong field, an `id` out of order.
@@ -367,6 +395,7 @@ pub enum ErrorCode {
     Draining,
     /// A code that this version does not know.
     #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     Other,
 }
 

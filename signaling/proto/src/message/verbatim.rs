@@ -12,7 +12,9 @@ const MAX_CANDIDATE_BYTES: usize = 1024;
 
 /// A JSON value, byte for byte as its author wrote it.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", schemars(with = "serde_json::Value"))]
 pub struct Verbatim(Box<RawValue>);
 
 impl Verbatim {
@@ -65,16 +67,18 @@ impl fmt::Debug for Verbatim {
 
 /// What a `signal` carries: exactly one of two.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Payload {
     /// An `RTCSessionDescription`: `{type, sdp}`.
-    Description(Verbatim),
+    Description(#[cfg_attr(feature = "schema", schemars(with = "Description<'_>"))] Verbatim),
     /// An `RTCIceCandidate`, or `null` for the end of candidates.
-    Candidate(Verbatim),
+    Candidate(#[cfg_attr(feature = "schema", schemars(with = "Option<Candidate<'_>>"))] Verbatim),
 }
 
 /// `type` of a session description, as the W3C names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "these are the W3C's own words")]
 pub enum SdpKind {
@@ -101,7 +105,9 @@ pub enum PayloadError {
     CandidateLine(&'static str),
 }
 
+/// An `RTCSessionDescription`; `rollback` goes without `sdp`.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Description<'a> {
     #[serde(rename = "type")]
     kind: SdpKind,
@@ -109,11 +115,17 @@ struct Description<'a> {
     sdp: Cow<'a, str>,
 }
 
+/// An `RTCIceCandidate` as browsers write it.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "the fields are read only to check their types")]
 struct Candidate<'a> {
     #[serde(borrow)]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(max = 1024), regex(pattern = "^(candidate:|$)"))
+    )]
     candidate: Cow<'a, str>,
     #[serde(borrow)]
     sdp_mid: Option<Cow<'a, str>>,

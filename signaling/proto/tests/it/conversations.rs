@@ -161,6 +161,15 @@ fn content(mut message: Value) -> Content {
             text: chat.text,
             to: chat.to,
         },
+        ClientMessage::Event(event) => Content::Event {
+            name: event.name,
+            data: event.data,
+            to: event.to,
+        },
+        ClientMessage::Moderate(moderate) => Content::Moderate {
+            action: moderate.action,
+            peer: moderate.peer,
+        },
         ClientMessage::Update(update) => Content::Update {
             name: update.name,
             media: update.media,

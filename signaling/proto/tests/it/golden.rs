@@ -8,7 +8,7 @@ use serde_json::Value;
 use signaling_proto::message::{ClientMessage, ServerMessage};
 
 /// File name without `.json`, and text.
-fn golden() -> Vec<(String, String)> {
+pub(crate) fn golden() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()

@@ -10,5 +10,6 @@ mod golden;
 mod hub;
 mod messages;
 mod model;
+mod schema;
 mod simulation;
 mod world;
