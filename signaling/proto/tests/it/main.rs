@@ -6,6 +6,7 @@
 )]
 
 mod conversations;
+mod documentation;
 mod golden;
 mod hub;
 mod messages;

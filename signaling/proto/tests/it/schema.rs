@@ -66,7 +66,7 @@ fn without_null(property: &mut Value) {
     }
 }
 
-fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12().with_transform(AbsentIsNotNull);
     let mut schema = settings.into_generator().into_root_schema_for::<Frame>();
     schema.insert("title".into(), "signal.v1".into());
