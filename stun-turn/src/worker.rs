@@ -29,6 +29,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mio::net::{TcpListener, UdpSocket};
 use mio::{Events, Interest, Poll, Waker};
 use stun_turn_proto::relay::ReplyBuffer;
+use stun_turn_proto::source::Source as Origin;
 use stun_turn_proto::{FiveTuple, Now, Relay, Settings, limits};
 
 use crate::control::{Colleague, Command, Mailbox, SessionInfo};
@@ -59,16 +60,19 @@ const EVENTS: usize = 1024;
 struct Bound<S> {
     socket: S,
     address: SocketAddr,
+    /// Shares of the clients with an allocation.
     fair: FairShare<SocketAddr>,
+    /// Shares of the sources of requests.
+    requests: FairShare<Origin>,
 }
 
 impl<S> Bound<S> {
     fn new(socket: S, address: SocketAddr) -> Self {
-        let fair = FairShare::default();
         Self {
             socket,
             address,
-            fair,
+            fair: FairShare::default(),
+            requests: FairShare::default(),
         }
     }
 }

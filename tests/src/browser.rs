@@ -20,6 +20,8 @@ use crate::stage::Stage;
 
 pub use usage::Usage;
 
+/// How often a driver is started until it has found a port.
+const DRIVER_ATTEMPTS: usize = 3;
 /// How long a script may run in the page.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(30);
 /// How long ending a browser may take.
@@ -82,15 +84,25 @@ impl Browser {
             ready,
             wishes,
         } = kind.launch(profile.path())?;
-        let process = stage.process(&format!("{name}.driver"), &mut driver);
-        let process = process
-            .context("browser tests need Debian's chromium, chromium-driver and firefox-esr, and geckodriver")?;
-        let port = process
-            .line(|line| {
-                let (_, port) = line.split_once(ready)?;
-                port.trim_end_matches('.').parse::<u16>().ok()
-            })
-            .await?;
+        let mut attempts = 0;
+        let (process, port) = loop {
+            let process = stage.process(&format!("{name}.driver"), &mut driver);
+            let process = process
+                .context("browser tests need Debian's chromium, chromium-driver and firefox-esr, and geckodriver")?;
+            let port = process
+                .line(|line| {
+                    let (_, port) = line.split_once(ready)?;
+                    port.trim_end_matches('.').parse::<u16>().ok()
+                })
+                .await;
+            attempts += 1;
+            match port {
+                Ok(port) => break (process, port),
+                // Chromedriver takes a port that is free for IPv4, which may be taken for IPv6.
+                Err(_) if attempts < DRIVER_ATTEMPTS => {}
+                Err(error) => return Err(error),
+            }
+        };
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wishes).await;
         let driver = driver.with_context(|| format!("starting {kind:?}"))?;
         driver.set_script_timeout(SCRIPT_LIMIT).await?;

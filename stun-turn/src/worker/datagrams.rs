@@ -35,7 +35,10 @@ impl Worker {
     pub(super) fn read_clients(&mut self, now: Now, index: usize) -> bool {
         let batches = batches(self.udp[index].fair.is_behind());
         let is_full = self.read_client_batches(now, index, batches);
-        self.udp[index].fair.end_turn(is_full);
+        let Bound { fair, requests, .. } = &mut self.udp[index];
+        // Requests alone are all served: there is nobody to be protected from them.
+        requests.end_turn(is_full && fair.has_counted());
+        fair.end_turn(is_full);
         is_full
     }
 
@@ -87,9 +90,9 @@ impl Worker {
             let payload = received.payload(index);
             let (_, buffer) = self.batch.get(slot);
             let datagram = &buffer[payload.clone()];
-            let fair = &mut self.udp[listener].fair;
+            let Bound { fair, requests, .. } = &mut self.udp[listener];
             let is_admitted = if demux::is_request(datagram) {
-                fair.admit_request(Source::of(received.from.ip()))
+                requests.admit(Source::of(received.from.ip()))
             } else {
                 is_stranger || fair.admit(received.from)
             };

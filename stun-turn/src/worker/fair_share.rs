@@ -3,23 +3,17 @@
 //! and dropping is much cheaper than relaying: what is beyond a share is dropped at once, until the
 //! queue is short again.
 //!
-//! Only what would be relayed counts. Strangers, of whom anybody can pretend to be many, must not
-//! make the shares of the others smaller; their data are dropped without any share, and their
-//! requests have a bound of their own.
+//! Only what would be relayed counts here. Strangers, of whom anybody can pretend to be many, must not
+//! make the shares of the others smaller: their data are dropped without any share, and requests
+//! have shares of their own, by source, where there are data to be protected from them.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-
-use stun_turn_proto::source::Source;
 
 /// Datagrams that are relayed in a turn of a socket that is behind.
 const CAPACITY: usize = 256;
 /// Who has at most so many times what the median has is not held back.
 const TOLERANCE: usize = 4;
-/// Requests that are answered in a turn of a listener that is behind, and those of one source.
-const REQUESTS: usize = 128;
-const REQUESTS_OF_ONE: usize = 16;
-
 /// Counts datagrams by whom they are relayed for while a socket is behind.
 #[derive(Debug)]
 pub(super) struct FairShare<K> {
@@ -27,9 +21,6 @@ pub(super) struct FairShare<K> {
     counts: HashMap<K, usize>,
     /// What each may have in this turn.
     share: Option<usize>,
-    /// Requests are not data: whoever floods must not keep others from allocating.
-    requests: HashMap<Source, usize>,
-    all_requests: usize,
 }
 
 impl<K> Default for FairShare<K> {
@@ -38,8 +29,6 @@ impl<K> Default for FairShare<K> {
             is_behind: false,
             counts: HashMap::new(),
             share: None,
-            requests: HashMap::new(),
-            all_requests: 0,
         }
     }
 }
@@ -60,22 +49,13 @@ impl<K: Eq + Hash> FairShare<K> {
         self.share.is_none_or(|share| *count <= share)
     }
 
-    /// Whether one more request may be answered.
-    pub(super) fn admit_request(&mut self, from: Source) -> bool {
-        if !self.is_behind {
-            return true;
-        }
-        let count = self.requests.entry(from).or_default();
-        *count += 1;
-        let is_within = *count <= REQUESTS_OF_ONE && self.all_requests < REQUESTS;
-        self.all_requests += usize::from(is_within);
-        is_within
+    /// Whether anything was counted in this turn.
+    pub(super) fn has_counted(&self) -> bool {
+        !self.counts.is_empty()
     }
 
     /// A turn is over: the shares of the next one are drawn from it.
     pub(super) fn end_turn(&mut self, is_behind: bool) {
-        self.requests.clear();
-        self.all_requests = 0;
         let mut counts: Vec<usize> = self.counts.drain().map(|(_, count)| count).collect();
         self.share = is_behind.then(|| share(&mut counts)).flatten();
         self.is_behind = is_behind;
@@ -107,8 +87,6 @@ fn level(counts: &[usize]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
     use proptest::prelude::*;
 
     use super::*;
@@ -165,28 +143,6 @@ mod tests {
         assert!((0..900).any(|_| !fair.admit(0)));
         fair.end_turn(false);
         assert!((0..900).all(|_| fair.admit(0)));
-    }
-
-    #[test]
-    fn one_source_of_requests_leaves_room_for_those_of_others() {
-        let source = |last| Source::of(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)));
-        let mut fair = FairShare::<usize>::default();
-        fair.end_turn(true);
-        let mut admitted = |last, count: usize| {
-            let admitted = (0..count).filter(|_| fair.admit_request(source(last)));
-            admitted.count()
-        };
-        assert_eq!(admitted(1, 800), REQUESTS_OF_ONE);
-        assert_eq!(admitted(2, 1), 1);
-        let others: usize = (3..100).map(|last| admitted(last, 20)).sum();
-        assert_eq!(others, REQUESTS - REQUESTS_OF_ONE - 1, "in total");
-        fair.end_turn(true);
-        assert!(fair.admit_request(source(1)), "the next turn");
-        fair.end_turn(false);
-        assert!(
-            (0..800).all(|_| fair.admit_request(source(1))),
-            "a short queue"
-        );
     }
 
     proptest! {
