@@ -35,6 +35,8 @@ pub struct Authenticator {
     users: Users,
     secrets: Secrets,
     nonce_keys: NonceKeys,
+    /// Key of the user that does not exist.
+    nobody: Key,
 }
 
 /// Secrets of the TURN REST convention.
@@ -103,12 +105,9 @@ impl Authenticator {
             .map(|secret| secret.into_bytes().into_boxed_slice());
         Self {
             realm: realm.into(),
-            users: Users::new(
-                realm,
-                users,
-                nonce_keys.derive(b"the user that does not exist"),
-            ),
+            users: Users::new(realm, users),
             secrets: Secrets(secrets.collect()),
+            nobody: Key::Sha256(nonce_keys.derive(b"the user that does not exist")),
             nonce_keys,
         }
     }
@@ -186,9 +185,9 @@ impl Authenticator {
                 .ok_or(ErrorCode::Unauthenticated);
         }
         // Every way to fail does the same work, so that time does not tell who exists.
-        let (key, is_static) = self.users.key(username, claim.algorithm);
-        let is_signed = request.is_signed_with(&key);
-        if is_signed && is_static && is_ours {
+        let static_key = self.users.key(username, claim.algorithm);
+        let is_static = request.is_signed_with(&static_key.unwrap_or(self.nobody));
+        if let (Some(key), true, true) = (static_key, is_static, is_ours) {
             return Ok(Identity {
                 username,
                 account: username,
@@ -197,7 +196,7 @@ impl Authenticator {
             });
         }
         match self.key_by_secret(request, username, claim.algorithm) {
-            Some(key) if is_ours && !is_static && expires_at.is_some() => Ok(Identity {
+            Some(key) if is_ours && static_key.is_none() && expires_at.is_some() => Ok(Identity {
                 username,
                 account: credential::account(username),
                 signer: signer(key),
