@@ -16,7 +16,7 @@ function setUp(polite) {
     close: () => {},
   };
   const link = new Link({
-    connection: /** @type {any} */ (connection),
+    createConnection: () => /** @type {any} */ (connection),
     polite,
     send: () => {},
     newStream: () => /** @type {any} */ ({}),

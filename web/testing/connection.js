@@ -11,6 +11,8 @@ export class FakeConnection {
   /** What the other side must learn. */ wanted = 0;
   /** What has been agreed on. */ agreed = 0;
   /** How often a restart was asked for. */ restarts = 0;
+  /** Which section its own first offer has for data channels. */ dataSection = '0';
+  /** Whether data channels would open: as in Chromium, not after an offer with another section was taken back. */ opensData = true;
   onnegotiationneeded = () => {};
   onicecandidate = (/** @type {any} */ _candidate) => {};
 
@@ -56,7 +58,7 @@ export class FakeConnection {
   setRemoteDescription(description) {
     return this.#operation(() => {
       if (description.type === 'offer') {
-        if (this.signalingState === 'have-local-offer') this.#rollBack();
+        if (this.signalingState === 'have-local-offer') this.#rollBack(description);
         else if (this.signalingState !== 'stable') throw new Error(`offer in ${this.signalingState}`);
         this.signalingState = 'have-remote-offer';
         // To a restart one answers with new credentials.
@@ -80,8 +82,12 @@ export class FakeConnection {
     });
   }
 
-  /** Credentials of an offer taken back are gone, and a restart is still to be done. */
-  #rollBack() {
+  /**
+   * Credentials of an offer taken back are gone, and a restart is still to be done.
+   * @param {RTCSessionDescriptionInit} offer
+   */
+  #rollBack(offer) {
+    if (!this.#stable.remote && dataSection(offer.sdp) !== this.dataSection) this.opensData = false;
     const pending = ufrag(this.localDescription.sdp);
     this.localDescription = this.#stable.local;
     const before = ufrag(this.#stable.local?.sdp ?? '');
@@ -111,7 +117,10 @@ export class FakeConnection {
 
   /** @param {'offer' | 'answer'} type */
   #describe(type) {
-    const sdp = `v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=fingerprint:sha-256 00\r\na=ice-ufrag:${this.#ufrag}\r\n`;
+    const data = dataSection(this.remoteDescription?.sdp) ?? this.dataSection;
+    const sdp =
+      `v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:audio\r\na=fingerprint:sha-256 00\r\na=ice-ufrag:${this.#ufrag}\r\n` +
+      `m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:${data}\r\n`;
     const gathers = this.#ufrag !== ufrag(this.#stable.local?.sdp ?? '');
     this.localDescription = { type, sdp };
     this.#described = this.wanted;
@@ -159,6 +168,11 @@ export class FakeConnection {
 /** @param {string} sdp */
 export function ufrag(sdp) {
   return /^a=ice-ufrag:(.*)$/m.exec(sdp)?.[1].trim();
+}
+
+/** @param {string | undefined} sdp */
+function dataSection(sdp) {
+  return /^m=application[^]*?^a=mid:(.*)$/m.exec(sdp ?? '')?.[1].trim();
 }
 
 /**

@@ -27,7 +27,7 @@ const INTERRUPTION_LIMIT_MS = 3000;
  * @property {Record<'microphone' | 'camera' | 'screen' | 'screenAudio', MediaStreamTrack | null>} tracks
  *
  * @typedef {object} LinkOptions
- * @property {RTCPeerConnection} connection
+ * @property {() => RTCPeerConnection} createConnection
  * @property {boolean} polite
  * @property {(body: SignalBody) => void} send
  * @property {() => MediaStream} newStream
@@ -40,10 +40,11 @@ const INTERRUPTION_LIMIT_MS = 3000;
 
 export class Link {
   #options;
-  #connection;
   #negotiation;
+  #connection;
   #chat;
   #echo;
+  /** @type {Outgoing | null} */ #outgoing = null;
   /** @type {Partial<Record<keyof Outgoing['tracks'], RTCRtpSender>>} */ #senders = {};
   /** Sender changes run one after the other. @type {Promise<void>} */ #sending = Promise.resolve();
   /** @type {{track: MediaStreamTrack, streamId: string | undefined}[]} */ #incoming = [];
@@ -68,42 +69,59 @@ export class Link {
 
   /** @param {LinkOptions} options */
   constructor(options) {
-    const { connection, clock } = options;
     this.#options = options;
-    this.#connection = connection;
     this.stream = options.newStream();
     this.screenStream = options.newStream();
+    ({ connection: this.#connection, chat: this.#chat, echo: this.#echo, files: this.files } = this.#open());
     this.#negotiation = new Negotiation({
-      connection,
+      connection: this.#connection,
       polite: options.polite,
       send: options.send,
-      clock,
+      clock: options.clock,
       onProblem: (problem, error) => console.debug('negotiation:', problem, error ?? ''),
       onInsecure: () => {
         this.#insecure = true;
         options.onChange();
       },
+      startOver: () => this.#startOver(),
     });
+  }
+
+  /** A new connection with its channels. */
+  #open() {
+    const { createConnection, onChange, onChat, onClosed, onFiles, clock } = this.#options;
+    const connection = createConnection();
     // Agreed on beforehand, so that neither side has to announce them.
-    this.#chat = connection.createDataChannel('chat', { negotiated: true, id: 0 });
-    this.#echo = new Echo(connection.createDataChannel('echo', { negotiated: true, id: 1 }), clock);
-    this.files = connection.createDataChannel('files', { negotiated: true, id: 2 });
-    this.files.onopen = () => options.onFiles();
-    this.#chat.onmessage = ({ data }) => options.onChat(data);
-    this.#chat.onopen = () => options.onChange();
-    this.#chat.onclose = () => {
-      if (!this.#closed) options.onClosed();
+    const chat = connection.createDataChannel('chat', { negotiated: true, id: 0 });
+    const echo = new Echo(connection.createDataChannel('echo', { negotiated: true, id: 1 }), clock);
+    const files = connection.createDataChannel('files', { negotiated: true, id: 2 });
+    files.onopen = () => onFiles();
+    chat.onmessage = ({ data }) => onChat(data);
+    chat.onopen = () => onChange();
+    chat.onclose = () => {
+      if (!this.#closed && this.#chat === chat) onClosed();
     };
     connection.onnegotiationneeded = () => this.#negotiation.negotiate();
     connection.onicecandidate = ({ candidate }) => {
       // What a browser found always has its line, though the type of `toJSON` leaves it open.
-      this.#negotiation.localCandidate(/** @type {Candidate | null} */ (candidate?.toJSON() ?? null));
+      const found = /** @type {Candidate | null} */ (candidate?.toJSON() ?? null);
+      if (this.#connection === connection) this.#negotiation.localCandidate(found);
     };
     connection.ontrack = ({ track, streams, transceiver }) => {
       preferCodec(transceiver, this.#codec);
       this.#trackArrived(track, streams[0]?.id);
     };
     connection.onconnectionstatechange = () => this.#stateChanged();
+    return { connection, chat, echo, files };
+  }
+
+  /** Another connection in the place of one that has agreed on nothing yet. */
+  #startOver() {
+    this.#connection.close();
+    this.#senders = {};
+    ({ connection: this.#connection, chat: this.#chat, echo: this.#echo, files: this.files } = this.#open());
+    if (this.#outgoing) this.setOutgoing(this.#outgoing);
+    return this.#connection;
   }
 
   /** @returns {LinkState} */
@@ -147,7 +165,9 @@ export class Link {
    * Sends what is there now. A track's first time is negotiated; later changes replace it silently.
    * @param {Outgoing} outgoing
    */
-  setOutgoing({ stream, screenStream, tracks }) {
+  setOutgoing(outgoing) {
+    this.#outgoing = outgoing;
+    const { stream, screenStream, tracks } = outgoing;
     this.#sending = this.#sending
       .then(async () => {
         if (this.#closed) return;

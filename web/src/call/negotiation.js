@@ -11,7 +11,7 @@
  * How long the polite side leaves the first offer to the other, in milliseconds. Both would like to offer
  * when a pair meets; waiting spares nearly every call a rollback.
  */
-const FIRST_OFFER_WAIT_MS = 400;
+const FIRST_OFFER_WAIT_MS = 1500;
 
 /** How long the polite side leaves an ICE restart to the other, in milliseconds: longer than its offer travels. */
 const RESTART_WAIT_MS = 2000;
@@ -32,12 +32,14 @@ const MAX_EARLY = 256;
  * @property {(body: SignalBody) => void} send
  * @property {(problem: string, error: unknown) => void} onProblem something was dropped or failed;
  *   the negotiation itself goes on
+ * @property {() => Negotiable} startOver closes the connection, which has agreed on nothing yet, and makes another
  * @property {() => void} [onInsecure] a description was refused, as what it describes would not be encrypted
  * @property {Clock} clock
  */
 
 export class Negotiation {
   /** @type {NegotiationOptions} */ #options;
+  /** @type {Negotiable} */ #connection;
   /** Highest epoch known. */ #highest = 0;
   /** Epoch of the newest description, ours or theirs: what we send now belongs to it. */ #epoch = 0;
   /** Epoch of the newest remote description in force. */ #agreed = 0;
@@ -53,6 +55,7 @@ export class Negotiation {
   /** @param {NegotiationOptions} options */
   constructor(options) {
     this.#options = options;
+    this.#connection = options.connection;
   }
 
   /** To be called for the connection's `negotiationneeded`. */
@@ -94,12 +97,12 @@ export class Negotiation {
    * while, as it may not know: so one side does, and the two do not restart against each other.
    */
   restartIce() {
-    const { connection, polite, clock } = this.#options;
+    const { polite, clock } = this.#options;
     if (this.#closed) return;
-    if (!polite) return connection.restartIce();
+    if (!polite) return this.#connection.restartIce();
     this.#restartTimer ??= clock.setTimeout(() => {
       this.#restartTimer = undefined;
-      connection.restartIce();
+      this.#connection.restartIce();
     }, RESTART_WAIT_MS);
   }
 
@@ -142,7 +145,7 @@ export class Negotiation {
   }
 
   async #offer() {
-    const { connection } = this.#options;
+    const connection = this.#connection;
     // The browser asks again once the present negotiation is over.
     if (connection.signalingState !== 'stable') return;
     await connection.setLocalDescription();
@@ -156,7 +159,7 @@ export class Negotiation {
    * @param {RTCSessionDescriptionInit} description
    */
   async #description(epoch, description) {
-    const { connection, polite, onProblem, onInsecure } = this.#options;
+    const { polite, onProblem, onInsecure } = this.#options;
     const problem = insecurity(description.sdp ?? '');
     if (problem) {
       onProblem(problem, null);
@@ -165,12 +168,14 @@ export class Negotiation {
     }
     if (description.type === 'offer') {
       if (epoch < this.#agreed) return onProblem('stale offer', null);
-      this.#ignoringOffer = !polite && connection.signalingState !== 'stable';
+      this.#ignoringOffer = !polite && this.#connection.signalingState !== 'stable';
       if (this.#ignoringOffer) return;
       this.#stopWaiting();
-    } else if (connection.signalingState !== 'have-local-offer' || epoch !== this.#epoch) {
+      if (cannotRollBack(this.#connection, description)) this.#connection = this.#options.startOver();
+    } else if (this.#connection.signalingState !== 'have-local-offer' || epoch !== this.#epoch) {
       return onProblem('stale answer', null);
     }
+    const connection = this.#connection;
     const before = iceCredentials(connection.remoteDescription?.sdp);
     // Of a polite peer this takes back its own offer, if there is one.
     await connection.setRemoteDescription(description);
@@ -198,21 +203,21 @@ export class Negotiation {
     if (epoch < this.#iceEpoch) return;
     // While an offer is being ignored, candidates may belong to it or still to the description in force.
     // The browser tells by their usernameFragment.
-    if (this.#options.connection.remoteDescription) await this.#add(candidate);
+    if (this.#connection.remoteDescription) await this.#add(candidate);
     else if (!this.#ignoringOffer && this.#early.length < MAX_EARLY) this.#early.push(candidate);
   }
 
   /** @param {RTCIceCandidateInit | null} candidate */
   async #add(candidate) {
     try {
-      await this.#options.connection.addIceCandidate(candidate);
+      await this.#connection.addIceCandidate(candidate);
     } catch (error) {
       if (!this.#ignoringOffer) this.#options.onProblem('candidate', error);
     }
   }
 
   #sendDescription() {
-    const description = this.#options.connection.localDescription;
+    const description = this.#connection.localDescription;
     if (!description || this.#closed) return;
     const { type, sdp } = description;
     this.#options.send({ epoch: this.#epoch, description: { type, sdp } });
@@ -232,6 +237,27 @@ export function insecurity(sdp) {
     }
   }
   return null;
+}
+
+/**
+ * Whether a connection has to be made anew to take the other's offer for its own. When the very first offers cross,
+ * Chromium takes its own back, but keeps to its place for data channels: if the other's offer has them in another
+ * section, they are never opened.
+ * @param {Negotiable} connection
+ * @param {RTCSessionDescriptionInit} offer
+ */
+function cannotRollBack({ signalingState, localDescription, remoteDescription }, offer) {
+  if (signalingState !== 'have-local-offer' || remoteDescription) return false;
+  return dataSection(localDescription?.sdp) !== dataSection(offer.sdp);
+}
+
+/**
+ * The identification of the section of data channels (RFC 5888).
+ * @param {string | undefined} sdp
+ */
+function dataSection(sdp) {
+  const section = sdp?.split(/^m=/m).find((part) => part.startsWith('application'));
+  return /^a=mid:(.*)$/m.exec(section ?? '')?.[1]?.trim();
 }
 
 /** @param {string | undefined} sdp */

@@ -223,13 +223,13 @@ export class People {
   /** @param {PeerInfo} info */
   #createLink(info) {
     const { createConnection, newStream, clock, relayOnly } = this.#options;
-    const connection = createConnection({
-      iceServers: browserIceServers(this.#iceServers),
-      iceTransportPolicy: relayOnly ? 'relay' : 'all',
-      bundlePolicy: 'max-bundle',
-    });
     const link = new Link({
-      connection,
+      createConnection: () =>
+        createConnection({
+          iceServers: browserIceServers(this.#iceServers),
+          iceTransportPolicy: relayOnly ? 'relay' : 'all',
+          bundlePolicy: 'max-bundle',
+        }),
       polite: info.polite,
       newStream,
       clock,
