@@ -52,16 +52,16 @@ pub(crate) struct HubHandle {
 impl HubHandle {
     /// Starts the task; it ends when all handles are gone.
     ///
-    /// `revoked` hears of peers that were put out.
+    /// `revoke` is called for each peer that was put out, and must not block.
     pub(crate) fn start<E: Environment + Send + 'static>(
         hub: Hub<E>,
-        revoked: mpsc::UnboundedSender<PeerId>,
+        revoke: impl Fn(&PeerId) + Send + 'static,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (inputs, queue) = mpsc::channel(QUEUE);
         let task = HubTask {
             hub,
             outboxes: HashMap::new(),
-            revoked,
+            revoke: Box::new(revoke),
         };
         let handle = Self {
             inputs,
@@ -139,7 +139,7 @@ impl HubHandle {
 struct HubTask<E> {
     hub: Hub<E>,
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
-    revoked: mpsc::UnboundedSender<PeerId>,
+    revoke: Box<dyn Fn(&PeerId) + Send>,
 }
 
 impl<E: Environment> HubTask<E> {
@@ -220,10 +220,7 @@ impl<E: Environment> HubTask<E> {
                         outbox.close(code, reason);
                     }
                 }
-                Output::Revoke { peer } => {
-                    // Nobody listens where no relay runs.
-                    let _ = self.revoked.send(peer);
-                }
+                Output::Revoke { peer } => (self.revoke)(&peer),
             }
         }
     }
@@ -260,6 +257,6 @@ pub(crate) mod tests {
             gate: None,
         };
         let hub = Hub::new(config, TicketKey::new(b"north"), environment);
-        HubHandle::start(hub, mpsc::unbounded_channel().0).0
+        HubHandle::start(hub, |_| ()).0
     }
 }

@@ -31,7 +31,6 @@ mod page;
 mod proxies;
 mod relay;
 mod reload;
-mod revocation;
 mod router;
 mod server;
 mod session_secret;

@@ -24,7 +24,7 @@ use crate::relay::{self, Bundled};
 use crate::room_token::Gate;
 use crate::router::{self, App};
 use crate::throttle::{Rates, Throttles};
-use crate::{health, lan, revocation, session_secret, tls};
+use crate::{health, lan, session_secret, tls};
 
 /// How long clients may take to say goodbye when the server stops.
 const STOP_DEADLINE: Duration = Duration::from_millis(1500);
@@ -106,8 +106,15 @@ impl Server {
                 gate: config.token_secret.as_deref().map(Gate::new),
             },
         );
-        let (revoke, revoked) = mpsc::unbounded_channel();
-        let (hub, hub_task) = HubHandle::start(hub, revoke);
+        let relay = bundled.as_ref().map(|bundled| bundled.server.handle());
+        let (hub, hub_task) = HubHandle::start(hub, {
+            let (relay, credential_ttl) = (relay.cloned(), config.credential_ttl);
+            move |peer| {
+                if let Some(relay) = &relay {
+                    relay.revoke(peer.as_str(), credential_ttl);
+                }
+            }
+        });
         let (stop, stopping) = watch::channel(false);
         let (open, served) = mpsc::channel(1);
         let proxies = Arc::new(Proxies {
@@ -137,14 +144,8 @@ impl Server {
         };
         tokio::spawn(listener::serve(page_listener, service, MAX_REQUESTS));
         tokio::spawn(health::watch(told.clone(), hub.clone(), stopping.clone()));
-        let relay = bundled.as_ref().map(|bundled| bundled.server.handle());
         if let Some(relay) = relay {
             tokio::spawn(relay::keep_fresh(relay.clone(), stopping.clone()));
-            tokio::spawn(revocation::enforce(
-                relay.clone(),
-                revoked,
-                config.credential_ttl,
-            ));
         }
         let router = admin::router(Admin {
             hub: hub.clone(),

@@ -6,11 +6,11 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::Waker;
-use stun_turn_proto::auth::Authenticator;
 use stun_turn_proto::auth::nonce::NonceKeys;
+use stun_turn_proto::auth::{Authenticator, Revoked};
 use stun_turn_proto::relay::{Session, SessionId, Traffic};
 use stun_turn_proto::totals::Totals;
 use stun_turn_proto::{FiveTuple, Settings};
@@ -125,6 +125,7 @@ struct Inner {
 struct InForce {
     settings: Arc<Settings>,
     nonce_keys: NonceKeys,
+    revoked: Revoked,
     config: Config,
 }
 
@@ -137,6 +138,7 @@ impl Handle {
         let in_force = InForce {
             settings,
             nonce_keys,
+            revoked: Revoked::default(),
             config,
         };
         Self(Arc::new(Inner {
@@ -247,10 +249,22 @@ impl Handle {
         Ok(())
     }
 
+    /// Ends what this account holds, and answers its credentials with 401 for so long: until the last one that was made
+    /// has expired. An account is what stands behind the expiry in a time-limited user name, or a static user.
+    pub fn revoke(&self, account: &str, for_this_long: Duration) {
+        let unix_s = SystemTime::now().duration_since(UNIX_EPOCH);
+        let unix_s = unix_s.unwrap_or_default().as_secs();
+        let until_s = unix_s.saturating_add(for_this_long.as_secs().saturating_add(1));
+        let mut in_force = self.in_force();
+        in_force.revoked = in_force.revoked.with(account.as_bytes(), until_s, unix_s);
+        self.apply(&mut in_force);
+    }
+
     fn apply(&self, in_force: &mut InForce) {
         let config = &in_force.config;
         let settings = Settings {
-            authenticator: authenticator(config, in_force.nonce_keys.clone()),
+            authenticator: authenticator(config, in_force.nonce_keys.clone())
+                .with_revoked(in_force.revoked.clone()),
             policy: in_force
                 .settings
                 .policy

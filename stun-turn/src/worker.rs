@@ -279,7 +279,7 @@ impl Worker {
             match command {
                 Command::Reconfigure(settings) => {
                     self.settings = Arc::clone(&settings);
-                    self.relay.reconfigure(settings);
+                    self.relay.reconfigure(now, settings);
                     self.tell_clients();
                     self.close_relayed();
                 }

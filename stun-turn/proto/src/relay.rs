@@ -266,14 +266,31 @@ impl Relay {
     }
 
     /// Replaces what the operator decides. Permissions, channels and connections that the new policy
-    /// forbids end at once; allocations stay, whatever became of their users.
-    pub fn reconfigure(&mut self, settings: Arc<Settings>) {
+    /// forbids end at once, and so does what revoked accounts hold; other allocations stay, whatever became of their
+    /// users.
+    pub fn reconfigure(&mut self, now: Now, settings: Arc<Settings>) {
         self.settings = settings;
+        self.end_revoked(now);
         let (settings, table) = (&self.settings, &mut self.table);
         table.revoke(|ip| check_permission(settings, ip).is_ok());
         let ids = &settings.shared.connection_ids;
         let may_reach = |peer: SocketAddr| check_permission(settings, peer.ip()).is_ok();
         self.connections.revoke(ids, may_reach);
+    }
+
+    fn end_revoked(&mut self, now: Now) {
+        let revoked = self.settings.authenticator.revoked().clone();
+        if revoked.is_empty() {
+            return;
+        }
+        let theirs = |(_, allocation): &(RelayId, &allocation::Allocation)| {
+            revoked.holds(&allocation.username, now.unix_s)
+        };
+        let theirs = self.table.live().filter(theirs);
+        let theirs: Vec<_> = theirs.map(|(relay, _)| relay).collect();
+        for relay in theirs {
+            self.close(now, relay, Cause::Operator);
+        }
     }
 
     /// The living allocations.

@@ -17,7 +17,7 @@ use super::*;
 use crate::addr::Transport;
 use crate::attribute::{decode_xor_address, encode_xor_address, kind};
 use crate::auth::nonce::NonceKeys;
-use crate::auth::{Authenticator, long_term_key};
+use crate::auth::{Authenticator, Revoked, credential, long_term_key};
 use crate::connection_ids::ConnectionId;
 use crate::integrity::{Hash, Key, Signer};
 use crate::message::{TransactionId, Writer};
@@ -115,6 +115,16 @@ fn udp() -> Part {
     raw(kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0])
 }
 
+impl Client {
+    /// Goes on with a credential made with the secret of [`World`].
+    fn become_time_limited(&mut self, expires_at: u64, id: &str) {
+        let minted = credential::mint(b"north", id, expires_at);
+        let (name, password) = (minted.username.as_bytes(), minted.password.as_bytes());
+        self.key = long_term_key(name, b"callbox", password);
+        self.username = minted.username;
+    }
+}
+
 impl World {
     fn new() -> Self {
         Self::with_policy(Vec::new())
@@ -158,7 +168,7 @@ impl World {
         let mut new = Settings::clone(&self.settings);
         change(&mut new);
         self.settings = Arc::new(new);
-        self.relay.reconfigure(Arc::clone(&self.settings));
+        self.relay.reconfigure(self.now, Arc::clone(&self.settings));
     }
 
     /// A client whose nonce is fresh.
@@ -175,6 +185,13 @@ impl World {
             key: long_term_key(name.as_bytes(), b"callbox", password.as_bytes()),
             nonce: nonce(&self.settings, &five_tuple, self.now.unix_s),
         }
+    }
+
+    /// A client with a credential by the TURN REST convention.
+    fn time_limited(&self, from: &str, expires_at: u64, id: &str) -> Client {
+        let mut client = self.client(from, "alice");
+        client.become_time_limited(expires_at, id);
+        client
     }
 
     fn advance(&mut self, seconds: u64) {

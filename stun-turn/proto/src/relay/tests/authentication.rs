@@ -140,14 +140,7 @@ fn a_stale_nonce_gets_a_fresh_one_and_keeps_the_allocation() {
 #[test]
 fn an_expired_credential_keeps_its_allocation_but_makes_no_new_one() {
     let mut world = World::new();
-    let minted = crate::auth::credential::mint(b"north", "carol", UNIX + 5);
-    let mut client = world.client("198.51.100.7:4000", "alice");
-    client.key = long_term_key(
-        minted.username.as_bytes(),
-        b"callbox",
-        minted.password.as_bytes(),
-    );
-    client.username = minted.username;
+    let mut client = world.time_limited("198.51.100.7:4000", UNIX + 5, "carol");
     world.allocate(&mut client);
     world.advance(10);
     assert_eq!(world.request(&mut client, Method::Refresh, &[]).code, 0);

@@ -83,23 +83,11 @@ fn renewed_credentials_do_not_multiply_a_quota() {
     let codes: Vec<u16> = (0..3_u16)
         .map(|number| {
             let from = format!("198.51.100.7:{}", 1000 + number);
-            let mut client = world.client(&from, "alice");
-            client.username = format!("{}:carol", UNIX + 100 + u64::from(number));
-            client.key = rest_key(&client.username);
+            let mut client = world.time_limited(&from, UNIX + 100 + u64::from(number), "carol");
             allocate(&mut world, &mut client)
         })
         .collect();
     assert_eq!(codes, [0, 486, 486]);
-}
-
-/// The key of a time-limited credential under the secret of [`World`].
-fn rest_key(username: &str) -> Key {
-    let password = crate::auth::credential::mint(b"north", "carol", expiry(username)).password;
-    long_term_key(username.as_bytes(), b"callbox", password.as_bytes())
-}
-
-fn expiry(username: &str) -> u64 {
-    username.split(':').next().unwrap().parse().unwrap()
 }
 
 #[test]
@@ -261,6 +249,41 @@ fn a_user_who_is_removed_keeps_the_call_that_runs() {
     assert_eq!(world.request(&mut client, Method::Refresh, &[]).code, 0);
     let mut again = world.client("198.51.100.7:2", "alice");
     assert_eq!(allocate(&mut world, &mut again), 401);
+}
+
+#[test]
+fn a_revoked_account_holds_nothing_and_gets_nothing_until_its_time_is_over() {
+    let mut world = World::new();
+    let mut put_out = world.time_limited("198.51.100.7:1", UNIX + 600, "bob");
+    let mut spared = world.client("198.51.100.7:2", "alice");
+    world.allocate(&mut put_out);
+    world.allocate(&mut spared);
+    let until_s = UNIX + 3600;
+    world.reconfigure(|settings| {
+        let revoked = Revoked::default().with(b"bob", until_s, UNIX);
+        settings.authenticator = settings.authenticator.clone().with_revoked(revoked);
+    });
+    assert_eq!(world.relay.allocations(), 1);
+    assert_eq!(world.request(&mut put_out, Method::Refresh, &[]).code, 401);
+    // Neither with this credential nor with another one, made later.
+    assert_eq!(allocate(&mut world, &mut put_out), 401);
+    let mut again = world.time_limited("198.51.100.7:3", UNIX + 7200, "bob");
+    assert_eq!(allocate(&mut world, &mut again), 401);
+    assert_eq!(world.request(&mut spared, Method::Refresh, &[]).code, 0);
+    world.advance(3600);
+    let mut again = world.time_limited("198.51.100.7:4", UNIX + 7200, "bob");
+    assert_eq!(allocate(&mut world, &mut again), 0);
+}
+
+#[test]
+fn what_was_revoked_is_forgotten_when_its_time_is_over() {
+    let revoked = Revoked::default().with(b"bob", UNIX + 10, UNIX);
+    let longer = revoked.with(b"bob", UNIX + 5, UNIX);
+    assert!(longer.holds(b"bob", UNIX + 9), "never made shorter");
+    let later = revoked.with(b"carol", UNIX + 60, UNIX + 10);
+    assert!(!later.holds(b"9:bob", UNIX));
+    assert!(later.holds(b"9:carol", UNIX + 11));
+    assert!(!later.holds(b"9:carol", UNIX + 60));
 }
 
 #[test]

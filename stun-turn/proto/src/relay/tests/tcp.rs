@@ -448,9 +448,7 @@ fn connection_bind_is_for_the_owner_over_a_connection_of_its_own() {
 fn a_credential_that_has_expired_still_binds() {
     let mut world = world();
     let mut client = over(&world, Transport::Tcp, "198.51.100.7:1", "alice");
-    client.username = format!("{}:carol", UNIX + 5);
-    let password = crate::auth::credential::mint(b"north", "carol", UNIX + 5).password;
-    client.key = long_term_key(client.username.as_bytes(), b"callbox", password.as_bytes());
+    client.become_time_limited(UNIX + 5, "carol");
     assert_eq!(
         world.request(&mut client, Method::Allocate, &[tcp()]).code,
         0
