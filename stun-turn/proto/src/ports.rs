@@ -2,20 +2,28 @@
 //!
 //! One object for all workers: claiming a port is one atomic operation, asking whether a port is
 //! live is one atomic load, and only peers on our own addresses are ever asked about.
+//!
+//! A port that was used rests before somebody else gets it, as long as there are others: peers may still be sending
+//! to it, until they notice that nobody consents any more (30 s, RFC 7675).
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::addr::PeerProtocol;
 
 const WORDS: usize = 65_536 / 64;
+/// How long a port rests at least; at most twice as long.
+const REST: Duration = Duration::from_secs(60);
 
 /// The relayed ports of every relay address.
 #[derive(Debug)]
 pub struct Ports {
     range: RangeInclusive<u16>,
     addresses: Box<[Address]>,
+    /// Which time of [`REST`] it is, counted from the start.
+    period: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -25,6 +33,8 @@ struct Address {
     claimed: Bitmap,
     /// An allocation answers on it, by protocol.
     live: [Bitmap; 2],
+    /// Used until lately: in the periods with even and with odd numbers.
+    resting: [Bitmap; 2],
 }
 
 impl Ports {
@@ -35,11 +45,32 @@ impl Ports {
             ip,
             claimed: Bitmap::default(),
             live: Default::default(),
+            resting: Default::default(),
         };
         Self {
             range,
             addresses: addresses.into_iter().map(address).collect(),
+            period: AtomicU64::new(0),
         }
+    }
+
+    /// Says what time it is since the start: ports that have rested long enough are as good as any.
+    pub fn pass_time(&self, since_start: Duration) {
+        let now = since_start.as_secs() / REST.as_secs();
+        let before = self.period.fetch_max(now, Ordering::AcqRel);
+        let over = now.saturating_sub(before).min(2);
+        for period in (1..=over).map(|later| before.wrapping_add(later)) {
+            for address in &self.addresses {
+                address.rest_in(period).clear_all();
+            }
+        }
+    }
+
+    /// Whether a port should not be claimed while there are others.
+    #[must_use]
+    pub fn is_resting(&self, address: SocketAddr) -> bool {
+        let found = self.find(address.ip());
+        found.is_some_and(|found| found.resting.iter().any(|it| it.get(address.port())))
     }
 
     /// How many ports one address has.
@@ -83,8 +114,17 @@ impl Ports {
         }
     }
 
-    /// Gives a claimed port back, once no socket is bound to it.
+    /// Gives a port back that was used, once no socket is bound to it.
     pub fn release(&self, address: SocketAddr) {
+        if let Some(found) = self.find(address.ip()) {
+            let period = self.period.load(Ordering::Acquire);
+            found.rest_in(period).set(address.port());
+        }
+        self.give_back(address);
+    }
+
+    /// Gives a claimed port back that nobody has used.
+    pub fn give_back(&self, address: SocketAddr) {
         self.withdraw(address);
         if let Some(found) = self.find(address.ip()) {
             found.claimed.clear(address.port());
@@ -104,6 +144,11 @@ impl Ports {
 }
 
 impl Address {
+    const fn rest_in(&self, period: u64) -> &Bitmap {
+        let [even, odd] = &self.resting;
+        if period.is_multiple_of(2) { even } else { odd }
+    }
+
     const fn live(&self, protocol: PeerProtocol) -> &Bitmap {
         let [udp, tcp] = &self.live;
         match protocol {
@@ -153,6 +198,12 @@ impl Bitmap {
         word.fetch_and(!bit, Ordering::AcqRel);
     }
 
+    fn clear_all(&self) {
+        for word in &self.0 {
+            word.store(0, Ordering::Release);
+        }
+    }
+
     fn get(&self, port: u16) -> bool {
         let (word, bit) = self.word(port);
         word.load(Ordering::Acquire) & bit != 0
@@ -193,6 +244,32 @@ mod tests {
             [0, 3, 4, u32::MAX].map(|n| ports.at(n)),
             [50_000, 50_003, 50_000, 50_003]
         );
+    }
+
+    #[test]
+    fn a_port_that_was_used_rests_for_one_to_two_minutes() {
+        for released_at in [0, 59, 60, 3599] {
+            let ports = Ports::new([address(0).ip()], 50_000..=50_003);
+            let pass = |seconds| ports.pass_time(Duration::from_secs(seconds));
+            pass(released_at);
+            for port in [50_001, 50_002] {
+                assert!(ports.claim(address(port)));
+            }
+            ports.release(address(50_001));
+            ports.give_back(address(50_002));
+            assert!(!ports.is_resting(address(50_002)), "it was not used");
+            pass(released_at + 59);
+            assert!(ports.is_resting(address(50_001)));
+            assert!(ports.claim(address(50_001)), "where there is no other");
+            pass(released_at + 120);
+            assert!(!ports.is_resting(address(50_001)));
+            // A worker whose clock was read earlier changes nothing.
+            ports.release(address(50_001));
+            pass(released_at);
+            assert!(ports.is_resting(address(50_001)));
+            pass(released_at + 100_000);
+            assert!(!ports.is_resting(address(50_001)));
+        }
     }
 
     #[test]

@@ -2,10 +2,10 @@
 //! driver binds the socket, and only then the client is told. A dual allocation takes the second
 //! step twice.
 
+mod port;
 mod wish;
 
 use std::net::{IpAddr, SocketAddr};
-use std::ops::ControlFlow;
 
 use rand::seq::IteratorRandom as _;
 use rand::{Rng as _, RngCore as _};
@@ -66,7 +66,7 @@ impl Open {
     /// Bind another one here, on the next port, and keep it for whoever claims it.
     #[must_use]
     pub fn next_address(&self) -> Option<SocketAddr> {
-        (self.parity == Parity::EvenWithNext).then(|| next_port(self.address))
+        (self.parity == Parity::EvenWithNext).then(|| port::next(self.address))
     }
 }
 
@@ -100,6 +100,7 @@ impl Relay {
         if identity.expired {
             return self.challenge(now, client, request, ErrorCode::Unauthenticated, reply);
         }
+        self.settings.shared.ports.pass_time(now.monotonic);
         let wish = wish::read(request, client.transport, self.settings.tcp_relay.is_some());
         let opened = wish.and_then(|wish| self.open(client, request, identity, &wish));
         opened.unwrap_or_else(|code| self.refuse(client, request, identity, code, reply))
@@ -251,27 +252,10 @@ impl Relay {
         })
     }
 
-    /// Takes a free port, beginning at a random one so that nobody can guess the next.
     fn claim_port(&mut self, address: RelayAddress, parity: Parity) -> Option<SocketAddr> {
         let ports = &self.settings.shared.ports;
-        let start: u32 = self.random.random_range(0..ports.count());
-        let try_port = |offset: u32| {
-            let port = ports.at(start.wrapping_add(offset));
-            if parity != Parity::Any && !port.is_multiple_of(2) {
-                return ControlFlow::Continue(());
-            }
-            let first = SocketAddr::new(address.local, port);
-            if !ports.claim(first) {
-                return ControlFlow::Continue(());
-            }
-            let next = next_port(first);
-            if parity == Parity::EvenWithNext && !ports.claim(next) {
-                ports.release(first);
-                return ControlFlow::Continue(());
-            }
-            ControlFlow::Break(first)
-        };
-        (0..ports.count()).try_for_each(try_port).break_value()
+        let start = self.random.random_range(0..ports.count());
+        port::claim_from(ports, start, address.local, parity)
     }
 
     /// The driver's answer to [`Outcome::Open`]. On success the client gets its reply, on a taken
@@ -292,9 +276,9 @@ impl Relay {
     }
 
     fn not_opened(&mut self, mut open: Open, error: OpenError, reply: &mut ReplyBuffer) -> Outcome {
-        self.settings.shared.ports.release(open.address);
+        self.settings.shared.ports.give_back(open.address);
         if let Some(next) = open.next_address() {
-            self.settings.shared.ports.release(next);
+            self.settings.shared.ports.give_back(next);
         }
         let may_retry = open.attempts < limits::MAX_PORT_ATTEMPTS && !open.is_reserved;
         if error == OpenError::AddressInUse && may_retry {
@@ -441,10 +425,6 @@ impl Relay {
             .or_else(|| of_family().next())
             .copied()
     }
-}
-
-fn next_port(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip(), address.port().saturating_add(1))
 }
 
 /// 508 for a request whose socket could not be bound.

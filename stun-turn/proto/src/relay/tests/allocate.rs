@@ -299,6 +299,28 @@ fn refresh_prolongs_and_lifetime_zero_deletes() {
 }
 
 #[test]
+fn a_port_that_was_used_is_the_last_to_be_used_again() {
+    let mut world = World::new();
+    let mut first = alice(&world);
+    let relayed = |world: &mut World, client: &mut Client, parts: &[Part]| {
+        let reply = world.request(client, Method::Allocate, parts);
+        reply.address(kind::XOR_RELAYED_ADDRESS).port()
+    };
+    let used = relayed(&mut world, &mut first, &[udp()]);
+    let end = [raw(kind::LIFETIME, &0_u32.to_be_bytes())];
+    world.request(&mut first, Method::Refresh, &end);
+    let others = 1000..2000_u16;
+    let ports: Vec<u16> = others
+        .map(|port| {
+            let mut client = world.client(&format!("198.51.100.8:{port}"), "alice");
+            relayed(&mut world, &mut client, &[udp()])
+        })
+        .collect();
+    let at = ports.iter().position(|port| *port == used);
+    assert_eq!(at, Some(999), "the thousandth of a thousand ports");
+}
+
+#[test]
 fn an_allocation_expires_on_time() {
     let mut world = World::new();
     let mut client = alice(&world);
