@@ -30,6 +30,7 @@ pub mod framing;
 pub mod header;
 pub mod integrity;
 pub mod limits;
+pub mod log_window;
 pub mod message;
 pub mod nat_discovery;
 pub mod policy;

@@ -293,6 +293,11 @@ impl Relay {
         }
     }
 
+    /// Counts a datagram that the driver has dropped itself.
+    pub fn count_drop(&self, reason: DropReason) {
+        self.totals.count_drop(reason);
+    }
+
     /// The living allocations.
     pub fn sessions(&self, now: Now) -> impl Iterator<Item = Session<'_>> {
         self.table

@@ -97,7 +97,7 @@ impl Worker {
                 is_stranger || fair.admit(received.from)
             };
             if !is_admitted {
-                self.relay.totals().count_drop(DropReason::OverShare);
+                self.relay.count_drop(DropReason::OverShare);
                 continue;
             }
             let reply = &mut self.reply;
@@ -163,12 +163,12 @@ impl Worker {
         };
         let Some(relay) = relay else {
             // The allocation may have ended while the datagram waited.
-            self.relay.totals().count_drop(DropReason::NoAllocation);
+            self.relay.count_drop(DropReason::NoAllocation);
             return;
         };
         for segment in 0..segments {
             if self.is_over_share(now, inlet, relay, received.from) {
-                self.relay.totals().count_drop(DropReason::OverShare);
+                self.relay.count_drop(DropReason::OverShare);
             } else {
                 self.peer_datagram(now, relay, (slot, segment, segments));
             }

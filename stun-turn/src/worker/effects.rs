@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use mio::net::{TcpListener, UdpSocket};
-use stun_turn_proto::relay::{Closed, Ended, Refusal};
+use stun_turn_proto::relay::{Closed, DropReason, Ended, Refusal};
 use stun_turn_proto::{
     ConnectionId, FiveTuple, Now, Open, OpenError, Outcome, PeerProtocol, RelayId,
 };
@@ -107,6 +107,18 @@ impl Worker {
         }
     }
 
+    /// One line for many requests.
+    fn tell_of_flood(&self, now: Now, client: &FiveTuple) {
+        if let Some(requests) = self.settings.shared.unanswered.count(now.monotonic) {
+            tracing::warn!(
+                requests,
+                last_from = %client.client.ip(),
+                "requests without valid credentials get no answer beyond 10 a second and source: a flood, or a client \
+                 with wrong credentials; said at most once a minute, all are counted as over_budget in /metrics"
+            );
+        }
+    }
+
     /// Binds sockets until the outcome is something to send.
     pub(super) fn resolve(
         &mut self,
@@ -119,6 +131,9 @@ impl Worker {
             outcome = match outcome {
                 Outcome::Drop(reason) => {
                     tracing::trace!(?reason, client = %client.client, "client's message dropped");
+                    if reason == DropReason::OverBudget {
+                        self.tell_of_flood(now, client);
+                    }
                     return Resolved::Nothing;
                 }
                 Outcome::Reply(length) => {

@@ -13,6 +13,7 @@ mod one_socket;
 mod operating;
 mod program;
 mod proxy;
+mod running;
 mod stream;
 mod tcp_relay;
 mod tls;

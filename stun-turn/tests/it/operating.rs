@@ -1,116 +1,43 @@
 //! What an operator does with a running program: asks it, drains it, changes its options.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use stun_turn::proto::attribute::kind;
 use stun_turn::proto::message::Method;
 
-use crate::client::{Client, Link, PATIENCE};
+use crate::client::{Client, Link, allocate_as_nobody};
+use crate::running::{Program, eventually};
 
 const UDP: (u16, &[u8]) = (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
 const GONE: (u16, &[u8]) = (kind::LIFETIME, &[0; 4]);
 
-/// A running `stun-turn` with one UDP listener.
-struct Program {
-    child: Child,
-    listener: SocketAddr,
-    admin: SocketAddr,
-    log: BufReader<ChildStderr>,
-}
-
-impl Program {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_stun-turn"))
-            .args(["--listen", "udp:127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(["--log-format", "json"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut address = |prefix: &str| {
-            let line = lines.next().unwrap().unwrap();
-            line.strip_prefix(prefix).unwrap().parse().unwrap()
-        };
-        Self {
-            listener: address("listening on udp:"),
-            admin: address("admin on http://"),
-            log: BufReader::new(child.stderr.take().unwrap()),
-            child,
-        }
-    }
-
-    fn client(&self) -> Client {
-        Client::new(Link::udp_to(self.listener))
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let status = Command::new("kill")
-            .args(["-s", name, &id])
-            .status()
-            .unwrap();
-        assert!(status.success());
-    }
-
-    /// Status and body of an answer of the admin address.
-    fn ask(&self, method: &str, path: &str, headers: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.admin).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-        let head = if headers.contains("Host:") {
-            head
-        } else {
-            format!("{head}Host: {}\r\n", self.admin)
-        };
-        write!(stream, "{head}{headers}\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
-    }
-
-    fn get(&self, path: &str) -> (u16, String) {
-        self.ask("GET", path, "")
-    }
-
-    /// Reads the log until a line has all of these.
-    fn wait_for_log(&mut self, words: &[&str]) -> String {
-        let mut line = String::new();
-        while self.log.read_line(&mut line).unwrap() > 0 {
-            if words.iter().all(|word| line.contains(word)) {
-                return line;
-            }
-            line.clear();
-        }
-        panic!("the log ended without {words:?}");
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Waits until something is so.
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        std::thread::yield_now();
-    }
-}
-
 fn has_line(text: &str, line: &str) -> bool {
     text.lines().any(|found| found == line)
+}
+
+// coturn's log filled disks in a flood: a line for each request that failed (coturn issue 1957).
+#[test]
+fn a_flood_is_one_line_of_the_log() {
+    let mut program = Program::start(&["--user", "alice:wonder"]);
+    let mut flooder = Link::udp_to(program.listener);
+    let counted = |program: &Program| {
+        let (_, metrics) = program.get("/metrics");
+        let line = metrics.lines().find(|line| line.contains("over_budget"));
+        let count = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+        count.unwrap_or(0)
+    };
+    while counted(&program) < 200_u64 {
+        for _ in 0..50 {
+            flooder.send(&allocate_as_nobody());
+        }
+    }
+    let line = program.wait_for_log(&["WARN", "no answer", "127.0.0.1"]);
+    assert!(line.contains("over_budget"), "{line}");
+    program.signal("INT");
+    let log = program.rest_of_log();
+    assert!(!log.contains("no answer"), "once: {log}");
 }
 
 #[test]
@@ -384,7 +311,7 @@ fn sockets_that_have_no_answer_do_not_stop_the_others() {
 /// And what strangers say has no place in the log.
 #[test]
 fn no_name_that_a_client_chooses_becomes_a_metric_or_a_line() {
-    let mut program = Program::start(&["--user", "alice:wonder", "--log-level", "debug"]);
+    let program = Program::start(&["--user", "alice:wonder", "--log-level", "debug"]);
     let names = |metrics: String| -> Vec<String> {
         let lines = metrics.lines().filter_map(|line| line.rsplit_once(' '));
         lines.map(|(name, _)| name.to_owned()).collect()
@@ -408,7 +335,6 @@ fn no_name_that_a_client_chooses_becomes_a_metric_or_a_line() {
     }
     assert_eq!(names(program.get("/metrics").1), before);
     program.signal("TERM");
-    let mut log = String::new();
-    program.log.read_to_string(&mut log).unwrap();
+    let log = program.rest_of_log();
     assert!(!log.contains("mallory"), "{log}");
 }

@@ -8,6 +8,7 @@ use super::TcpRelay;
 use crate::auth::{Authenticator, credential};
 use crate::budget::Budget;
 use crate::connection_ids::ConnectionIds;
+use crate::log_window::LogWindow;
 use crate::nat_discovery::NatDiscovery;
 use crate::policy::PeerPolicy;
 use crate::ports::Ports;
@@ -78,6 +79,8 @@ pub struct Shared {
     pub quotas: Arc<Quotas>,
     /// How much strangers are answered.
     pub strangers: Budget,
+    /// When to tell the operator that strangers are not answered.
+    pub unanswered: LogWindow,
     tag_keys: RandomState,
 }
 
@@ -99,6 +102,7 @@ impl Shared {
             connection_ids: ConnectionIds::default(),
             quotas: Arc::default(),
             strangers: Budget::default(),
+            unanswered: LogWindow::default(),
             tag_keys: RandomState::new(),
         }
     }
