@@ -7,6 +7,7 @@ mod browser;
 mod conformance;
 mod coturn;
 mod firefox;
+mod guard;
 mod headless;
 mod long;
 mod robustness;

@@ -2,7 +2,9 @@
 //! beep.
 
 mod chromium;
+mod console;
 mod firefox;
+mod keys;
 mod usage;
 
 use std::fs;
@@ -18,6 +20,7 @@ use thirtyfour::{By, Capabilities, WebDriver};
 use crate::process::Process;
 use crate::stage::Stage;
 
+pub use keys::Key;
 pub use usage::Usage;
 
 /// How often a driver is started until it has found a port.
@@ -78,7 +81,7 @@ pub struct Browser {
 impl Browser {
     /// Starts a driver on a free port and a browser with an empty profile.
     pub(crate) async fn start(stage: &Stage, name: &str, kind: Kind) -> anyhow::Result<Self> {
-        let profile = tempfile::Builder::new().prefix("browser").tempdir()?;
+        let profile = TempDir::with_prefix_in("browser", stage.guard().scratch())?;
         let Launch {
             mut driver,
             ready,
@@ -164,6 +167,16 @@ impl Browser {
         Ok(())
     }
 
+    /// Has a script run in every page that is opened from now on, before any of its own.
+    ///
+    /// # Errors
+    /// When it is not Chromium.
+    pub async fn before_each_page(&self, script: &str) -> anyhow::Result<()> {
+        let source = json!({"source": script});
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", source)
+            .await
+    }
+
     /// Clicks on the element that a CSS selector finds, as a person would: it must be visible.
     ///
     /// # Errors
@@ -203,17 +216,11 @@ impl Browser {
     /// Keeps what helps to understand a failure.
     pub(crate) async fn keep_evidence(&self) -> anyhow::Result<()> {
         self.screenshot("failure").await?;
-        let mut text = String::new();
-        // Firefox writes it to its driver's output.
-        if matches!(self.kind, Kind::Chromium(_)) {
-            for entry in self.driver.browser_log().await? {
-                text.push_str(&format!("{entry:?}\n"));
-            }
-        }
+        let mut text = self.console().await?.join("\n");
         let call = "window.callbox ? callbox.peers() : 'no callbox'";
         text.push_str(&match self.value(call, Value::Null).await {
-            Ok(peers) => format!("peers: {peers:#}\n"),
-            Err(error) => format!("peers: {error:#}\n"),
+            Ok(peers) => format!("\npeers: {peers:#}\n"),
+            Err(error) => format!("\npeers: {error:#}\n"),
         });
         fs::write(self.folder.join(format!("{}.console.log", self.name)), text)?;
         Ok(())
@@ -232,6 +239,17 @@ impl Browser {
         errors.context("no list of errors")
     }
 
+    /// Gives the page a window of another size, in CSS pixels.
+    ///
+    /// # Errors
+    /// When it is not Chromium.
+    pub async fn window(&self, width: u32, height: u32) -> anyhow::Result<()> {
+        let metrics =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics)
+            .await
+    }
+
     /// Has nobody see the page any more, as somebody does who reads mail during a call.
     ///
     /// # Errors
@@ -247,7 +265,7 @@ impl Browser {
         let _ = tokio::time::timeout(QUIT_LIMIT, crash).await;
     }
 
-    /// Ends the browser; without this it would outlive its driver.
+    /// Ends the browser as its user does. One that does not listen is left to the stage's guard.
     pub(crate) async fn quit(&self) {
         match tokio::time::timeout(QUIT_LIMIT, self.driver.clone().quit()).await {
             Ok(Ok(())) => {}

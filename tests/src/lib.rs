@@ -19,6 +19,7 @@ pub mod axe;
 pub mod browser;
 pub mod check;
 pub mod coturn;
+pub mod guard;
 pub mod page;
 pub mod picture;
 pub mod poll;

@@ -7,20 +7,26 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 
 use crate::browser::{Browser, Kind};
+use crate::guard::Guard;
 use crate::process::Process;
 
 /// How long one test may take.
 const LIMIT: Duration = Duration::from_secs(180);
+/// How long a browser may take to tell what helps to understand a failure: one that hangs tells nothing.
+const EVIDENCE_LIMIT: Duration = Duration::from_secs(20);
 
 /// A test's own place.
 #[derive(Debug)]
 pub struct Stage {
     folder: PathBuf,
     browsers: Mutex<Vec<Arc<Browser>>>,
+    // Dropped last: it ends whoever is left.
+    guard: Guard,
 }
 
 /// Runs a test. When it fails, each browser's screenshot and console are kept and their place is printed.
@@ -50,8 +56,8 @@ pub fn run_for(limit: Duration, test: impl AsyncFnOnce(&Stage) -> anyhow::Result
             Ok(Err(_)) => Err(anyhow!("not done after {} s", limit.as_secs())),
             Ok(Ok(result)) => result,
         };
-        stage.end(outcome.is_err()).await;
-        outcome
+        let end = stage.end(outcome.is_err()).await;
+        outcome.and(end)
     });
     if let Err(error) = outcome {
         panic!("{error:#}\n{}", stage.what_is_kept());
@@ -69,14 +75,24 @@ impl Stage {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        let browsers = Mutex::default();
-        Ok(Self { folder, browsers })
+        let guard = Guard::start(&folder.join("guard.log"))?;
+        Ok(Self {
+            folder,
+            browsers: Mutex::default(),
+            guard,
+        })
     }
 
     /// Where this test's logs and screenshots are kept.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What ends with this test.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// Starts a program with its log in this test's folder; of several with one name each has its own.
@@ -87,6 +103,7 @@ impl Stage {
         let names = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}-{n}")));
         let is_free = |name: &String| !self.folder.join(format!("{name}.out")).exists();
         let name = names.into_iter().find(is_free).expect("numbers do not end");
+        self.guard.mark(command);
         Process::start(&self.folder, &name, command)
     }
 
@@ -108,14 +125,29 @@ impl Stage {
         Ok(browser)
     }
 
-    async fn end(&self, failed: bool) {
+    /// Ends the browsers; an error when something went wrong in a page that nobody caught.
+    async fn end(&self, failed: bool) -> anyhow::Result<()> {
         let browsers = std::mem::take(&mut *self.browsers());
-        for browser in browsers {
-            if failed && let Err(error) = browser.keep_evidence().await {
-                eprintln!("no evidence from a browser: {error:#}");
+        let mut complaints = Vec::new();
+        if !failed {
+            for browser in &browsers {
+                complaints.extend(browser.complaints().await?);
+            }
+        }
+        // At the same time: the limits hold for all of them together.
+        join_all(browsers.iter().map(async |browser| {
+            if failed || !complaints.is_empty() {
+                match tokio::time::timeout(EVIDENCE_LIMIT, browser.keep_evidence()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => eprintln!("no evidence from a browser: {error:#}"),
+                    Err(_) => eprintln!("no evidence from a browser that does not answer"),
+                }
             }
             browser.quit().await;
-        }
+        }))
+        .await;
+        ensure!(complaints.is_empty(), "uncaught in a page: {complaints:#?}");
+        Ok(())
     }
 
     fn browsers(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Browser>>> {
