@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { CHUNK_BYTES, MOST_OFFERS, WINDOW_BYTES, chunkMessage, readMessage } from '../src/call/files/messages.js';
+import { CHUNK_BYTES, MOST_OFFERS, WINDOW_BYTES, chunkWriter, readMessage } from '../src/call/files/messages.js';
 import { BUFFER_BYTES } from '../src/call/files/outgoing.js';
 import { newSha256 } from '../src/call/files/sha256.js';
 import { FakeChannel, FakeSink, fakeFile, turn, twoPeople } from '../testing/files.js';
 import { seeded } from '../testing/random.js';
 
 /** @import { IncomingTransfer } from '../src/call/files/incoming.js' */
+
+const chunkMessage = chunkWriter();
 
 /** @param {number} length @param {() => number} [random] */
 function noise(length, random = seeded(length + 1)) {

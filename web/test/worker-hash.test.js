@@ -12,12 +12,12 @@ import { seeded } from '../testing/random.js';
 function thread() {
   const script = `
     import { parentPort } from 'node:worker_threads';
-    globalThis.postMessage = (data) => parentPort.postMessage(data);
+    globalThis.postMessage = (data, { transfer }) => parentPort.postMessage(data, transfer);
     globalThis.addEventListener = (type, listener) => parentPort.on(type, (data) => listener({ data }));
     await import(${JSON.stringify(new URL('../src/call/files/hash-worker.js', import.meta.url).href)});`;
   const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(script)}`));
   /** @type {HashWorker} */
-  const face = { postMessage: (request) => worker.postMessage(request), onmessage: null, onerror: null };
+  const face = { postMessage: (request, transfer) => worker.postMessage(request, transfer), onmessage: null, onerror: null };
   worker.on('message', (data) => face.onmessage?.({ data }));
   worker.on('error', (error) => face.onerror?.(error));
   return { face, end: () => worker.terminate() };
@@ -51,7 +51,7 @@ class SlowWorker {
 
   answer() {
     const request = this.requests.shift();
-    if (request) this.onmessage?.({ data: { id: request.id, digest: null, failed: false } });
+    if (request) this.onmessage?.({ data: { ...request, digest: null, failed: false } });
   }
 }
 

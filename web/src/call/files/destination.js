@@ -126,20 +126,22 @@ export class Destinations {
  * @returns {Sink}
  */
 function streamed(stream) {
-  /** @type {Uint8Array<ArrayBuffer>[]} */
-  let waiting = [];
+  // Always the same: garbage of gigabytes is collected late.
+  const block = new Uint8Array(WRITE_BYTES);
   let length = 0;
   const flush = async () => {
-    const content = new Blob(waiting);
-    waiting = [];
+    if (length > 0) await stream.write(block.subarray(0, length));
     length = 0;
-    await stream.write(content);
   };
   return {
     async write(content) {
-      waiting.push(content);
-      length += content.length;
-      if (length >= WRITE_BYTES) await flush();
+      for (let at = 0; at < content.length; ) {
+        const part = content.subarray(at, at + WRITE_BYTES - length);
+        block.set(part, length);
+        at += part.length;
+        length += part.length;
+        if (length === WRITE_BYTES) await flush();
+      }
     },
     async close() {
       await flush();

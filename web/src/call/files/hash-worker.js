@@ -12,18 +12,18 @@ const spare = newSha256();
 spare.catch(() => undefined);
 
 addEventListener('message', async ({ data }) => {
-  const { id, parts } = /** @type {HashRequest} */ (data);
+  const { id, batch } = /** @type {HashRequest} */ (data);
   /** @type {HashAnswer} */
-  let answer = { id, digest: null, failed: false };
+  const answer = { id, batch, digest: null, failed: false };
   try {
     const known = hashes.get(id) ?? spare.then(newSha256);
     hashes.set(id, known);
     const hash = await known;
-    for (const part of parts ?? []) hash.update(part);
-    if (!parts) answer = { id, digest: await hash.digest(), failed: false };
+    if (batch) hash.update(batch);
+    else answer.digest = await hash.digest();
   } catch {
-    answer = { id, digest: null, failed: true };
+    answer.failed = true;
   }
-  if (!parts) hashes.delete(id);
-  postMessage(answer);
+  if (!batch) hashes.delete(id);
+  postMessage(answer, { transfer: batch ? [batch.buffer] : [] });
 });

@@ -1,14 +1,14 @@
 // A file on its way to us: nothing is taken before the reader agrees, and never more than was agreed to.
 
 import { safeFileName } from './name.js';
-import { WINDOW_BYTES } from './messages.js';
+import { WINDOW_BYTES, discard } from './messages.js';
 import { Transfer, hex } from './transfer.js';
 
 /** @import { FailureReason, FileMessage } from './messages.js' */
 /** @import { Hash, TransferContext } from './transfer.js' */
 
 /**
- * Where content goes. `write` resolves when it may take more; `close` makes the file complete; `abort` leaves nothing.
+ * Where content goes. `write` resolves when it has its own copy and may take more; `close` makes the file complete; `abort` leaves nothing.
  * @typedef {{write: (content: Uint8Array<ArrayBuffer>) => Promise<void>, close: () => Promise<void>, abort: () => Promise<void>}} Sink
  */
 
@@ -84,11 +84,13 @@ export class IncomingTransfer extends Transfer {
     if (this.state !== 'running' || offset !== this.#received) return;
     if (this.#received + content.length > this.size) return this.#fail('size');
     if (this.#received + content.length > this.#upTo) return this.#fail('limit');
-    this.#received += content.length;
+    const { length } = content;
+    this.#received += length;
     this.#then(async () => {
       await this.#hash?.update(content);
       await this.#sink?.write(content);
-      this.advance(this.bytes + content.length);
+      this.advance(this.bytes + length);
+      discard(content.buffer);
       this.#giveCredit();
     });
     return undefined;

@@ -86,17 +86,26 @@ function integer(value, least, most) {
 }
 
 /**
- * @param {number} id
- * @param {number} offset
- * @param {Uint8Array} content
+ * Writes one chunk after the other into the same place: each is to be sent, which copies it, before the next.
+ * @returns {(id: number, offset: number, content: Uint8Array) => Uint8Array<ArrayBuffer>} content of up to `CHUNK_BYTES`
  */
-export function chunkMessage(id, offset, content) {
-  const message = new Uint8Array(HEADER_BYTES + content.length);
+export function chunkWriter() {
+  const message = new Uint8Array(HEADER_BYTES + CHUNK_BYTES);
   const header = new DataView(message.buffer);
-  header.setUint32(0, id);
-  header.setBigUint64(4, BigInt(offset));
-  message.set(content, HEADER_BYTES);
-  return message;
+  return (id, offset, content) => {
+    header.setUint32(0, id);
+    header.setBigUint64(4, BigInt(offset));
+    message.set(content, HEADER_BYTES);
+    return message.subarray(0, HEADER_BYTES + content.length);
+  };
+}
+
+/**
+ * Gives memory back at once, where the browser can: garbage of gigabytes is collected late.
+ * @param {ArrayBufferLike} buffer that nobody uses any more
+ */
+export function discard(buffer) {
+  if (buffer instanceof ArrayBuffer) buffer.transfer?.(0);
 }
 
 /**

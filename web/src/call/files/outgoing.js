@@ -1,6 +1,6 @@
 // A file on its way to somebody.
 
-import { CHUNK_BYTES, chunkMessage } from './messages.js';
+import { CHUNK_BYTES, chunkWriter, discard } from './messages.js';
 import { Transfer, hex } from './transfer.js';
 
 /** @import { FileMessage } from './messages.js' */
@@ -18,6 +18,7 @@ const READ_BYTES = 32 * CHUNK_BYTES;
 
 export class OutgoingTransfer extends Transfer {
   #source;
+  #write = chunkWriter();
   /** Where the next chunk begins. */ #next = 0;
   /** How far the receiver lets us go. */ #upTo = 0;
   /** How far the content has been hashed: what is sent again is not hashed again. */ #hashed = 0;
@@ -125,9 +126,10 @@ export class OutgoingTransfer extends Transfer {
     // In the meantime the place to go on may have changed, or the connection, or somebody's mind.
     if (turn !== this.#turn || this.state !== 'running' || channel.readyState !== 'open') return;
     for (let at = 0; at < content.length; at += CHUNK_BYTES) {
-      channel.send(chunkMessage(this.id, from + at, content.subarray(at, at + CHUNK_BYTES)));
+      channel.send(this.#write(this.id, from + at, content.subarray(at, at + CHUNK_BYTES)));
     }
     this.#next = from + content.length;
+    discard(content.buffer);
     this.advance(this.#next);
     if (this.#next < this.size) return;
     this.#sha256 ??= hex(await /** @type {Hash} */ (this.#hash).digest());

@@ -3,13 +3,13 @@
 /** @import { Hash } from './transfer.js' */
 
 /**
- * `parts`: content to be hashed, in order; null asks for the digest and ends it.
- * @typedef {{id: number, parts: Uint8Array[] | null}} HashRequest
- * @typedef {{id: number, digest: Uint8Array | null, failed: boolean}} HashAnswer
+ * `batch`: content to be hashed, whose buffer comes back with the answer; null asks for the digest and ends it.
+ * @typedef {{id: number, batch: Uint8Array<ArrayBuffer> | null}} HashRequest
+ * @typedef {{id: number, batch: Uint8Array<ArrayBuffer> | null, digest: Uint8Array | null, failed: boolean}} HashAnswer
  *
  * What is needed of a worker.
  * @typedef {object} HashWorker
- * @property {(request: HashRequest) => void} postMessage
+ * @property {(request: HashRequest, transfer: ArrayBuffer[]) => void} postMessage
  * @property {((event: {data: HashAnswer}) => void) | null} onmessage
  * @property {((event: any) => void) | null} onerror
  */
@@ -20,7 +20,7 @@ const BATCH_BYTES = 256 * 1024;
 export class WorkerHashes {
   #worker;
   #last = 0;
-  /** @type {Map<number, {resolve: (digest: Uint8Array | null) => void, reject: (error: unknown) => void}>} */ #waiting = new Map();
+  /** @type {Map<number, {resolve: (answer: HashAnswer) => void, reject: (error: unknown) => void}>} */ #waiting = new Map();
   /** @type {unknown} */ #broken = null;
 
   /** Whether the worker has ended: nothing more can be expected of it. */
@@ -35,7 +35,7 @@ export class WorkerHashes {
       const waiting = this.#waiting.get(data.id);
       this.#waiting.delete(data.id);
       if (data.failed) waiting?.reject(new Error('the worker could not hash'));
-      else waiting?.resolve(data.digest);
+      else waiting?.resolve(data);
     };
     worker.onerror = (event) => {
       this.#broken = event;
@@ -47,42 +47,47 @@ export class WorkerHashes {
   /** @returns {Hash} */
   create() {
     const id = (this.#last += 1);
-    /** @type {Uint8Array[]} */ let parts = [];
+    /** Two buffers go to and fro, one filled here while the other is hashed there: garbage of gigabytes is collected late. */
+    let filling = new Uint8Array(BATCH_BYTES);
     let length = 0;
-    /** The batch that is being hashed. @type {Promise<unknown>} */ let underway = Promise.resolve();
+    /** The batch that is being hashed, and the buffer to be filled after it. */
+    let underway = Promise.resolve(new Uint8Array(BATCH_BYTES));
     const flush = async () => {
-      const batch = parts;
-      parts = [];
+      const batch = filling.subarray(0, length);
+      filling = await underway;
       length = 0;
-      await underway;
-      underway = this.#ask(id, batch);
+      underway = this.#ask(id, batch).then(({ batch: back }) => new Uint8Array(/** @type {Uint8Array<ArrayBuffer>} */ (back).buffer));
       // Whoever waits for it hears; nobody else must.
       underway.catch(() => undefined);
     };
     return {
       update: async (bytes) => {
-        parts.push(bytes);
-        length += bytes.length;
-        if (length >= BATCH_BYTES) await flush();
+        for (let at = 0; at < bytes.length; ) {
+          const part = bytes.subarray(at, at + BATCH_BYTES - length);
+          filling.set(part, length);
+          at += part.length;
+          length += part.length;
+          if (length === BATCH_BYTES) await flush();
+        }
       },
       digest: async () => {
         await flush();
         await underway;
-        return /** @type {Uint8Array} */ (await this.#ask(id, null));
+        return /** @type {Uint8Array} */ ((await this.#ask(id, null)).digest);
       },
     };
   }
 
   /**
    * @param {number} id
-   * @param {Uint8Array[] | null} parts
-   * @returns {Promise<Uint8Array | null>}
+   * @param {Uint8Array<ArrayBuffer> | null} batch
+   * @returns {Promise<HashAnswer>}
    */
-  #ask(id, parts) {
+  #ask(id, batch) {
     if (this.#broken) return Promise.reject(this.#broken);
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, parts });
+      this.#worker.postMessage({ id, batch }, batch ? [batch.buffer] : []);
     });
   }
 }
