@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PENDING } from '../src/check/finding.js';
+import { explainFamily } from '../src/check/family.js';
 import { explainCamera, explainDeviceProblem, explainLoopback, explainMicrophone, explainSpeaker } from '../src/check/media.js';
 import { explainNat, explainUrl } from '../src/check/relay.js';
 import { explainClock, explainCredentials, explainPage, explainSocket } from '../src/check/server.js';
@@ -184,4 +185,20 @@ test('each device problem is explained, and what a device does when it works', (
   says(explainSpeaker(true), 'ok', 'check.speaker_ok');
   says(explainSpeaker(false), 'failed', 'check.speaker_silent');
   assert.equal(PENDING.text, null);
+});
+
+test('a family is reached when a server answers over it, whatever it answers', () => {
+  const asked = (/** @type {string} */ url, /** @type {Partial<Gathered>} */ changes) => {
+    const parsed = /** @type {import('../src/check/ice_url.js').IceUrl} */ (parseIceUrl(url));
+    return [{ parsed, gathered: gathered(changes), ok: false }];
+  };
+  const refused = { code: 401, text: '', family: null, url: '' };
+  const away = { code: 701, text: '', family: 'IPv6', url: '' };
+  says(explainFamily('IPv6', asked('turn:relay.example', { families: ['IPv4', 'IPv6'] })), 'ok', 'check.family_ok');
+  says(explainFamily('IPv6', asked('turn:[::1]:3478', { errors: [refused] })), 'ok', 'check.family_ok');
+  says(explainFamily('IPv6', asked('turn:[::1]:3478', { errors: [away] })), 'failed', 'check.family_silent');
+  // That a name has no address of a family is no trouble.
+  says(explainFamily('IPv6', asked('turn:relay.example', { families: ['IPv4'] })), 'not_applicable', 'check.family_unknown');
+  says(explainFamily('IPv6', asked('turn:192.0.2.1', { errors: [away] })), 'not_applicable', 'check.family_unknown');
+  says(explainFamily('IPv4', asked('turn:192.0.2.1', { errors: [away] })), 'failed', 'check.family_silent');
 });

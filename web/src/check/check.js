@@ -1,6 +1,7 @@
 // Runs all that can be told without asking for anything, and keeps the rows. No DOM.
 
 import { knock } from './door.js';
+import { explainFamily } from './family.js';
 import { PENDING, notApplicable } from './finding.js';
 import { gather } from './gather.js';
 import { parseIceUrl } from './ice_url.js';
@@ -12,6 +13,7 @@ import { verdict } from './verdict.js';
 
 /** @import { Clock, IceServer } from '../protocol/types.js' */
 /** @import { Socket } from '../protocol/signaling.js' */
+/** @import { Asked } from './family.js' */
 /** @import { Finding, Row } from './finding.js' */
 /** @import { Gathered } from './gather.js' */
 /** @import { IceUrl } from './ice_url.js' */
@@ -19,6 +21,9 @@ import { verdict } from './verdict.js';
 
 /** Servers asked at the same time: each is a connection, and a relay counts allocations of one user. */
 const AT_ONCE = 3;
+
+/** What only a server can tell. */
+const NETWORK_ROWS = ['ipv4', 'ipv6', 'nat', 'loopback'];
 
 /** @type {Record<IceUrl['transport'], TextKey>} */
 const TRANSPORTS = { udp: 'check.over_udp', tcp: 'check.over_tcp', tls: 'check.over_tls' };
@@ -103,7 +108,7 @@ export class Check {
     if (createConnection && outcome.kind === 'welcome') {
       await this.#network(set, createConnection, targets, Number(credentials.facts.life_s ?? 1) <= 0);
     } else {
-      for (const id of ['nat', 'loopback']) set(id, notApplicable({ key: 'check.not_reached' }));
+      for (const id of NETWORK_ROWS) set(id, notApplicable({ key: 'check.not_reached' }));
     }
     if (run !== this.#run) return;
     this.done = true;
@@ -120,13 +125,18 @@ export class Check {
     const { clock } = this.#options;
     /** @type {Target[]} */
     const carrying = [];
+    /** @type {Asked[]} */
+    const asked = [];
     await inTurns(targets, AT_ONCE, async (target) => {
       const { parsed, server } = target;
       const relayOnly = parsed.kind === 'turn';
       const gathered = await gather({ createConnection, servers: [server], relayOnly, clock });
       if (relayOnly && gathered.ms !== null) carrying.push(target);
-      set(`ice:${parsed.url}`, explainUrl(parsed, gathered, expired));
+      const finding = explainUrl(parsed, gathered, expired);
+      asked.push({ parsed, gathered, ok: finding.state === 'ok' });
+      set(`ice:${parsed.url}`, finding);
     });
+    for (const family of /** @type {const} */ (['IPv4', 'IPv6'])) set(family.toLowerCase(), explainFamily(family, asked));
     const datagram = targets.filter(({ parsed }) => parsed.transport === 'udp');
     const destinations = new Set(datagram.map(({ parsed }) => parsed.destination)).size;
     /** @type {Gathered | null} */
@@ -149,6 +159,8 @@ function firstRows() {
     { id: 'socket', group: 'server', title: { key: 'check.socket' }, finding: PENDING },
     { id: 'clock', group: 'server', title: { key: 'check.clock' }, finding: PENDING },
     { id: 'credentials', group: 'relay', title: { key: 'check.credentials' }, finding: PENDING },
+    { id: 'ipv4', group: 'media', title: { key: 'check.family', values: { family: 'IPv4' } }, finding: PENDING },
+    { id: 'ipv6', group: 'media', title: { key: 'check.family', values: { family: 'IPv6' } }, finding: PENDING },
     { id: 'nat', group: 'media', title: { key: 'check.nat' }, finding: PENDING },
     { id: 'loopback', group: 'media', title: { key: 'check.loopback' }, finding: PENDING },
     { id: 'camera', group: 'device', title: { key: 'preview.camera' }, finding: PENDING },

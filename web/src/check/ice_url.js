@@ -5,6 +5,7 @@
  * @property {string} url as it was given
  * @property {'stun' | 'turn'} kind
  * @property {'udp' | 'tcp' | 'tls'} transport between the browser and the server
+ * @property {'IPv4' | 'IPv6' | null} family null for a name, which may have addresses of either
  * @property {string} destination host and port: two URLs with the same are the same server
  */
 
@@ -21,6 +22,7 @@ export function parseIceUrl(url) {
     url,
     kind: kind === 'turn' ? 'turn' : 'stun',
     transport,
+    family: host.startsWith('[') ? 'IPv6' : /^\d+\.\d+\.\d+\.\d+$/.test(host) ? 'IPv4' : null,
     destination: `${host}:${port ?? (secure ? 5349 : 3478)}`,
   };
 }

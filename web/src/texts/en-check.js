@@ -97,6 +97,11 @@ export const enCheck = {
   'check.no_answer_tls': 'No connection over TLS.',
   'check.no_answer_tls_do': 'The relay’s certificate must be valid for its name, the port be open, and no proxy in between may open the encryption.',
 
+  'check.family': 'Reached over {family}',
+  'check.family_ok': 'STUN and TURN answer over {family}.',
+  'check.family_silent': 'What has an {family} address does not answer.',
+  'check.family_silent_do': 'Either your network has no {family}, or a firewall blocks it, or the server is down. Calls do without it where the other one works.',
+  'check.family_unknown': 'Nothing answered over {family}: you or the servers have none. Calls do without it where the other one works.',
   'check.nat': 'Behaviour of the network’s NAT',
   'check.nat_same': 'All servers see you under the same address. Calls usually go straight.',
   'check.nat_differs': 'Each server sees you under another address (“symmetric NAT”). Straight ways mostly fail here.',

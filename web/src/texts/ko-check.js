@@ -97,6 +97,11 @@ export const koCheck = {
   'check.no_answer_tls': 'TLS로 연결되지 않습니다.',
   'check.no_answer_tls_do': '중계 서버의 인증서가 그 이름에 유효하고 포트가 열려 있어야 하며, 중간의 프록시가 암호화를 풀지 않아야 합니다.',
 
+  'check.family': '{family} 연결',
+  'check.family_ok': 'STUN과 TURN이 {family} 주소로 응답합니다.',
+  'check.family_silent': '{family} 주소로 된 서버가 응답하지 않습니다.',
+  'check.family_silent_do': '네트워크에 {family} 주소가 없거나, 방화벽이 막거나, 서버가 꺼져 있습니다. 다른 쪽이 되면 통화에는 문제가 없습니다.',
+  'check.family_unknown': '{family} 주소로는 아무것도 응답하지 않았습니다. 이 네트워크나 서버에 그 주소가 없습니다. 다른 쪽이 되면 통화에는 문제가 없습니다.',
   'check.nat': '네트워크의 NAT 동작',
   'check.nat_same': '모든 서버가 나를 같은 주소로 봅니다. 통화가 대개 바로 연결됩니다.',
   'check.nat_differs': '서버마다 나를 다른 주소로 봅니다(“대칭형 NAT”). 바로 가는 길은 대개 막힙니다.',
