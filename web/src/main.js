@@ -59,8 +59,10 @@ function show(build, title) {
     view = build();
     app.replaceChildren(view.element);
     document.title = title ? `${title()} · ${t('app.title')}` : t('app.title');
-    // A reader of a screen hears where they are; on the first screen the browser tells by itself.
-    if (!first) view.element.querySelector('h1')?.focus();
+    // How fast the page is there is measured from outside. A reader of a screen hears where they are; on the first screen
+    // the browser tells by itself.
+    if (first) performance.mark('interactive');
+    else view.element.querySelector('h1')?.focus();
   };
   rebuild();
 }
@@ -141,7 +143,7 @@ function signalingUrl() {
 
 Object.defineProperty(window, 'callbox', { value: debugInterface(() => rooms?.call ?? null), enumerable: true });
 addEventListener('popstate', route);
-addEventListener('online', () => rooms?.call?.reconnect());
+addEventListener('online', () => rooms?.call?.networkChanged());
 addEventListener('pagehide', () => rooms?.call?.leave());
 navigator.mediaDevices?.addEventListener('devicechange', scheduleUpdate);
 // Links of ours change the screen without loading the page again.

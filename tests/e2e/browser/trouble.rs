@@ -1,10 +1,11 @@
 //! What goes wrong in a browser, and what must go on.
 
 use serde_json::Value;
-use tests::page::Peer;
+use tests::page::{Peer, SOON};
+use tests::poll::{self, Look};
 use tests::stage;
 
-use super::{MESSAGES, pair};
+use super::{MESSAGES, meet, pair};
 
 /// Ends the camera's track as pulling out its plug does: it stops, and `ended` is fired.
 const LOSE_CAMERA: &str = "document.querySelector('.tile-self video').srcObject.getVideoTracks()
@@ -112,6 +113,54 @@ fn a_call_outlives_the_signaling_service() {
             browser.echo(peer, MESSAGES).await?;
             browser.peer_until(peer.id(), "a path", still_there).await?;
             browser.screenshot("without-signaling").await?;
+        }
+        Ok(())
+    });
+}
+
+/// Keeps the page's connections where a test finds them.
+const KEEP_CONNECTIONS: &str = "window.connections = [];
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(configuration) {
+      super(configuration);
+      window.connections.push(this);
+    }
+  }";
+/// Names the ICE session that is in use (RFC 8839, section 5.4): a restart begins another one.
+const ICE_SESSION: &str =
+    "connections.at(-1).currentLocalDescription.sdp.match(/a=ice-ufrag:(\\S+)/)[1]";
+
+#[test]
+fn a_call_looks_for_its_way_anew_in_another_network() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browsers = tokio::try_join!(stage.browser("ann"), stage.browser("bob"))?;
+        for browser in [&browsers.0, &browsers.1] {
+            browser.before_each_page(KEEP_CONNECTIONS).await?;
+        }
+        let pair = meet(browsers, &service, "").await?;
+        // Either side may be the one that moves, the one that restarts by itself and the one that waits for the other.
+        for (moved, _) in &pair {
+            let mut before = Vec::new();
+            for (browser, _) in &pair {
+                before.push(browser.value(ICE_SESSION, Value::Null).await?);
+            }
+            // As browsers tell when a cable is plugged in, or another Wi-Fi is joined.
+            let online = "window.dispatchEvent(new Event('online'))";
+            moved.value(online, Value::Null).await?;
+            for ((browser, peer), before) in pair.iter().zip(before) {
+                poll::until("another ICE session", SOON, async || {
+                    let session = browser.value(ICE_SESSION, Value::Null).await?;
+                    Ok(if session == before {
+                        Look::NotYet(session.to_string())
+                    } else {
+                        Look::There(())
+                    })
+                })
+                .await?;
+                browser.echo(peer, MESSAGES).await?;
+                browser.media_advances(peer).await?;
+            }
         }
         Ok(())
     });

@@ -2,31 +2,26 @@
 // No DOM.
 
 import { cleanName } from '../protocol/room.js';
-import { SendBudget } from './bandwidth.js';
 import { Conversation } from './conversation.js';
 import { parseObject } from './echo.js';
-import { PRESENCE_EVENT, REACTION_EVENT, REACTION_MS, noPresence, readPresence, readReaction } from './gestures.js';
+import { Events } from './events.js';
 import { People } from './people.js';
+import { Upload } from './upload.js';
 
-/** @import { Clock, InEvent, InMessage, ModerateAction, OutMessage, PeerInfo, Role, Welcome } from '../protocol/types.js' */
+/** @import { Clock, InMessage, ModerateAction, OutMessage, PeerInfo, Role, Welcome } from '../protocol/types.js' */
 /** @import { Outcome, SignalingState } from '../protocol/signaling.js' */
 /** @import { ChatMessage } from './chat.js' */
 /** @import { Devices } from './devices.js' */
+/** @import { GestureNotice } from './events.js' */
 /** @import { Source } from './files/outgoing.js' */
 /** @import { Hash } from './files/transfer.js' */
 /** @import { Reaction } from './gestures.js' */
 /** @import { Participant } from './participant.js' */
 
-/** How often paths and quality are read, in milliseconds. */
-const STATISTICS_INTERVAL_MS = 1000;
-
-/** Application event that tells, before anything is negotiated, who is calling and which stream is the screen. */
-const STREAMS_EVENT = 'streams';
-
 /**
  * What people should hear about at once.
- * @typedef {{kind: 'joined' | 'left' | 'hand', name: string} | {kind: 'back' | 'muted' | 'host'} | {kind: 'chat', message: ChatMessage}
- *   | {kind: 'file', name: string, file: string} | {kind: 'reaction', name: string, reaction: Reaction}
+ * @typedef {{kind: 'joined' | 'left', name: string} | {kind: 'back' | 'muted' | 'host'} | {kind: 'chat', message: ChatMessage}
+ *   | {kind: 'file', name: string, file: string} | GestureNotice
  *   | {kind: 'locked', locked: boolean} | {kind: 'refused', code: string}} Notice
  *
  * What a call needs of the signaling client.
@@ -56,8 +51,8 @@ export class Call {
   #options;
   #signaling;
   #people;
-  #budget = new SendBudget();
-  /** @type {number | undefined} */ #statisticsTimer;
+  #events;
+  #upload;
   #ended = false;
   /** What the others know of our devices. */ #toldMedia;
   #conversation;
@@ -69,8 +64,6 @@ export class Call {
   selfId = '';
   /** @type {Role} */ role;
   room = { name: '', locked: false, capacity: 0 };
-  /** Whether our own hand is raised. */ hand = false;
-  /** Our own reaction, while it is shown. @type {Reaction | null} */ reaction = null;
 
   /** @param {CallOptions} options */
   constructor(options) {
@@ -94,6 +87,13 @@ export class Call {
       onLeft: ({ name }) => options.onNotice({ kind: 'left', name }),
       onFile: (name, file) => options.onNotice({ kind: 'file', name, file }),
     });
+    this.#events = new Events({
+      ...options,
+      send: (message) => this.#signaling.send(message),
+      onInstance: (participant, instance) => this.#people.recognise(participant, instance),
+      onAppetite: () => this.#upload.share(),
+    });
+    this.#upload = new Upload({ ...options, participants: () => this.participants });
     this.#conversation = new Conversation({
       ...options,
       people: this.#people,
@@ -128,17 +128,28 @@ export class Call {
   /** How many only watch, and for how many our upload is enough. */
   get viewers() {
     const count = this.participants.filter(({ info }) => info.role === 'viewer').length + this.audience.length;
-    return { count, most: this.#budget.viewers };
+    return { count, most: this.#upload.viewers };
+  }
+
+  /** Whether our own hand is raised. */
+  get hand() {
+    return this.#events.hand;
+  }
+
+  /** Our own reaction, while it is shown. */
+  get reaction() {
+    return this.#events.reaction;
   }
 
   enter() {
     this.#signaling.connect();
-    this.#scheduleStatistics();
+    this.#upload.start();
   }
 
-  /** Tries to reach the server now instead of waiting. */
-  reconnect() {
+  /** To be called when the network may be another one than before: no way through the old one is waited for. */
+  networkChanged() {
     this.#signaling.connect();
+    for (const { link } of this.participants) link.restartIce();
   }
 
   leave() {
@@ -156,9 +167,9 @@ export class Call {
 
   /** To be called whenever the preferences changed. */
   preferencesChanged() {
-    this.#tellPresence();
+    this.#events.tellPresence();
     for (const { link } of this.participants) link.setCodec(this.#options.preferences().codec);
-    this.#limitSending();
+    this.#upload.share();
   }
 
   /**
@@ -183,15 +194,13 @@ export class Call {
 
   /** @param {boolean} raised */
   raiseHand(raised) {
-    this.hand = raised;
-    this.#tellPresence();
+    this.#events.raiseHand(raised);
     this.#options.onChange();
   }
 
   /** @param {Reaction} reaction */
   react(reaction) {
-    this.#signaling.send({ type: 'event', name: REACTION_EVENT, data: { reaction } });
-    this.#show(this, reaction);
+    this.#events.react(reaction);
   }
 
   /**
@@ -226,8 +235,10 @@ export class Call {
         return this.#people.get(message.from)?.link.receive(message);
       case 'chat':
         return this.#chatted(message.from, String(message.id), message.text);
-      case 'event':
-        return this.#eventCame(message);
+      case 'event': {
+        const from = this.#people.get(message.from);
+        return from && this.#events.receive(from, message);
+      }
       case 'ice_servers':
         this.#people.setIceServers(message.ice_servers);
         return message.reason === 'relay_lost' ? this.#people.relayLost() : undefined;
@@ -286,63 +297,10 @@ export class Call {
    * Said first: it must arrive before our first description.
    * @param {Participant} participant
    */
-  #introduce({ id: to, link }) {
-    const { instance, devices, preferences } = this.#options;
-    this.#signaling.send({ type: 'event', name: STREAMS_EVENT, data: { instance, screen: devices.screenStream.id }, to });
-    const { low, codec } = preferences();
-    if (this.hand || low) this.#signaling.send({ type: 'event', name: PRESENCE_EVENT, data: { hand: this.hand, low }, to });
-    link.setCodec(codec);
+  #introduce({ id, link }) {
+    this.#events.introduce(id);
+    link.setCodec(this.#options.preferences().codec);
     this.#sendMedia(link);
-  }
-
-  /** @param {InEvent} event */
-  #eventCame({ from, name, data }) {
-    const participant = this.#people.get(from);
-    if (!participant) return;
-    if (name === STREAMS_EVENT) this.#streamsTold(participant, data);
-    if (name === PRESENCE_EVENT) this.#presenceTold(participant, data);
-    const reaction = name === REACTION_EVENT ? readReaction(data) : null;
-    if (reaction) {
-      this.#options.onNotice({ kind: 'reaction', name: participant.name, reaction });
-      this.#show(participant, reaction);
-    }
-  }
-
-  /**
-   * @param {Participant} participant
-   * @param {unknown} data
-   */
-  #streamsTold(participant, data) {
-    if (data === null || typeof data !== 'object') return;
-    const { instance, screen } = /** @type {Record<string, unknown>} */ (data);
-    if (typeof screen === 'string') participant.link.setScreenStreamId(screen);
-    if (typeof instance === 'string') this.#people.recognise(participant, instance);
-    // What they had told is of a page that they may have left.
-    participant.presence = noPresence();
-  }
-
-  /**
-   * @param {Participant} participant
-   * @param {unknown} data
-   */
-  #presenceTold(participant, data) {
-    const before = participant.presence;
-    participant.presence = readPresence(data);
-    if (participant.presence.hand && !before.hand) this.#options.onNotice({ kind: 'hand', name: participant.name });
-    if (participant.presence.low !== before.low) this.#limitSending();
-  }
-
-  /**
-   * @param {{reaction: Reaction | null}} who
-   * @param {Reaction} reaction
-   */
-  #show(who, reaction) {
-    who.reaction = reaction;
-    this.#options.onChange();
-    this.#options.clock.setTimeout(() => {
-      who.reaction = null;
-      this.#options.onChange();
-    }, REACTION_MS);
   }
 
   /** @param {import('./link.js').Link} link */
@@ -357,20 +315,6 @@ export class Call {
     if (told === this.#toldMedia) return;
     this.#toldMedia = told;
     this.#signaling.send({ type: 'update', media });
-  }
-
-  #tellPresence() {
-    const { low } = this.#options.preferences();
-    this.#signaling.send({ type: 'event', name: PRESENCE_EVENT, data: { hand: this.hand, low } });
-  }
-
-  /** Shares our upload among those whom we send to, as much as each of them wants. */
-  #limitSending() {
-    const { low } = this.#options.preferences();
-    const { participants } = this;
-    for (const { active, presence } of participants) {
-      active.limitSending(this.#budget.limits({ recipients: participants.length, low: low || presence.low }));
-    }
   }
 
   /**
@@ -399,22 +343,9 @@ export class Call {
     this.#options.onChange();
   }
 
-  #scheduleStatistics() {
-    this.#statisticsTimer = this.#options.clock.setTimeout(async () => {
-      await Promise.allSettled(this.participants.map(({ active }) => active.updateStatistics()));
-      if (this.#ended) return;
-      // A connection that is still finding its pace is short of everything.
-      const settled = this.participants.filter(({ active }) => active.history.quality !== null);
-      this.#budget.look(settled.flatMap(({ active }) => active.history.latest?.sending ?? []));
-      this.#limitSending();
-      this.#options.onChange();
-      this.#scheduleStatistics();
-    }, STATISTICS_INTERVAL_MS);
-  }
-
   #end() {
     this.#ended = true;
-    this.#options.clock.clearTimeout(this.#statisticsTimer ?? 0);
+    this.#upload.end();
     this.#people.close();
   }
 }

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ids, info, setUp } from '../testing/call.js';
+
+test('losing signaling leaves every link alone', () => {
+  const { call, connections, state, welcome } = setUp();
+  welcome('me', info('a'));
+  connections[0].become('connected');
+  state('waiting', undefined);
+  assert.equal(connections[0].closed, false);
+  assert.equal(call.participants[0].state, 'connected');
+});
+
+test('coming back as somebody new keeps the old link until the new one carries', () => {
+  const { call, connections, state, welcome } = setUp();
+  welcome('me', info('a'));
+  connections[0].become('connected');
+  state('waiting', undefined);
+  welcome('me-again', info('a'));
+  assert.deepEqual(ids(call), ['a']);
+  assert.equal(connections[0].closed, false);
+  assert.equal(call.participants[0].state, 'connected', 'through the old link');
+  connections[1].become('connected');
+  assert.equal(connections[0].closed, true);
+});
+
+test('whoever timed out stays while their media flows, and is known again when they come back', () => {
+  const { call, notices, connections, receive, welcome } = setUp();
+  welcome('me', info('a', 'Mina'));
+  receive({ type: 'event', seq: 1, from: 'a', id: 1, name: 'streams', data: { instance: 'page-a', screen: 's' } });
+  connections[0].become('connected');
+  receive({ type: 'peer_left', seq: 2, peer: 'a', reason: 'timeout' });
+  assert.deepEqual(call.participants.map(({ id, away }) => [id, away]), [['a', true]]);
+  receive({ type: 'peer_joined', seq: 3, peer: info('a2', 'Mina') });
+  receive({ type: 'event', seq: 4, from: 'a2', id: 1, name: 'streams', data: { instance: 'page-a', screen: 's' } });
+  assert.deepEqual(ids(call), ['a2'], 'one person, one tile');
+  assert.equal(connections[0].closed, false);
+  connections[1].become('connected');
+  assert.equal(connections[0].closed, true);
+  assert.deepEqual(notices.map(({ kind }) => kind), ['joined']);
+});
+
+test('whoever timed out without media is gone, and so is the one whose media ends later', () => {
+  const { call, connections, receive, welcome } = setUp();
+  welcome('me', info('a'), info('b'));
+  connections[1].become('connected');
+  receive({ type: 'peer_left', seq: 1, peer: 'a', reason: 'timeout' });
+  receive({ type: 'peer_left', seq: 2, peer: 'b', reason: 'timeout' });
+  assert.deepEqual(ids(call), ['b']);
+  connections[1].channels.chat.onclose();
+  assert.deepEqual(ids(call), []);
+});
+
+test('new TURN credentials reach every link', () => {
+  const { connections, receive, welcome } = setUp();
+  welcome('me', info('a'));
+  receive({ type: 'ice_servers', seq: 1, reason: 'renewal', ice_servers: [{ urls: ['turn:x'], username: 'n', credential: 'd' }] });
+  assert.deepEqual(connections[0].configuration.iceServers, [{ urls: ['turn:x'], username: 'n', credential: 'd' }]);
+  assert.equal(connections[0].configuration.iceTransportPolicy, 'all');
+});
+
+test('a session that goes on makes nothing anew', () => {
+  const { call, sent, connections, state, receive, welcome } = setUp();
+  welcome('me', info('a'), info('b'));
+  const before = sent.length;
+  connections[0].become('connected');
+  state('waiting', undefined);
+  state('open', undefined);
+  receive({
+    type: 'welcome', peer: 'me', role: 'host', ticket: 't2', resumed: true, received: 0, ice_servers: [],
+    room: { name: 'r', locked: true, capacity: 16, peers: [{ ...info('a'), state: 'away' }, info('c')] },
+  });
+  assert.deepEqual(call.participants.map(({ id, away }) => [id, away]), [['a', true], ['b', true], ['c', false]], 'b is waited for, and c has come');
+  assert.equal(connections.length, 3);
+  assert.equal(connections[0].closed, false);
+  assert.equal(call.room.locked, true);
+  assert.deepEqual(sent.slice(before).map(({ type, to }) => [type, to]), [['event', 'c']]);
+  receive({ type: 'peer_joined', seq: 9, peer: info('c') });
+  assert.equal(connections.length, 3, 'the news of it came late');
+});
+
+test('devices that change are told once, also while the server is away', () => {
+  const { call, sent, devices, state, welcome } = setUp();
+  welcome('me', info('a'));
+  const before = sent.length;
+  call.devicesChanged();
+  state('waiting', undefined);
+  devices.media.video = true;
+  call.devicesChanged();
+  call.devicesChanged();
+  assert.deepEqual(sent.slice(before), [{ type: 'update', media: { audio: true, video: true, screen: false } }]);
+});
+
+test('the loss of a relay has links through it look for another way, and no others', () => {
+  const { call, clock, connections, receive, welcome } = setUp();
+  welcome('me', { ...info('a'), polite: false }, { ...info('b'), polite: false }, info('c'));
+  for (const connection of connections) connection.become('connected');
+  for (const [index, path] of /** @type {const} */ (['relay', 'host', 'relay']).entries()) {
+    call.participants[index].link.statistics.path = path;
+  }
+  receive({ type: 'ice_servers', seq: 1, reason: 'renewal', ice_servers: [] });
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 0, 0]);
+  receive({ type: 'ice_servers', seq: 2, reason: 'relay_lost', ice_servers: [{ urls: ['turn:y'], username: 'u', credential: 'c', expires_at: 9 }] });
+  // The third is the other side's to restart: two who restart at once would be in each other's way.
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [1, 0, 0]);
+  assert.deepEqual(connections.map(({ configuration }) => configuration.iceServers), Array(3).fill([{ urls: ['turn:y'], username: 'u', credential: 'c' }]));
+  // Unless they do not know.
+  clock.advance(2000);
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [1, 0, 1]);
+});
+
+test('back on the server, links that have lost their way look for another one at once', () => {
+  const { connections, receive, welcome } = setUp();
+  const peers = ['a', 'b', 'c'].map((name) => ({ ...info(name), polite: false }));
+  welcome('me', ...peers);
+  for (const connection of connections) connection.become('connected');
+  connections[1].become('disconnected');
+  connections[2].become('failed');
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 0, 1]);
+  receive({
+    type: 'welcome', peer: 'me', role: 'participant', ticket: 't2', resumed: true, received: 0, ice_servers: [],
+    room: { name: 'r', locked: false, capacity: 16, peers },
+  });
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 1, 2]);
+});
+
+test('in another network every link looks for its way at once, also one that has not noticed yet', () => {
+  const { call, clock, connections, welcome } = setUp();
+  welcome('me', { ...info('a'), polite: false }, info('b'));
+  for (const connection of connections) connection.become('connected');
+  call.networkChanged();
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [1, 0]);
+  // The second is the other side's to restart, which does not know.
+  clock.advance(2000);
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [1, 1]);
+});
