@@ -41,6 +41,10 @@ fn screens_besides_the_call() {
             ann.finds_axe_nothing("the check").await?;
             ann.enter(&service.room("tea", "ann", "")).await?;
             ann.finds_axe_nothing("an empty room").await?;
+            ann.click_when_there("[data-testid=alone] [data-testid=qr-link]")
+                .await?;
+            ann.text_of("[data-testid=qr] + .hint").await?;
+            ann.finds_axe_nothing("a QR code").await?;
             bob.theme(theme).await?;
             bob.open(&service.room("tea", "bob", "")).await?;
             bob.text_of("[role=alert]").await?;

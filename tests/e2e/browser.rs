@@ -1,10 +1,13 @@
 //! Calls with real browsers.
 
 mod check;
+mod check_server;
 mod controls;
 mod devices;
 pub(crate) mod files;
 mod hostile;
+mod invite;
+mod keyboard;
 mod mesh;
 mod page;
 mod resume;

@@ -114,6 +114,13 @@ export const en = {
   'people.watch_link': 'Link for viewers',
   'people.viewers_most': 'Viewers see, hear and chat, and send nothing. Your browser sends the picture to each of them: your connection is enough for about {count}.',
 
+  'invite.share': 'Share…',
+  'invite.share_text': 'Join the call:',
+  'invite.qr': 'QR code',
+  'invite.qr_label': 'QR code of the link {link}',
+  'invite.qr_hint': 'Point a phone’s camera at it.',
+  'invite.qr_failed': 'The QR code could not be drawn, as the server is out of reach. The link can be copied.',
+
   'settings.title': 'Settings',
   'settings.noise': 'Noise suppression',
   'settings.noise_hint': 'Takes out fans and keyboards. Turn it off for music.',

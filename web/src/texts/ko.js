@@ -114,6 +114,13 @@ export const ko = {
   'people.watch_link': '시청자용 링크',
   'people.viewers_most': '시청자는 보고 듣고 채팅하며 아무것도 보내지 않습니다. 내 브라우저가 한 사람 한 사람에게 화면을 보내므로, 지금 연결로는 {count}명쯤까지 넉넉합니다.',
 
+  'invite.share': '공유…',
+  'invite.share_text': '통화에 들어오세요:',
+  'invite.qr': 'QR 코드',
+  'invite.qr_label': '링크 {link}의 QR 코드',
+  'invite.qr_hint': '휴대전화 카메라로 비추세요.',
+  'invite.qr_failed': '서버에 닿지 않아 QR 코드를 그리지 못했습니다. 링크는 복사할 수 있습니다.',
+
   'settings.title': '설정',
   'settings.noise': '잡음 제거',
   'settings.noise_hint': '선풍기와 키보드 소리를 없앱니다. 음악을 들려줄 때는 끄세요.',

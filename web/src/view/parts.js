@@ -69,27 +69,6 @@ export function languageSwitch(onLanguage) {
   return select;
 }
 
-/**
- * The invite link, to read and to copy.
- * @param {string} link
- * @param {'invite' | 'watch'} [kind] whether it is for taking part or for watching
- */
-export function inviteField(link, kind = 'invite') {
-  const input = el('input', {
-    class: 'invite-link',
-    readonly: true,
-    value: link,
-    'aria-label': kind === 'watch' ? t('people.watch_link') : t('call.link'),
-    'data-testid': `${kind}-link`,
-    onfocus: () => input.select(),
-  });
-  const label = el('span', {}, t('action.copy'));
-  const button = el('button', { type: 'button', class: 'button primary', 'data-testid': kind === 'watch' ? 'copy-watch-link' : 'copy-link' }, icon('invite'), label);
-  // Where the page may not copy, the reader can.
-  button.addEventListener('click', () => void copyAndConfirm(link, label, () => input.select()));
-  return el('div', { class: 'invite' }, input, button);
-}
-
 /** @param {HTMLElement} label */
 function confirmCopy(label) {
   const before = label.dataset.label ?? label.textContent ?? '';

@@ -3,8 +3,8 @@
 import { t } from '../texts/texts.js';
 import { el, setText } from './dom.js';
 import { icon } from './icons.js';
+import { inviteField } from './invite.js';
 import { createPanel } from './panel.js';
-import { inviteField } from './parts.js';
 import { hueOf, initials } from './tile.js';
 
 /** @import { Call } from '../call/call.js' */
