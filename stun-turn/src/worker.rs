@@ -4,6 +4,7 @@
 //! A turn of the loop: wait for readiness or the next deadline, read the clock once, give every
 //! ready socket a bounded amount of work, expire what is due, close what has no use any more.
 
+mod bound;
 mod coalesce;
 mod connections;
 mod crowd;
@@ -29,7 +30,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mio::net::{TcpListener, UdpSocket};
 use mio::{Events, Interest, Poll, Waker};
 use stun_turn_proto::relay::ReplyBuffer;
-use stun_turn_proto::source::Source as Origin;
 use stun_turn_proto::{FiveTuple, Now, Relay, Settings, limits};
 
 use crate::control::{Colleague, Command, Mailbox, SessionInfo};
@@ -41,10 +41,10 @@ pub(crate) use connections::Adopted;
 pub(crate) use effects::Parked;
 pub(crate) use relayed::{Shared, share};
 
+use bound::{Bound, listener_of};
 use coalesce::Coalescer;
 use connections::Connections;
 use datagrams::Inlet;
-use fair_share::FairShare;
 use outbox::{Out, Outbox};
 use peers::Peers;
 use ready::Ready;
@@ -55,27 +55,6 @@ use token::Source;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
-
-/// A listening socket with the address it stands for.
-struct Bound<S> {
-    socket: S,
-    address: SocketAddr,
-    /// Shares of the clients with an allocation.
-    fair: FairShare<SocketAddr>,
-    /// Shares of the sources of requests.
-    requests: FairShare<Origin>,
-}
-
-impl<S> Bound<S> {
-    fn new(socket: S, address: SocketAddr) -> Self {
-        Self {
-            socket,
-            address,
-            fair: FairShare::default(),
-            requests: FairShare::default(),
-        }
-    }
-}
 
 /// What a socket's turn has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -430,20 +409,4 @@ impl Worker {
             }
         });
     }
-}
-
-impl Bound<UdpSocket> {
-    /// The source address to state, where the socket has none of its own.
-    fn source(&self, server: SocketAddr) -> Option<IpAddr> {
-        self.address.ip().is_unspecified().then_some(server.ip())
-    }
-}
-
-fn listener_of(listeners: &[Bound<UdpSocket>], server: SocketAddr) -> Option<usize> {
-    listeners.iter().position(|bound| {
-        // Not by the scope of an address of one link, which packets do not tell.
-        let (own, ip) = (bound.address.ip(), server.ip());
-        let is_on_all = own.is_unspecified() && own.is_ipv4() == ip.is_ipv4();
-        bound.address.port() == server.port() && (own == ip || is_on_all)
-    })
 }

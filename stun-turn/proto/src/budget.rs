@@ -174,6 +174,24 @@ mod tests {
         assert_eq!(budget.slots.len(), SLOTS);
     }
 
+    /// Whoever could choose sources that share a victim's slot would use up the victim's budget.
+    #[test]
+    fn who_shares_a_slot_is_another_one_in_each_server() {
+        let refused_with_victim = |ips: &mut dyn Iterator<Item = IpAddr>| -> Vec<IpAddr> {
+            let budget = Budget::default();
+            answered(&budget, VICTIM, BURST, Duration::ZERO);
+            ips.filter(|ip| !budget.spend(*ip, Duration::ZERO))
+                .collect()
+        };
+        let everybody = 0x0A00_0000_u32..0x0A04_0000;
+        let mut everybody = everybody.map(|bits| std::net::Ipv4Addr::from_bits(bits).into());
+        // Some sixteen of 262,144 in 16,384 slots.
+        let here = refused_with_victim(&mut everybody);
+        assert!(!here.is_empty());
+        let elsewhere = refused_with_victim(&mut here.iter().copied());
+        assert!(elsewhere.len() < 2, "{here:?}, {elsewhere:?}");
+    }
+
     #[test]
     fn who_comes_back_after_weeks_is_answered() {
         const DAY: Duration = Duration::from_secs(24 * 3600);
