@@ -8,6 +8,7 @@ pub(crate) mod files;
 mod hostile;
 mod invite;
 mod keyboard;
+mod looks;
 mod mesh;
 mod page;
 mod resume;

@@ -32,10 +32,11 @@ export function inviteField(link, kind = 'invite') {
   return el(
     'div',
     { class: 'invite' },
-    el('div', { class: 'invite-row' }, input, copyButton),
     el(
       'div',
       { class: 'invite-row', role: 'group', 'aria-label': name },
+      input,
+      copyButton,
       'share' in navigator && shareButton(link, testid('share'), copy),
       qrButton(link, testid('qr'), code),
     ),
