@@ -20,6 +20,7 @@ const app = document.getElementById('app') ?? document.body;
 /** @type {ReturnType<typeof import('./room-page.js').createRooms> | null} */ let rooms = null;
 /** Ends the check, if one is shown. */ let closeCheck = () => {};
 let updateScheduled = false;
+/** Resolved when the first language is there: the first screen is loaded at the same time. @type {Promise<void>} */ let languageReady;
 
 function availableStorage() {
   try {
@@ -98,7 +99,7 @@ function route() {
 async function openScreen(path) {
   const room = roomFromPath(path);
   const load = path === '/check' ? loadCheck : room === null ? loadLanding : loadRooms;
-  const open = await load();
+  const [open] = await Promise.all([load(), languageReady]);
   // The reader may have gone on in the meantime.
   if (location.pathname === path) open(room ?? '');
 }
@@ -155,4 +156,5 @@ document.addEventListener('click', (event) => {
 });
 // Says so when the page is opened without a network. Calls need nothing of it.
 void navigator.serviceWorker?.register(scriptUrl('/service-worker.js')).catch(() => undefined);
-void applyLanguage(chooseLanguage([query.language, settings.language, ...navigator.languages])).then(route);
+languageReady = applyLanguage(chooseLanguage([query.language, settings.language, ...navigator.languages]));
+route();

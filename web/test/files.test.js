@@ -250,7 +250,7 @@ test('a file that changed after it was chosen is told to both', async () => {
   const channel = connect();
   await channel.run();
   const shrunk = { ...fakeFile(noise(100)), size: 2_000_000 };
-  const gone = { name: 'gone', size: 5, read: () => Promise.reject(new Error('NotReadableError')) };
+  const gone = { name: 'gone', size: 5, stream: () => new ReadableStream({ pull: () => Promise.reject(new Error('NotReadableError')) }) };
   const transfers = [near.offer(shrunk), near.offer(gone)];
   await channel.run();
   for (const incoming of far.incoming) await incoming.accept(new FakeSink());

@@ -97,8 +97,31 @@ export function fakeFile(content, name = 'notes.txt') {
   return {
     name,
     size: content.length,
-    read: async (/** @type {number} */ from, /** @type {number} */ to) => content.slice(from, to).buffer,
+    stream: (/** @type {number} */ from) => streamOf(content.slice(from)),
   };
+}
+
+/**
+ * A stream of bytes as a file's is: it fills the memory that it is given, as much at a time as it likes.
+ * @param {Uint8Array} content
+ * @param {number} [most] bytes at a time
+ * @returns {ReadableStream<Uint8Array<ArrayBuffer>>}
+ */
+export function streamOf(content, most = 65_536) {
+  let at = 0;
+  return new ReadableStream({
+    type: 'bytes',
+    autoAllocateChunkSize: 4096,
+    pull(controller) {
+      const request = /** @type {ReadableStreamBYOBRequest} */ (controller.byobRequest);
+      const view = /** @type {Uint8Array} */ (request.view);
+      const part = content.subarray(at, at + Math.min(most, view.byteLength));
+      at += part.length;
+      if (part.length === 0) controller.close();
+      else new Uint8Array(view.buffer, view.byteOffset).set(part);
+      request.respond(part.length);
+    },
+  });
 }
 
 /** A disk that is as slow as told, and may fail. */

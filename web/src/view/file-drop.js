@@ -16,8 +16,8 @@ export function createFileSender({ call, onSent, onNotice }) {
   const send = (/** @type {Iterable<File>} */ files) => {
     for (const file of files) {
       const { name, size } = file;
-      const read = (/** @type {number} */ from, /** @type {number} */ to) => file.slice(from, to).arrayBuffer();
-      if (call.sendFile({ name, size, read }) === 0) return onNotice(t('files.nobody'), 'problem');
+      const stream = (/** @type {number} */ from) => file.slice(from).stream();
+      if (call.sendFile({ name, size, stream }) === 0) return onNotice(t('files.nobody'), 'problem');
       onSent();
     }
     return undefined;

@@ -1,10 +1,12 @@
 // A file on its way to somebody.
 
-import { CHUNK_BYTES, chunkWriter, discard } from './messages.js';
+import { CHUNK_BYTES, chunkWriter } from './messages.js';
+import { Reading } from './reading.js';
 import { Transfer, hex } from './transfer.js';
 
-/** @import { FileMessage } from './messages.js' */
-/** @import { FilesChannel, Hash, TransferContext } from './transfer.js' */
+/** @import { FailureReason, FileMessage } from './messages.js' */
+/** @import { OpenStream } from './reading.js' */
+/** @import { FilesChannel, Hash, TransferContext, TransferState } from './transfer.js' */
 
 /** What may wait in the channel, in bytes: enough to keep a fast line busy between two looks. */
 export const BUFFER_BYTES = 1024 * 1024;
@@ -13,11 +15,11 @@ const READ_BYTES = 32 * CHUNK_BYTES;
 
 /**
  * What is needed of a file.
- * @typedef {{name: string, size: number, read: (from: number, to: number) => Promise<ArrayBuffer>}} Source
+ * @typedef {{name: string, size: number, stream: OpenStream}} Source
  */
 
 export class OutgoingTransfer extends Transfer {
-  #source;
+  #reading;
   #write = chunkWriter();
   /** Where the next chunk begins. */ #next = 0;
   /** How far the receiver lets us go. */ #upTo = 0;
@@ -35,7 +37,7 @@ export class OutgoingTransfer extends Transfer {
    */
   constructor(id, source, context) {
     super(id, source.name, source.size, context);
-    this.#source = source;
+    this.#reading = new Reading(source.stream, READ_BYTES);
   }
 
   /** To be called when there is a connection, for the first time or again. */
@@ -86,6 +88,16 @@ export class OutgoingTransfer extends Transfer {
   }
 
   /**
+   * @override
+   * @param {TransferState} state
+   * @param {FailureReason | null} [reason]
+   */
+  end(state, reason = null) {
+    super.end(state, reason);
+    this.#reading.close();
+  }
+
+  /**
    * @param {number | null} from
    * @param {number} upTo
    */
@@ -129,7 +141,6 @@ export class OutgoingTransfer extends Transfer {
       channel.send(this.#write(this.id, from + at, content.subarray(at, at + CHUNK_BYTES)));
     }
     this.#next = from + content.length;
-    discard(content.buffer);
     this.advance(this.#next);
     if (this.#next < this.size) return;
     this.#sha256 ??= hex(await /** @type {Hash} */ (this.#hash).digest());
@@ -145,7 +156,7 @@ export class OutgoingTransfer extends Transfer {
    */
   async #read(from, to) {
     try {
-      const content = new Uint8Array(await this.#source.read(from, to));
+      const content = await this.#reading.read(from, to);
       await this.#hashUpTo(from, content);
       if (content.length === to - from) return content;
     } catch {
