@@ -10,7 +10,7 @@ mod invite;
 mod keyboard;
 mod looks;
 mod mesh;
-mod page;
+pub(crate) mod page;
 mod resume;
 mod trouble;
 mod with_headless;

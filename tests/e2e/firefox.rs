@@ -154,3 +154,13 @@ fn axe_finds_nothing_in_firefox() {
         browser.finds_axe_nothing("the chat").await
     });
 }
+
+#[test]
+fn an_error_in_a_page_does_not_go_unseen() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser_of(Kind::Firefox, "ann").await?;
+        crate::browser::page::trouble_is_seen(&browser, &service.page, &["nobody catches this"])
+            .await
+    });
+}

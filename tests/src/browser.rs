@@ -10,6 +10,7 @@ mod usage;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -72,6 +73,8 @@ pub struct Browser {
     name: String,
     kind: Kind,
     folder: PathBuf,
+    /// How many errors Firefox had told at the last look.
+    errors_told: AtomicUsize,
     driver: WebDriver,
     // Dropped after the session has been ended by `quit`: the driver first, then the profile.
     process: Process,
@@ -113,6 +116,7 @@ impl Browser {
             name: name.to_owned(),
             kind,
             folder: stage.folder().to_owned(),
+            errors_told: AtomicUsize::new(0),
             driver,
             process,
             profile,

@@ -1,6 +1,7 @@
 //! Pages besides the call.
 
 use serde_json::Value;
+use tests::browser::Browser;
 use tests::page::{Peer, SOON};
 use tests::poll::{self, Look};
 use tests::stage;
@@ -173,5 +174,44 @@ fn the_language_changes_at_a_switch_and_is_remembered() {
         let language = browser.value("document.documentElement.lang", Value::Null);
         assert_eq!(language.await?, "ko");
         Ok(())
+    });
+}
+
+/// An error that nobody catches, and a request that the content security policy forbids.
+const TROUBLE: &str = "(() => {
+    setTimeout(() => { throw new Error('nobody catches this'); });
+    new Image().src = 'https://elsewhere.invalid/spy.png';
+})()";
+
+/// It is seen with these words in it, as it would fail every other test.
+pub(crate) async fn trouble_is_seen(
+    browser: &Browser,
+    page: &str,
+    words: &[&str],
+) -> anyhow::Result<()> {
+    browser.open(page).await?;
+    browser.text_of("h1").await?;
+    browser.value(TROUBLE, Value::Null).await?;
+    let mut complaints = Vec::new();
+    poll::until("complaints", SOON, async || {
+        // What is asked for here does not fail this test.
+        complaints.extend(browser.complaints().await?);
+        let said = complaints.join("\n");
+        Ok(if words.iter().all(|words| said.contains(words)) {
+            Look::There(())
+        } else {
+            Look::NotYet(said)
+        })
+    })
+    .await
+}
+
+#[test]
+fn what_goes_wrong_in_a_page_does_not_go_unseen() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser("ann").await?;
+        let words = ["nobody catches this", "Content Security Policy"];
+        trouble_is_seen(&browser, &service.page, &words).await
     });
 }

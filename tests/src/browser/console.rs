@@ -1,37 +1,43 @@
 //! What the browser says to developers. Nothing that goes wrong in a page goes unseen: an uncaught error or a violation of
 //! the content security policy fails the test, whatever else is right.
 
+use std::sync::atomic::Ordering;
+
 use thirtyfour::common::log::BrowserLogEntry;
 
 use super::{Browser, Kind};
 
 impl Browser {
-    /// All entries of the console since the last look; of Firefox, whose console is its driver's output, the whole text.
+    /// All entries of the console since the last look.
     pub(super) async fn console(&self) -> anyhow::Result<Vec<String>> {
         if self.kind == Kind::Firefox {
-            return Ok(lines(&self.process.stdout()?));
+            return self.errors_of_firefox();
         }
         let entries = self.driver.browser_log().await?;
         Ok(entries.iter().map(|entry| format!("{entry:?}")).collect())
     }
 
-    /// What went wrong in the page since the last look, and nobody caught.
+    /// What went wrong in the page since the last look, and nobody caught. Firefox tells of errors alone.
     ///
     /// # Errors
     /// When the browser does not tell.
-    pub(crate) async fn complaints(&self) -> anyhow::Result<Vec<String>> {
+    pub async fn complaints(&self) -> anyhow::Result<Vec<String>> {
         if self.kind == Kind::Firefox {
-            let output = lines(&self.process.stdout()?);
-            return Ok(output.into_iter().filter(|line| of_firefox(line)).collect());
+            return self.errors_of_firefox();
         }
         let entries = self.driver.browser_log().await?;
         let complaints = entries.into_iter().filter(of_chromium);
         Ok(complaints.map(|entry| entry.message).collect())
     }
-}
 
-fn lines(text: &str) -> Vec<String> {
-    text.lines().map(str::to_owned).collect()
+    /// They are in its driver's log.
+    fn errors_of_firefox(&self) -> anyhow::Result<Vec<String>> {
+        let log = self.process.stderr()?;
+        let errors: Vec<_> = log.lines().filter(|line| of_firefox(line)).collect();
+        let known = self.errors_told.swap(errors.len(), Ordering::Relaxed);
+        let new = errors.into_iter().skip(known);
+        Ok(new.map(str::to_owned).collect())
+    }
 }
 
 /// What Chromium tells on a page without encryption, which is what some tests are about.
@@ -45,7 +51,7 @@ fn of_chromium(entry: &BrowserLogEntry) -> bool {
 
 /// Firefox has scripts of its own, whose errors are its own.
 fn of_firefox(line: &str) -> bool {
-    line.starts_with("JavaScript error: http") || line.contains("Content-Security-Policy: The page")
+    line.starts_with("JavaScript error: http")
 }
 
 #[cfg(test)]
