@@ -23,6 +23,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 pub(crate) use bare::Forward;
+use bare::Way;
 use lab::Lab;
 use report::Report;
 use scenarios::{ALL, Scenario};
@@ -146,8 +147,9 @@ impl Compare {
         servers.extend([
             Server::coturn(),
             Server::webrtc_rs(&self.webrtc_rs),
-            Server::bare(false),
-            Server::bare(true),
+            Server::bare(Way::Single),
+            Server::bare(Way::Batched),
+            Server::bare(Way::Uring),
         ]);
         servers.retain(|server| {
             self.only.is_empty() || self.only.iter().any(|name| server.name.contains(name))

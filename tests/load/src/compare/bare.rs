@@ -1,6 +1,8 @@
 //! Forwarders that know nothing: the least that a relay in user space can cost. One thread, a static
 //! table instead of allocations, a ChannelData header put in front and taken off.
 
+mod uring;
+
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -14,12 +16,22 @@ const CLIENTS: u64 = u64::MAX;
 /// Receive buffers like those of the other servers.
 const BUFFER: usize = 4 << 20;
 
+/// How datagrams come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Way {
+    /// One a system call
+    Single,
+    /// Many a system call
+    Batched,
+    /// By io_uring: receiving never ends, and a system call sends and waits
+    Uring,
+}
+
 /// A forwarder in a process of its own, as the benchmark starts it
 #[derive(Debug, clap::Args)]
 pub(crate) struct Forward {
-    /// Many datagrams a system call
-    #[arg(long)]
-    batched: bool,
+    #[arg(long, value_enum)]
+    way: Way,
     #[arg(long)]
     listen: SocketAddrV4,
     /// Relayed address of the first flow; those of the others have the next ports
@@ -38,31 +50,28 @@ pub(crate) struct Forward {
 impl Forward {
     /// Forwards until it is killed.
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let poll = epoll::create(CreateFlags::CLOEXEC)?;
-        let open = |address: SocketAddrV4, token: u64| -> anyhow::Result<UdpSocket> {
+        let open = |address: SocketAddrV4| -> anyhow::Result<UdpSocket> {
             let socket = UdpSocket::bind(address)?;
-            socket.set_nonblocking(true)?;
             // Less is allowed to processes without rights.
             let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(BUFFER);
-            epoll::add(&poll, &socket, EventData::new_u64(token), EventFlags::IN)?;
             Ok(socket)
         };
-        let clients = open(self.listen, CLIENTS)?;
-        let mut relayed = Vec::new();
-        for flow in 0..self.flows {
-            let address = SocketAddrV4::new(*self.relay.ip(), self.relay.port() + flow);
-            relayed.push(open(address, u64::from(flow))?);
-        }
+        let relay = |flow| SocketAddrV4::new(*self.relay.ip(), self.relay.port() + flow);
+        let relayed: anyhow::Result<Vec<_>> =
+            (0..self.flows).map(|flow| open(relay(flow))).collect();
         let sockets = Sockets {
-            clients,
-            relayed,
+            clients: open(self.listen)?,
+            relayed: relayed?,
             first_client: self.clients,
             first_peer: self.peers,
         };
-        if self.batched {
-            Batched::new(sockets).run(&poll)
-        } else {
-            one_by_one(&sockets, &poll)
+        match self.way {
+            Way::Single => one_by_one(&sockets, &sockets.poll()?),
+            Way::Batched => {
+                let poll = sockets.poll()?;
+                Batched::new(sockets).run(&poll)
+            }
+            Way::Uring => uring::Ring::new(sockets)?.run(),
         }
     }
 }
@@ -75,6 +84,17 @@ struct Sockets {
 }
 
 impl Sockets {
+    /// Made ready for epoll.
+    fn poll(&self) -> anyhow::Result<OwnedFd> {
+        let poll = epoll::create(CreateFlags::CLOEXEC)?;
+        let relayed = (0..).zip(&self.relayed);
+        for (token, socket) in relayed.chain([(CLIENTS, &self.clients)]) {
+            socket.set_nonblocking(true)?;
+            epoll::add(&poll, socket, EventData::new_u64(token), EventFlags::IN)?;
+        }
+        Ok(poll)
+    }
+
     fn flow(&self, client: Ipv4Addr) -> Option<usize> {
         let flow = client
             .to_bits()

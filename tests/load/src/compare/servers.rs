@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
+use clap::ValueEnum as _;
 
+use super::bare::Way;
 use super::enrol::{PASSWORD, REALM, USER};
 use super::lab::Lab;
 
@@ -31,7 +33,7 @@ enum Kind {
         program: PathBuf,
     },
     Bare {
-        batched: bool,
+        way: Way,
     },
 }
 
@@ -62,15 +64,15 @@ impl Server {
         }
     }
 
-    pub(crate) fn bare(batched: bool) -> Self {
-        let name = if batched {
-            "bare recvmmsg/sendmmsg"
-        } else {
-            "bare recvfrom/sendto"
+    pub(crate) fn bare(way: Way) -> Self {
+        let name = match way {
+            Way::Single => "bare recvfrom/sendto",
+            Way::Batched => "bare recvmmsg/sendmmsg",
+            Way::Uring => "bare io_uring",
         };
         Self {
             name: name.to_owned(),
-            kind: Kind::Bare { batched },
+            kind: Kind::Bare { way },
         }
     }
 
@@ -119,7 +121,7 @@ impl Server {
             Kind::Ours { program, flags } => ours(lab, program, flags),
             Kind::Coturn => coturn(lab),
             Kind::WebrtcRs { program } => webrtc_rs(lab, program),
-            Kind::Bare { batched } => bare(lab, flows, *batched)?,
+            Kind::Bare { way } => bare(lab, flows, *way)?,
         };
         command.stdout(Stdio::null()).stderr(Stdio::null());
         Ok(command)
@@ -205,7 +207,7 @@ fn webrtc_rs(lab: &Lab, program: &Path) -> Command {
     command
 }
 
-fn bare(lab: &Lab, flows: usize, batched: bool) -> anyhow::Result<Command> {
+fn bare(lab: &Lab, flows: usize, way: Way) -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("finding this program")?;
     let mut command = Command::new(program);
     command
@@ -215,8 +217,7 @@ fn bare(lab: &Lab, flows: usize, batched: bool) -> anyhow::Result<Command> {
         .args(["--clients", &lab.client_address(0).to_string()])
         .args(["--peers", &lab.peer(0).to_string()])
         .args(["--flows", &flows.to_string()]);
-    if batched {
-        command.arg("--batched");
-    }
+    let way = way.to_possible_value().expect("none is hidden");
+    command.args(["--way", way.get_name()]);
     Ok(command)
 }
