@@ -1,5 +1,6 @@
 //! What an operator may set: the options as typed, and what follows from them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,14 +9,16 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, FromArgMatches as _};
 use ipnet::IpNet;
-use signaling_proto::hub::SourceLimits;
+use signaling_proto::hub::{NamespaceLimits, SourceLimits};
 use signaling_proto::pace::Rate;
 use stun_turn::config::{Listen, Protocol};
 use stun_turn::settings;
 
+pub use self::namespace::{Namespace, named, with_namespace_options};
 pub use self::values::{HttpUrl, IceUrl};
 pub use self::written::example;
 
+mod namespace;
 mod values;
 mod written;
 
@@ -177,6 +180,8 @@ pub struct Config {
     pub hub: signaling_proto::hub::Config,
     /// Checks room tokens; rooms are open when `None`.
     pub token_secret: Option<String>,
+    /// Namespaces that differ from the others.
+    pub namespaces: BTreeMap<String, Namespace>,
     /// Signs session tickets; random when `None`,
     pub session_secret: Option<String>,
     /// and then kept here.
@@ -201,6 +206,17 @@ pub enum Tls {
         /// Private key, PEM.
         key: PathBuf,
     },
+}
+
+impl Tls {
+    /// `http` or `https`.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        match self {
+            Self::Off => "http",
+            Self::SelfSigned | Self::Files { .. } => "https",
+        }
+    }
 }
 
 /// Where media is relayed.
@@ -265,13 +281,17 @@ impl Config {
         let relay_option = matches.ids().map(clap::Id::as_str).find(|id| {
             id.starts_with("turn-") && matches.value_source(id) == Some(ValueSource::CommandLine)
         });
-        Self::new(options, relay, relay_option).map_err(|message| {
+        let namespaces = namespace::read(matches, &options);
+        let config =
+            namespaces.and_then(|namespaces| Self::new(options, namespaces, relay, relay_option));
+        config.map_err(|message| {
             clap::Error::raw(ErrorKind::ArgumentConflict, format!("{message}\n"))
         })
     }
 
     fn new(
         options: Options,
+        namespaces: BTreeMap<String, (Namespace, NamespaceLimits)>,
         relay: stun_turn::config::Options,
         relay_option: Option<&str>,
     ) -> Result<Self, String> {
@@ -308,8 +328,10 @@ impl Config {
                 return Err(format!("--{option} '': expected at least one character"));
             }
         }
+        let rooms = namespaces.values().map(|(_, limits)| limits.max_room);
+        let largest_room = rooms.max().unwrap_or(0).max(options.max_room);
         let turn = match options.turn_mode {
-            TurnMode::Bundled => bundled(relay, secret, listen.ip(), options.max_room),
+            TurnMode::Bundled => bundled(relay, secret, listen.ip(), largest_room),
             TurnMode::External => external(options.turn_url, secret)?,
             TurnMode::None => Turn::None,
         };
@@ -336,6 +358,10 @@ impl Config {
                 max_room: options.max_room,
                 max_rooms: options.max_rooms,
                 max_sessions: options.max_sessions,
+                namespaces: namespaces
+                    .iter()
+                    .map(|(name, (_, limits))| (name.as_str().into(), *limits))
+                    .collect(),
                 max_greeting: options.max_pending,
                 source: SourceLimits {
                     sessions: options.source_sessions,
@@ -345,11 +371,32 @@ impl Config {
                 renew_ice_servers_after: Duration::from_secs(options.credential_ttl) / 2,
             },
             token_secret: options.token_secret,
+            namespaces: namespaces
+                .into_iter()
+                .map(|(name, (namespace, _))| (name, namespace))
+                .collect(),
             session_secret: options.session_secret,
             state_dir: options.state_dir,
             admin: options.admin,
             admin_token,
         })
+    }
+}
+
+impl Config {
+    /// Options of single namespaces that are different in `other`.
+    pub(crate) fn differing_namespaces(&self, other: &Self) -> Vec<String> {
+        let of = |config: &Self, name: &str| {
+            let limits = config.hub.namespaces.get(name).copied();
+            (config.namespaces.get(name).cloned(), limits)
+        };
+        let names = self.namespaces.keys().chain(other.namespaces.keys());
+        let differs = |name: &&String| of(self, name) != of(other, name);
+        let names: BTreeSet<_> = names.filter(differs).collect();
+        names
+            .into_iter()
+            .map(|name| format!("namespace-{name}"))
+            .collect()
     }
 }
 

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use signaling_proto::hub::{ConnectionId, Fault};
+use signaling_proto::hub::{Arrival, ConnectionId, Fault};
 use signaling_proto::liveness::{Liveness, Verdict};
 use signaling_proto::message::{ClientMessage, ParseError};
 use tokio::time::{sleep, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
 
 use crate::fragments::TooManyFragments;
-use crate::hub_task::{HubHandle, Origin};
+use crate::hub_task::HubHandle;
 use crate::outbox::{Item, Outbox};
 use crate::throttle::{Flood, Throttle};
 use crate::upgrade::Socket;
@@ -33,12 +33,12 @@ enum End {
 }
 
 /// Serves one client until it is gone.
-pub(crate) async fn serve(socket: Socket, hub: HubHandle, origin: Origin, throttle: Throttle) {
+pub(crate) async fn serve(socket: Socket, hub: HubHandle, arrival: Arrival, throttle: Throttle) {
     let outbox = Arc::new(Outbox::default());
     // What is large or seldom needed is boxed, here and below: an idle connection costs what its task
     // could need at most.
     let (sink, stream) = socket.split();
-    let id = Box::pin(hub.open(origin, outbox.clone())).await;
+    let id = Box::pin(hub.open(arrival, outbox.clone())).await;
     let reader = Box::pin(read(stream, &hub, id, &outbox, throttle));
     let writer = Box::pin(write(sink, &outbox));
     contain(&hub, id, converse(reader, writer, &hub, id, &outbox)).await;
@@ -193,7 +193,7 @@ mod tests {
         let hub = hub();
         let mut ids = Vec::new();
         for _ in 0..2 {
-            ids.push(hub.open(Origin::default(), Arc::default()).await);
+            ids.push(hub.open(Arrival::default(), Arc::default()).await);
         }
         contain(&hub, ids[0], async { panic!("on purpose") }).await;
         let snapshot = hub.snapshot().await.unwrap();

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use signaling_proto::message::server::IceServersReason;
+use stun_turn::check::{ServerUrl, Via};
 use stun_turn::proto::message::{Class, Message, Method, TransactionId, Writer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::config::IceUrl;
 use crate::hub_task::HubHandle;
 use crate::ice_servers::Told;
 
@@ -38,15 +40,15 @@ pub(crate) async fn watch(told: Told, hub: HubHandle, mut stopping: watch::Recei
     let mut watched: HashMap<String, AbortHandle> = HashMap::new();
     loop {
         let urls = told.watched_urls();
-        watched.retain(|url, task| {
-            let stays = urls.contains(url);
+        watched.retain(|watched, task| {
+            let stays = urls.iter().any(|url| url.as_str() == watched);
             if !stays {
                 task.abort();
             }
             stays
         });
         for url in urls {
-            watched.entry(url.clone()).or_insert_with(|| {
+            watched.entry(url.as_str().to_owned()).or_insert_with(|| {
                 tokio::spawn(watch_one(url, told.clone(), hub.clone())).abort_handle()
             });
         }
@@ -58,16 +60,15 @@ pub(crate) async fn watch(told: Told, hub: HubHandle, mut stopping: watch::Recei
     watched.values().for_each(AbortHandle::abort);
 }
 
-async fn watch_one(url: String, told: Told, hub: HubHandle) {
-    let Some(mut target) = Target::of(&url) else {
-        return;
-    };
+async fn watch_one(url: IceUrl, told: Told, hub: HubHandle) {
+    let mut target = Target::of(&url);
+    let url = url.as_str();
     let mut has_answered = false;
     loop {
         let begun = Instant::now();
         let answers = target.answers().await;
         has_answered |= answers;
-        if has_answered && told.set_lost(&url, !answers) {
+        if has_answered && told.set_lost(url, !answers) {
             if answers {
                 tracing::info!(url, "a relay answers again");
                 hub.relay_changed(IceServersReason::Renewal).await;
@@ -80,48 +81,32 @@ async fn watch_one(url: String, told: Told, hub: HubHandle) {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Udp,
-    Tcp,
-    /// Only whether somebody accepts connections: certificates are for clients to judge.
-    Tls,
-}
-
 /// Where a URL leads.
 #[derive(Debug)]
 struct Target {
-    way: Way,
-    authority: String,
+    server: ServerUrl,
     known: Option<(SocketAddr, Instant)>,
 }
 
 impl Target {
-    /// RFC 7064 and 7065: port 3478, with TLS 5349, unless there is another one.
-    fn of(url: &str) -> Option<Self> {
-        let (scheme, rest) = url.split_once(':')?;
-        let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (way, port) = match (scheme, query) {
-            ("stuns" | "turns", _) => (Way::Tls, 5349),
-            (_, "transport=tcp") => (Way::Tcp, 3478),
-            _ => (Way::Udp, 3478),
-        };
-        let last = authority.rsplit(']').next().unwrap_or(authority);
-        let authority = match last.contains(':') {
-            true => authority.to_owned(),
-            false => format!("{authority}:{port}"),
-        };
-        Some(Self {
-            way,
-            authority,
+    fn of(url: &IceUrl) -> Self {
+        Self {
+            server: url.server().clone(),
             known: None,
-        })
+        }
+    }
+
+    /// The first of its ways: a `turn:` URL without `?transport` is UDP to browsers (RFC 7065).
+    fn via(&self) -> Via {
+        self.server.vias().first().copied().unwrap_or(Via::Udp)
     }
 
     async fn address(&mut self) -> Option<SocketAddr> {
         let fresh = |(_, since): &(SocketAddr, Instant)| since.elapsed() < NAME_LIFETIME;
         if !self.known.as_ref().is_some_and(fresh) {
-            let found = lookup_host(&self.authority).await.ok();
+            let found = lookup_host((self.server.host.as_str(), self.server.port))
+                .await
+                .ok();
             let found = found.and_then(|mut addresses| addresses.next());
             // A name that can't be looked up just now is where it was.
             if let Some(found) = found {
@@ -136,10 +121,11 @@ impl Target {
             return false;
         };
         let trial = async {
-            match self.way {
-                Way::Udp => over_udp(address).await,
-                Way::Tcp => over_tcp(address).await,
-                Way::Tls => TcpStream::connect(address).await.map(drop),
+            match self.via() {
+                Via::Udp => over_udp(address).await,
+                Via::Tcp => over_tcp(address).await,
+                // Only whether somebody accepts connections: certificates are for clients to judge.
+                Via::Tls => TcpStream::connect(address).await.map(drop),
             }
         };
         matches!(timeout(DEADLINE, trial).await, Ok(Ok(())))
@@ -207,29 +193,5 @@ impl Binding {
     fn is_answered_by(&self, reply: &[u8]) -> bool {
         let reply = Message::parse(reply);
         reply.is_ok_and(|reply| reply.transaction() == self.id && reply.class() != Class::Request)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_lead_to_hosts_and_ports() {
-        for (url, way, authority) in [
-            ("turn:a", Way::Udp, "a:3478"),
-            ("turn:a:1?transport=udp", Way::Udp, "a:1"),
-            ("turn:[::1]?transport=tcp", Way::Tcp, "[::1]:3478"),
-            ("turns:[::1]:443?transport=tcp", Way::Tls, "[::1]:443"),
-            ("turns:a", Way::Tls, "a:5349"),
-            ("stun:192.0.2.1", Way::Udp, "192.0.2.1:3478"),
-        ] {
-            let target = Target::of(url).unwrap();
-            assert_eq!(
-                (target.way, target.authority.as_str()),
-                (way, authority),
-                "{url}"
-            );
-        }
     }
 }

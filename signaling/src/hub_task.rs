@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use signaling_proto::hub::{ConnectionId, Environment, Fault, Hub, Output, RoomSummary, Snapshot};
+use signaling_proto::hub::{
+    Arrival, ConnectionId, Environment, Fault, Hub, Output, RoomSummary, Snapshot,
+};
 use signaling_proto::id::PeerId;
 use signaling_proto::message::server::IceServersReason;
 use signaling_proto::message::{ClientMessage, ParseError};
-use signaling_proto::source::Source;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::outbox::Outbox;
@@ -20,17 +21,8 @@ const QUEUE: usize = 1024;
 /// Inputs taken at once.
 const BATCH: usize = 64;
 
-/// Who a connection is, before it says so itself.
-#[derive(Debug, Default)]
-pub(crate) struct Origin {
-    /// The host that the client knows this server by.
-    pub(crate) reached_as: String,
-    /// Whose limits count for it.
-    pub(crate) source: Option<Source>,
-}
-
 enum Input {
-    Open(ConnectionId, Origin, Arc<Outbox>),
+    Open(ConnectionId, Arrival, Arc<Outbox>),
     Message(ConnectionId, Result<ClientMessage, ParseError>),
     Fault(ConnectionId, Fault),
     Close(ConnectionId),
@@ -77,9 +69,9 @@ impl HubHandle {
     }
 
     /// A connection is there.
-    pub(crate) async fn open(&self, origin: Origin, outbox: Arc<Outbox>) -> ConnectionId {
+    pub(crate) async fn open(&self, arrival: Arrival, outbox: Arc<Outbox>) -> ConnectionId {
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
-        self.send(Input::Open(id, origin, outbox)).await;
+        self.send(Input::Open(id, arrival, outbox)).await;
         id
     }
 
@@ -168,10 +160,9 @@ impl<E: Environment> HubTask<E> {
 
     fn handle(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Open(connection, origin, outbox) => {
-                let Origin { reached_as, source } = origin;
+            Input::Open(connection, arrival, outbox) => {
                 self.outboxes.insert(connection, outbox);
-                self.hub.handle_open(now, connection, &reached_as, source);
+                self.hub.handle_open(now, connection, arrival);
             }
             Input::Message(connection, message) => {
                 self.hub.handle_message(now, connection, message);
@@ -228,6 +219,7 @@ impl<E: Environment> HubTask<E> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use signaling_proto::hub::{Config, SourceLimits};
@@ -236,6 +228,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::ice_servers::{HubEnvironment, Relay, Told};
+    use crate::room_token::Gates;
 
     /// A hub without anybody in it.
     pub(crate) fn hub() -> HubHandle {
@@ -243,6 +236,7 @@ pub(crate) mod tests {
             max_room: 2,
             max_rooms: 2,
             max_sessions: 2,
+            namespaces: BTreeMap::new(),
             max_greeting: 2,
             source: SourceLimits {
                 sessions: 2,
@@ -254,7 +248,8 @@ pub(crate) mod tests {
         let environment = HubEnvironment {
             relay: Told::new(Relay::Nowhere),
             credential_ttl: Duration::from_secs(600),
-            gate: None,
+            gates: Gates::default(),
+            pages: Arc::default(),
         };
         let hub = Hub::new(config, TicketKey::new(b"north"), environment);
         HubHandle::start(hub, |_| ()).0

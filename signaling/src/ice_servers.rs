@@ -11,14 +11,15 @@ use signaling_proto::message::server::IceServer;
 use stun_turn::proto::auth::credential;
 
 use crate::config::IceUrl;
-use crate::room_token::Gate;
+use crate::origin::ForeignPages;
+use crate::room_token::Gates;
 
 /// What the hub gets from outside.
 pub(crate) struct HubEnvironment {
     pub(crate) relay: Told,
     pub(crate) credential_ttl: Duration,
-    /// `None` where rooms are open.
-    pub(crate) gate: Option<Gate>,
+    pub(crate) gates: Gates,
+    pub(crate) pages: Arc<ForeignPages>,
 }
 
 /// What clients are told of the relay, replaced when the operator changes it.
@@ -53,12 +54,10 @@ impl Told {
     }
 
     /// What should answer, as this host reaches it.
-    pub(crate) fn watched_urls(&self) -> HashSet<String> {
+    pub(crate) fn watched_urls(&self) -> Vec<IceUrl> {
         match &self.read().relay {
-            Relay::Elsewhere { urls, .. } => {
-                urls.iter().map(|url| url.as_str().to_owned()).collect()
-            }
-            Relay::Here { .. } | Relay::Nowhere => HashSet::new(),
+            Relay::Elsewhere { urls, .. } => urls.clone(),
+            Relay::Here { .. } | Relay::Nowhere => Vec::new(),
         }
     }
 
@@ -173,10 +172,12 @@ impl Environment for HubEnvironment {
     }
 
     fn authorize(&mut self, hello: &Hello) -> Result<Grant, Unauthorized> {
-        match &self.gate {
-            None => Ok(Grant::default()),
-            Some(gate) => gate.admit(hello),
-        }
+        self.gates.admit(hello)
+    }
+
+    fn permits(&mut self, namespace: &str, page: &str) -> bool {
+        let page = page.parse();
+        page.is_ok_and(|page| self.pages.permit(namespace, &page))
     }
 
     fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer> {

@@ -34,6 +34,7 @@ mod reload;
 mod router;
 mod server;
 mod session_secret;
+mod source;
 mod throttle;
 mod tls;
 mod upgrade;

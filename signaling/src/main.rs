@@ -1,13 +1,18 @@
 //! The `signaling` program: options in, a running service out.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use signaling::Server;
-use signaling::config::{Config, Options, SECRETS, example, with_relay_options};
+use signaling::config::{
+    self, Config, Options, SECRETS, example, with_namespace_options, with_relay_options,
+};
 use signaling::room_token::{self, Claims};
 use signaling_proto::message::server::Role;
 use stun_turn::logging;
@@ -80,14 +85,32 @@ impl TokenOptions {
 }
 
 /// Reads the options, at the start and again at each SIGHUP.
-fn load() -> Result<Settings, settings::Error> {
-    let environment = |name: &str| std::env::var_os(name);
-    let command = with_relay_options(Cli::command());
-    Settings::load(command, "SIGNALING", std::env::args_os(), environment)
+fn load(
+    argv: Vec<OsString>,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<Settings, settings::Error> {
+    let file = Cli::command()
+        .ignore_errors(true)
+        .try_get_matches_from(&argv)
+        .ok()
+        .and_then(|matches| matches.get_one::<PathBuf>("config").cloned())
+        .or_else(|| environment("SIGNALING_CONFIG").map(PathBuf::from));
+    let command = command(&config::named(&argv, file.as_deref()));
+    Settings::load(command, "SIGNALING", argv, environment)
+}
+
+/// All options, those of these namespaces included.
+fn command(namespaces: &BTreeSet<String>) -> clap::Command {
+    with_namespace_options(with_relay_options(Cli::command()), namespaces)
+}
+
+/// What this process was started with.
+fn load_own() -> Result<Settings, settings::Error> {
+    load(std::env::args_os().collect(), |name| std::env::var_os(name))
 }
 
 fn main() -> ExitCode {
-    let settings = load().unwrap_or_else(|error| error.exit());
+    let settings = load_own().unwrap_or_else(|error| error.exit());
     let cli = Cli::from_arg_matches(&settings.matches).unwrap_or_else(|error| error.exit());
     let config = Config::from_matches(&settings.matches).unwrap_or_else(|error| error.exit());
     let knowledge = Knowledge {
@@ -146,7 +169,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Reads all options again; whatever is wrong with them leaves the old ones in force.
 fn reload(server: &Server) {
-    let config = load().and_then(|settings| Ok(Config::from_matches(&settings.matches)?));
+    let config = load_own().and_then(|settings| Ok(Config::from_matches(&settings.matches)?));
     // A value may be a secret.
     let config = config.map_err(|error| error.without_values());
     let reloaded = config.and_then(|config| {
@@ -210,8 +233,7 @@ mod tests {
             computed: Vec::new(),
             example: &example,
         };
-        let command = || with_relay_options(Cli::command());
-        let text = settings::example(&command(), &knowledge);
+        let text = settings::example(&command(&BTreeSet::new()), &knowledge);
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let keys = text.lines().filter_map(|line| line.strip_prefix('#'));
         for line in keys.filter(|line| line.starts_with(char::is_alphabetic)) {
@@ -219,7 +241,7 @@ mod tests {
         }
         let config = format!("--config={}", file.path().display());
         let argv = ["signaling", &config].map(Into::into);
-        let loaded = Settings::load(command(), "SIGNALING", argv, |_| None);
+        let loaded = load(argv.into(), |_| None);
         let loaded =
             loaded.unwrap_or_else(|error| panic!("{error}\n(examples: config::example)\n{text}"));
         Cli::from_arg_matches(&loaded.matches).unwrap();

@@ -1,5 +1,8 @@
 //! Which pages may use the WebSocket, and by which name a client knows this server.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
 
@@ -11,20 +14,52 @@ pub(crate) struct Origins {
     /// `http` or `https`, as this server speaks it.
     pub(crate) scheme: &'static str,
     pub(crate) public_url: Option<HttpUrl>,
-    pub(crate) allowed: Vec<HttpUrl>,
+    pub(crate) allowed: Arc<ForeignPages>,
 }
 
+/// Origins besides the own one.
+#[derive(Debug, Default)]
+pub(crate) struct ForeignPages {
+    /// Whose pages may enter every namespace.
+    pub(crate) everywhere: Vec<HttpUrl>,
+    /// Whose pages may enter one, by its name.
+    pub(crate) in_namespace: HashMap<String, Vec<HttpUrl>>,
+}
+
+impl ForeignPages {
+    /// Whether pages of `origin` may enter rooms of `namespace`.
+    pub(crate) fn permit(&self, namespace: &str, origin: &HttpUrl) -> bool {
+        let in_namespace = self.in_namespace.get(namespace);
+        self.everywhere.contains(origin) || in_namespace.is_some_and(|it| it.contains(origin))
+    }
+
+    fn permit_anywhere(&self, origin: &HttpUrl) -> bool {
+        let mut in_namespaces = self.in_namespace.values().flatten();
+        self.everywhere.contains(origin) || in_namespaces.any(|it| it == origin)
+    }
+}
+
+/// A page that may enter no namespace.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Foreign;
+
 impl Origins {
-    /// Whether a WebSocket may be opened. Programs other than browsers send no `Origin`, and carry
-    /// nothing of a user that could be abused.
-    pub(crate) fn permit(&self, headers: &HeaderMap) -> bool {
+    /// The foreign page that opens a WebSocket, if one does that may enter some namespace; which one
+    /// it asks for it says later. Programs other than browsers send no `Origin`, and carry nothing
+    /// of a user that could be abused.
+    pub(crate) fn page(&self, headers: &HeaderMap) -> Result<Option<HttpUrl>, Foreign> {
         let Some(origin) = headers.get(ORIGIN) else {
-            return true;
+            return Ok(None);
         };
-        let Some(origin) = origin.to_str().ok().and_then(|text| text.parse().ok()) else {
-            return false;
-        };
-        self.allowed.contains(&origin) || self.own(headers).as_ref() == Some(&origin)
+        let origin = origin.to_str().ok().and_then(|text| text.parse().ok());
+        let origin: HttpUrl = origin.ok_or(Foreign)?;
+        if self.own(headers).as_ref() == Some(&origin) {
+            return Ok(None);
+        }
+        match self.allowed.permit_anywhere(&origin) {
+            true => Ok(Some(origin)),
+            false => Err(Foreign),
+        }
     }
 
     /// The origin that this server has for the sender of `headers`.
@@ -53,23 +88,27 @@ mod tests {
 
     use super::*;
 
-    fn permits(origins: &Origins, origin: &str) -> bool {
+    fn page(origins: &Origins, origin: &str) -> Result<Option<HttpUrl>, Foreign> {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("call.example:8443"));
         headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
-        origins.permit(&headers)
+        origins.page(&headers)
     }
 
     #[test]
     fn only_exact_origins_may_connect() {
+        let partner: HttpUrl = "https://partner.example".parse().unwrap();
         let mut origins = Origins {
             scheme: "https",
             public_url: None,
-            allowed: vec!["https://partner.example".parse().unwrap()],
+            allowed: Arc::new(ForeignPages {
+                everywhere: vec![partner.clone()],
+                in_namespace: HashMap::new(),
+            }),
         };
-        assert!(permits(&origins, "https://call.example:8443"));
-        assert!(permits(&origins, "https://CALL.example:8443"));
-        assert!(permits(&origins, "https://partner.example"));
+        assert_eq!(page(&origins, "https://call.example:8443"), Ok(None));
+        assert_eq!(page(&origins, "https://CALL.example:8443"), Ok(None));
+        assert_eq!(page(&origins, "https://partner.example"), Ok(Some(partner)));
         for foreign in [
             "null",
             "http://call.example:8443",
@@ -80,13 +119,33 @@ mod tests {
             "http://partner.example",
             "",
         ] {
-            assert!(!permits(&origins, foreign), "{foreign}");
+            assert_eq!(page(&origins, foreign), Err(Foreign), "{foreign}");
         }
-        assert!(origins.permit(&HeaderMap::new()), "a program, not a page");
+        let program = origins.page(&HeaderMap::new());
+        assert_eq!(program, Ok(None), "a program, not a page");
 
         origins.public_url = Some("https://public.example".parse().unwrap());
-        assert!(permits(&origins, "https://public.example"));
-        assert!(!permits(&origins, "https://call.example:8443"));
+        assert_eq!(page(&origins, "https://public.example"), Ok(None));
+        assert_eq!(page(&origins, "https://call.example:8443"), Err(Foreign));
+    }
+
+    #[test]
+    fn a_namespace_s_pages_may_connect_and_enter_that_namespace() {
+        let game: HttpUrl = "https://game.example".parse().unwrap();
+        let partner: HttpUrl = "https://partner.example".parse().unwrap();
+        let allowed = ForeignPages {
+            everywhere: vec![partner.clone()],
+            in_namespace: [("game".to_owned(), vec![game.clone()])].into(),
+        };
+        assert!(allowed.permit("game", &game) && allowed.permit("game", &partner));
+        assert!(!allowed.permit("main", &game) && allowed.permit("main", &partner));
+        let origins = Origins {
+            scheme: "https",
+            public_url: None,
+            allowed: Arc::new(allowed),
+        };
+        assert_eq!(page(&origins, "https://game.example"), Ok(Some(game)));
+        assert_eq!(page(&origins, "https://shop.example"), Err(Foreign));
     }
 
     #[test]
@@ -94,7 +153,7 @@ mod tests {
         let origins = Origins {
             scheme: "http",
             public_url: None,
-            allowed: Vec::new(),
+            allowed: Arc::default(),
         };
         for (host, reached_as) in [
             ("localhost:8080", "127.0.0.1"),

@@ -45,6 +45,7 @@ impl Server {
     /// Options that can't be changed while the service runs.
     fn differing(&self, new: &Config) -> Vec<String> {
         let old = &self.config;
+        let namespaces = old.differing_namespaces(new);
         let tls = discriminant(&old.tls) != discriminant(&new.tls);
         let turn = discriminant(&old.turn) != discriminant(&new.turn);
         [
@@ -87,6 +88,7 @@ impl Server {
         .into_iter()
         .filter(|(_, differs)| *differs)
         .map(|(name, _)| name.to_owned())
+        .chain(namespaces)
         .collect()
     }
 }

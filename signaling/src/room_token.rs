@@ -1,15 +1,14 @@
 //! Room tokens: JWT, HS256, made by the application that lets people in.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 use signaling_proto::hub::{Grant, Unauthorized};
-use signaling_proto::message::client::Hello;
+use signaling_proto::message::client::{DEFAULT_NAMESPACE, Hello};
 use signaling_proto::message::server::Role;
 
-/// The namespace of those who name none.
-const DEFAULT_NAMESPACE: &str = "main";
 /// How far the clocks of who makes tokens and of this host may be apart, in seconds.
 const LEEWAY_S: u64 = 60;
 
@@ -54,6 +53,26 @@ pub fn mint(
     encode(&Header::new(Algorithm::HS256), &claims, &key)
 }
 
+/// Which namespaces ask for tokens.
+#[derive(Default)]
+pub(crate) struct Gates {
+    /// Of all that have none of their own; `None` where these are open.
+    pub(crate) general: Option<Gate>,
+    /// By namespace.
+    pub(crate) own: HashMap<String, Gate>,
+}
+
+impl Gates {
+    /// Asks the namespace's own gate, or else the general one.
+    pub(crate) fn admit(&self, hello: &Hello) -> Result<Grant, Unauthorized> {
+        let own = self.own.get(hello.namespace());
+        match own.or(self.general.as_ref()) {
+            None => Ok(Grant::default()),
+            Some(gate) => gate.admit(hello),
+        }
+    }
+}
+
 /// Lets in whoever has a token for the room.
 pub(crate) struct Gate {
     key: DecodingKey,
@@ -83,8 +102,7 @@ impl Gate {
                 Unauthorized
             })?
             .claims;
-        let namespace = hello.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-        if claims.room != hello.room || claims.namespace != namespace {
+        if claims.room != hello.room || claims.namespace != hello.namespace() {
             tracing::debug!("a token of another room was refused");
             return Err(Unauthorized);
         }
@@ -178,5 +196,34 @@ mod tests {
             assert_eq!(admit(&json!({"token": token})), Err(Unauthorized), "{why}");
         }
         assert_eq!(admit(&json!({})), Err(Unauthorized));
+    }
+
+    #[test]
+    fn each_namespace_has_its_own_secret_and_the_others_the_general_one() {
+        let gates = Gates {
+            general: Some(Gate::new("north")),
+            own: [("game".to_owned(), Gate::new("south"))].into(),
+        };
+        let admits = |secret: &str, signed_for: &str, namespace: &str| {
+            let claims = json!({"room": "r", "namespace": signed_for, "exp": now() + 60});
+            let token = signed(Algorithm::HS256, secret, &claims);
+            let hello = hello(&json!({"namespace": namespace, "token": token}));
+            gates.admit(&hello).is_ok()
+        };
+        assert!(admits("south", "game", "game"));
+        assert!(!admits("north", "game", "game"), "the general secret");
+        for namespace in ["main", "nobody has heard of it"] {
+            assert!(admits("north", namespace, namespace));
+            assert!(!admits("south", namespace, namespace), "another's secret");
+        }
+        assert!(!admits("south", "game", "main"), "another's token");
+
+        let open = Gates {
+            general: None,
+            own: [("game".to_owned(), Gate::new("south"))].into(),
+        };
+        assert_eq!(open.admit(&hello(&json!({}))), Ok(Grant::default()));
+        let without_token = hello(&json!({"namespace": "game"}));
+        assert_eq!(open.admit(&without_token), Err(Unauthorized));
     }
 }

@@ -8,14 +8,14 @@ use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::get;
-use signaling_proto::source::Source;
+use signaling_proto::hub::Arrival;
 use tokio::sync::mpsc;
 
-use crate::hub_task::{HubHandle, Origin};
+use crate::hub_task::HubHandle;
 use crate::origin::Origins;
 use crate::proxies::{Proxies, Remote};
 use crate::throttle::Throttles;
-use crate::{connection, page, upgrade};
+use crate::{connection, page, source, upgrade};
 
 /// What requests need.
 #[derive(Clone)]
@@ -61,15 +61,16 @@ async fn signal(
     request: Request,
 ) -> Response<Body> {
     let headers = request.headers();
-    if !app.origins.permit(headers) {
+    let Ok(page) = app.origins.page(headers) else {
         tracing::debug!(origin = ?headers.get("origin"), "origin refused");
         let why = "Pages of this origin may not connect: see --public-url and --allow-origin.\n";
         return page::plain(StatusCode::FORBIDDEN, why);
-    }
-    let source = Source::of(app.proxies.client(remote, headers));
-    let origin = Origin {
-        reached_as: app.origins.reached_as(headers),
+    };
+    let source = source::of(app.proxies.client(remote, headers));
+    let arrival = Arrival {
+        reached_as: app.origins.reached_as(headers).into(),
         source,
+        page: page.map(|page| page.to_string().into()),
     };
     let (response, upgrade) = match upgrade::accept(request) {
         Ok(accepted) => accepted,
@@ -85,7 +86,7 @@ async fn signal(
         if let Some(socket) = Box::pin(upgrade::websocket(upgrade)).await {
             let throttle = throttles.begin(source);
             drop(throttles);
-            connection::serve(socket, hub, origin, throttle).await;
+            connection::serve(socket, hub, arrival, throttle).await;
         }
         drop(open);
     });

@@ -1,27 +1,29 @@
 //! Starts everything and ends it.
 
-use std::io;
+mod binding;
+mod reach;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use signaling_proto::hub::Hub;
+use signaling_proto::ticket::TicketKey;
 use stun_turn::admin::Guard;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admin::{self, Admin};
-use crate::config::{Config, HttpUrl, Tls};
+use crate::config::{Config, Tls};
 use crate::hub_task::HubHandle;
 use crate::ice_servers::{HubEnvironment, Told};
 use crate::listener::{self, Service};
-use crate::origin::Origins;
+use crate::origin::{ForeignPages, Origins};
 use crate::proxies::Proxies;
 use crate::relay::{self, Bundled};
-use crate::room_token::Gate;
+use crate::room_token::{Gate, Gates};
 use crate::router::{self, App};
 use crate::throttle::{Rates, Throttles};
 use crate::{health, lan, session_secret, tls};
@@ -32,9 +34,6 @@ const STOP_DEADLINE: Duration = Duration::from_millis(1500);
 const MAX_REQUESTS: usize = 4096;
 /// The same on the admin address.
 const MAX_ADMIN_REQUESTS: usize = 64;
-
-/// Connections that may wait to be accepted: after a restart everybody comes at once.
-const BACKLOG: u32 = 4096;
 
 /// A running service.
 pub struct Server {
@@ -72,7 +71,6 @@ impl Server {
     /// When a port is taken or a certificate can't be read; names the option. Nothing is left running.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let addresses = lan::addresses();
-        let in_force = config.clone();
         let (acceptor, tls) = acceptor(&config.tls, &addresses)?
             .map(watch::channel)
             .unzip();
@@ -80,35 +78,19 @@ impl Server {
             config.session_secret.as_deref(),
             config.state_dir.as_deref(),
         )?;
-        let page_listener = bind("--listen", config.listen)?;
-        let admin_listener = bind("--admin", config.admin)?;
+        let page_listener = binding::bind("--listen", config.listen)?;
+        let admin_listener = binding::bind("--admin", config.admin)?;
         let (page, admin) = (page_listener.local_addr()?, admin_listener.local_addr()?);
-        let (bundled, told) = relay::start(config.turn, &[page, admin])?;
-
-        let scheme = if acceptor.is_some() { "https" } else { "http" };
-        let url = match &config.public_url {
-            Some(url) => format!("{url}/"),
-            None => format!("{scheme}://{}/", reachable(page, &addresses, config.lan)),
-        };
-        let host = reachable(page, &addresses, config.lan).ip();
-        let host = config.public_url.as_ref().map_or_else(
-            || bracketed(host),
-            |public_url| public_url.host().to_owned(),
-        );
+        let (relay, told) = relay::start(config.turn.clone(), &[page, admin])?;
+        let (url, host) = reach::url_and_host(&config, page, &addresses);
         let turn_urls = told.urls(&host).1;
         let told = Told::new(told);
-        let hub = Hub::new(
-            config.hub,
-            ticket_key,
-            HubEnvironment {
-                relay: told.clone(),
-                credential_ttl: config.credential_ttl,
-                gate: config.token_secret.as_deref().map(Gate::new),
-            },
-        );
-        let relay = bundled.as_ref().map(|bundled| bundled.server.handle());
-        let (hub, hub_task) = HubHandle::start(hub, {
-            let (relay, credential_ttl) = (relay.cloned(), config.credential_ttl);
+
+        let pages = Arc::new(foreign_pages(&config));
+        let core = core(&config, ticket_key, told.clone(), pages.clone());
+        let handle = relay.as_ref().map(|relay| relay.server.handle().clone());
+        let (hub, hub_task) = HubHandle::start(core, {
+            let (relay, credential_ttl) = (handle.clone(), config.credential_ttl);
             move |peer| {
                 if let Some(relay) = &relay {
                     relay.revoke(peer.as_str(), credential_ttl);
@@ -117,44 +99,25 @@ impl Server {
         });
         let (stop, stopping) = watch::channel(false);
         let (open, served) = mpsc::channel(1);
-        let proxies = Arc::new(Proxies {
-            trusted: config.trusted_proxies,
-            write_header: config.proxy_protocol,
-        });
-        let app = App {
-            hub: hub.clone(),
-            origins: Arc::new(Origins {
-                scheme,
-                public_url: config.public_url,
-                allowed: config.allow_origins,
-            }),
-            proxies: proxies.clone(),
-            throttles: Arc::new(Throttles::new(Rates {
-                connection: config.message_rate,
-                source: config.source_message_rate,
-            })),
-            strict_tls: matches!(config.tls, Tls::Files { .. }),
-            open,
-        };
+        let app = app(&config, hub.clone(), pages, open);
         let service = Service {
+            proxies: app.proxies.clone(),
             router: router::router(app),
             tls,
-            proxies,
             stopping: stopping.clone(),
         };
         tokio::spawn(listener::serve(page_listener, service, MAX_REQUESTS));
         tokio::spawn(health::watch(told.clone(), hub.clone(), stopping.clone()));
-        if let Some(relay) = relay {
+        if let Some(relay) = &handle {
             tokio::spawn(relay::keep_fresh(relay.clone(), stopping.clone()));
         }
-        let router = admin::router(Admin {
-            hub: hub.clone(),
-            guard: Guard::new(config.admin_token.map(Arc::from)),
-            relay: relay.cloned(),
-            stopping: stopping.clone(),
-        });
         let service = Service {
-            router,
+            router: admin::router(Admin {
+                hub: hub.clone(),
+                guard: Guard::new(config.admin_token.clone().map(Arc::from)),
+                relay: handle,
+                stopping: stopping.clone(),
+            }),
             tls: None,
             proxies: Arc::default(),
             stopping,
@@ -167,10 +130,10 @@ impl Server {
             turn_urls,
             hub,
             hub_task,
-            relay: bundled,
+            relay,
             told,
             acceptor,
-            config: in_force,
+            config,
             stop,
             served,
         })
@@ -235,6 +198,64 @@ impl Server {
     }
 }
 
+/// Pages that may connect besides the own ones.
+fn foreign_pages(config: &Config) -> ForeignPages {
+    let namespaces = config.namespaces.iter();
+    ForeignPages {
+        everywhere: config.allow_origins.clone(),
+        in_namespace: namespaces
+            .map(|(name, it)| (name.clone(), it.allow_origins.clone()))
+            .collect(),
+    }
+}
+
+/// Rooms and sessions, before anybody is there.
+fn core(
+    config: &Config,
+    ticket_key: TicketKey,
+    told: Told,
+    pages: Arc<ForeignPages>,
+) -> Hub<HubEnvironment> {
+    let environment = HubEnvironment {
+        relay: told,
+        credential_ttl: config.credential_ttl,
+        gates: Gates {
+            general: config.token_secret.as_deref().map(Gate::new),
+            own: config
+                .namespaces
+                .iter()
+                .filter_map(|(name, it)| {
+                    Some((name.clone(), Gate::new(it.token_secret.as_deref()?)))
+                })
+                .collect(),
+        },
+        pages,
+    };
+    Hub::new(config.hub.clone(), ticket_key, environment)
+}
+
+/// What the page's address serves; `open` is held as long as a WebSocket is.
+fn app(config: &Config, hub: HubHandle, allowed: Arc<ForeignPages>, open: mpsc::Sender<()>) -> App {
+    App {
+        hub,
+        origins: Arc::new(Origins {
+            scheme: config.tls.scheme(),
+            public_url: config.public_url.clone(),
+            allowed,
+        }),
+        proxies: Arc::new(Proxies {
+            trusted: config.trusted_proxies.clone(),
+            write_header: config.proxy_protocol,
+        }),
+        throttles: Arc::new(Throttles::new(Rates {
+            connection: config.message_rate,
+            source: config.source_message_rate,
+        })),
+        strict_tls: matches!(config.tls, Tls::Files { .. }),
+        open,
+    }
+}
+
 fn acceptor(tls: &Tls, addresses: &[IpAddr]) -> anyhow::Result<Option<TlsAcceptor>> {
     Ok(match tls {
         Tls::Off => None,
@@ -248,47 +269,4 @@ fn acceptor(tls: &Tls, addresses: &[IpAddr]) -> anyhow::Result<Option<TlsAccepto
         }
         Tls::Files { cert, key } => Some(tls::from_files(cert, key)?),
     })
-}
-
-fn bind(option: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    listen(address).map_err(|error| {
-        let reason = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                "the port is in use by another program; stop that or choose another port".to_owned()
-            }
-            io::ErrorKind::AddrNotAvailable => "this host does not have the address".to_owned(),
-            io::ErrorKind::PermissionDenied => {
-                "not permitted (ports below 1024 need rights)".to_owned()
-            }
-            _ => error.to_string(),
-        };
-        anyhow::anyhow!("{option} {address}: {reason}")
-    })
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // A port whose last connections are still being forgotten is free.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-/// An address that a browser can be given for `bound`.
-fn reachable(bound: SocketAddr, addresses: &[IpAddr], lan: bool) -> SocketAddr {
-    if !bound.ip().is_unspecified() {
-        return bound;
-    }
-    // Without TLS only this host's own browsers may use a camera.
-    let ip = addresses.first().filter(|_| lan).copied();
-    SocketAddr::new(ip.unwrap_or(Ipv4Addr::LOCALHOST.into()), bound.port())
-}
-
-/// An address as a host in a URL.
-fn bracketed(address: IpAddr) -> String {
-    HttpUrl::of_authority("http", &SocketAddr::new(address, 80).to_string())
-        .map_or_else(|| address.to_string(), |url| url.host().to_owned())
 }

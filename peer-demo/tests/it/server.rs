@@ -1,13 +1,13 @@
 //! The signaling hub behind a WebSocket, as small as it gets: the peers are tested here, not the service.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt, StreamExt};
 use signaling_proto::hub::{
-    Config, ConnectionId, Environment, Grant, Hub, Output, SourceLimits, Unauthorized,
+    Arrival, Config, ConnectionId, Environment, Grant, Hub, Output, SourceLimits, Unauthorized,
 };
 use signaling_proto::id::PeerId;
 use signaling_proto::message::ClientMessage;
@@ -33,6 +33,10 @@ impl Environment for Host {
     fn unix_time(&mut self) -> Duration {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.expect("clocks are right")
+    }
+
+    fn permits(&mut self, _: &str, _: &str) -> bool {
+        true
     }
 
     fn authorize(&mut self, _: &Hello) -> Result<Grant, Unauthorized> {
@@ -96,7 +100,7 @@ impl Server {
     pub(crate) fn crash(&self) {
         let mut shared = self.shared.lock().expect("no test panics here");
         shared.connections.clear();
-        shared.hub = hub(shared.config, shared.ice_servers.clone());
+        shared.hub = hub(shared.config.clone(), shared.ice_servers.clone());
     }
 
     /// Waits until the process has been told so much by its clients.
@@ -124,6 +128,7 @@ pub(crate) async fn start_mortal(max_room: usize, ice_servers: Vec<IceServer>) -
         max_room,
         max_rooms: 10,
         max_sessions: 100,
+        namespaces: BTreeMap::new(),
         max_greeting: 100,
         source: SourceLimits {
             sessions: 100,
@@ -133,7 +138,7 @@ pub(crate) async fn start_mortal(max_room: usize, ice_servers: Vec<IceServer>) -
         renew_ice_servers_after: Duration::from_secs(300),
     };
     let shared = Arc::new(Mutex::new(Shared {
-        hub: hub(config, ice_servers.clone()),
+        hub: hub(config.clone(), ice_servers.clone()),
         config,
         ice_servers,
         next: 0,
@@ -171,7 +176,7 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
         shared.connections.insert(id, sender);
         shared
             .hub
-            .handle_open(Instant::now(), id, "127.0.0.1", None);
+            .handle_open(Instant::now(), id, Arrival::default());
         id
     };
     loop {

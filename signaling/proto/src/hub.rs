@@ -10,11 +10,14 @@
 //!   client that may not have heard it.
 //! - A session has at most one connection. Without one it waits for the resume window.
 
+mod drain;
 mod enter;
+mod environment;
 mod leave;
 pub mod limits;
 mod moderate;
 mod name;
+mod namespaces;
 mod refusal;
 mod relay;
 mod renew;
@@ -26,10 +29,13 @@ mod session;
 mod sources;
 mod totals;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::environment::{Environment, Grant, Unauthorized};
+pub use self::namespaces::NamespaceLimits;
+use self::namespaces::Namespaces;
 use self::refusal::Refusal;
 use self::room::{Room, RoomKey};
 use self::session::Session;
@@ -38,14 +44,13 @@ use self::sources::Sources;
 pub use self::totals::{RoomSummary, Snapshot, Totals};
 use crate::frame::Frame;
 use crate::id::{MessageId, PeerId};
-use crate::message::client::Hello;
-use crate::message::server::{Error, ErrorCode, Goaway, GoawayReason, IceServer, LeftReason, Role};
+use crate::message::server::{Error, ErrorCode, LeftReason};
 use crate::message::{ClientMessage, ParseError, ServerMessage};
 use crate::source::Source;
 use crate::ticket::TicketKey;
 
 /// What an operator may set.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Peers in one room.
     pub max_room: usize,
@@ -53,6 +58,8 @@ pub struct Config {
     pub max_rooms: usize,
     /// Sessions in all rooms, those that are away included.
     pub max_sessions: usize,
+    /// What some namespaces may have of these at most; the others have no limits of their own.
+    pub namespaces: BTreeMap<Box<str>, NamespaceLimits>,
     /// Connections that have not said `hello`.
     pub max_greeting: usize,
     /// What one source may have of these.
@@ -62,37 +69,6 @@ pub struct Config {
     /// After which part of their life credentials for ICE servers are renewed.
     pub renew_ice_servers_after: Duration,
 }
-
-/// What the hub needs from outside besides time.
-pub trait Environment {
-    /// Fills `bytes` with unpredictable ones.
-    fn random(&mut self, bytes: &mut [u8]);
-
-    /// The time since 1970, as tickets tell it; it may jump.
-    fn unix_time(&mut self) -> Duration;
-
-    /// Whether a `hello` that begins a session may enter its room, and as what.
-    ///
-    /// # Errors
-    /// When it may not. Why is nobody's business: all answers look alike.
-    fn authorize(&mut self, hello: &Hello) -> Result<Grant, Unauthorized>;
-
-    /// STUN and TURN servers for one peer; `reached_as` is what [`Hub::handle_open`] was given.
-    fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer>;
-}
-
-/// What a newcomer may be.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grant {
-    /// `None` where rooms are open: then the first participant to enter is host.
-    pub role: Option<Role>,
-    /// What it is called, whatever its `hello` says.
-    pub name: Option<String>,
-}
-
-/// A `hello` that may not enter its room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unauthorized;
 
 /// A connection, as the driver numbers it; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -139,13 +115,21 @@ pub enum Fault {
     Flood,
 }
 
+/// What is known of a connection before it says who it is.
+#[derive(Debug, Clone, Default)]
+pub struct Arrival {
+    /// The host name that its client knows the server by.
+    pub reached_as: Box<str>,
+    /// Whose limits count for it.
+    pub source: Option<Source>,
+    /// The origin of the page that has opened it, unless it is a page of this server or a program.
+    pub page: Option<Box<str>>,
+}
+
 #[derive(Debug)]
 enum Connection {
     /// Has not said `hello`.
-    Greeting {
-        reached_as: Box<str>,
-        source: Option<Source>,
-    },
+    Greeting(Box<Arrival>),
     /// Carries a session.
     Carries(SessionKey),
 }
@@ -161,6 +145,7 @@ pub struct Hub<E> {
     sessions: HashMap<SessionKey, Session>,
     peers: HashMap<PeerId, SessionKey>,
     rooms: HashMap<Arc<RoomKey>, Room>,
+    namespaces: Namespaces,
     next_session: u64,
     sources: Sources,
     /// Connections that have not said `hello`.
@@ -204,7 +189,7 @@ impl<E: Environment> Hub<E> {
         let mut instance = [0; 8];
         environment.random(&mut instance);
         Self {
-            config,
+            namespaces: Namespaces::new(&config.namespaces),
             environment,
             ticket_key,
             instance: u64::from_le_bytes(instance),
@@ -214,6 +199,7 @@ impl<E: Environment> Hub<E> {
             rooms: HashMap::new(),
             next_session: 0,
             sources: Sources::new(config.source),
+            config,
             greeting: 0,
             hello_due: VecDeque::new(),
             delivered_due: VecDeque::new(),
@@ -229,19 +215,10 @@ impl<E: Environment> Hub<E> {
         }
     }
 
-    /// A connection is there. `reached_as` is the host name that its client knows the server by,
-    /// `source` whose limits count for it.
-    pub fn handle_open(
-        &mut self,
-        now: Instant,
-        connection: ConnectionId,
-        reached_as: &str,
-        source: Option<Source>,
-    ) {
-        let greeting = Connection::Greeting {
-            reached_as: reached_as.into(),
-            source,
-        };
+    /// A connection is there.
+    pub fn handle_open(&mut self, now: Instant, connection: ConnectionId, arrival: Arrival) {
+        let source = arrival.source;
+        let greeting = Connection::Greeting(Box::new(arrival));
         let known = self.connections.insert(connection, greeting);
         debug_assert!(known.is_none(), "connection numbers are never used twice");
         self.greeting += 1;
@@ -265,7 +242,7 @@ impl<E: Environment> Hub<E> {
         match self.connections.get(&connection) {
             // It was closed while this frame was on its way.
             None => {}
-            Some(Connection::Greeting { .. }) => self.handle_greeting(now, connection, message),
+            Some(Connection::Greeting(_)) => self.handle_greeting(now, connection, message),
             Some(&Connection::Carries(key)) => self.handle_content(now, key, message),
         }
         self.end_overflowing(now);
@@ -293,44 +270,11 @@ impl<E: Environment> Hub<E> {
         self.end_overflowing(now);
     }
 
-    /// Tells every client to go and closes every connection; newcomers are refused from now on.
-    pub fn handle_drain(&mut self, now: Instant) {
-        self.draining = true;
-        let sessions: Vec<_> = self.sessions.keys().copied().collect();
-        for key in sessions {
-            self.send_delivered(key);
-        }
-        let mut connections: Vec<_> = self.connections.drain().map(|(id, _)| id).collect();
-        self.sources = Sources::new(self.config.source);
-        self.greeting = 0;
-        connections.sort_unstable();
-        self.totals.left_drained += self.sessions.len() as u64;
-        self.sessions.clear();
-        self.peers.clear();
-        self.rooms.clear();
-        self.delivered_due.clear();
-        self.away_due.clear();
-        self.renewal_due.clear();
-        self.reunions_due.clear();
-        for connection in connections {
-            let mut spread = [0; 2];
-            self.environment.random(&mut spread);
-            let goaway = ServerMessage::Goaway(Goaway {
-                reason: GoawayReason::Shutdown,
-                // Between 0.5 and 2.5 s, so that they do not all come back at once.
-                resume_in_ms: 500 + u64::from(u16::from_le_bytes(spread)) % 2000,
-            });
-            self.send(connection, Frame::plain(&goaway));
-            let refusal = Refusal::new(ErrorCode::Draining, "The server is stopping.");
-            self.refuse(now, connection, refusal);
-        }
-    }
-
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         while self.hello_due.front().is_some_and(|(due, _)| *due <= now) {
             let (_, connection) = self.hello_due.pop_front().expect("looked at above");
-            if let Some(Connection::Greeting { .. }) = self.connections.get(&connection) {
+            if let Some(Connection::Greeting(_)) = self.connections.get(&connection) {
                 let refusal = Refusal::new(ErrorCode::HelloTimeout, "No `hello` within 5 s.");
                 self.refuse(now, connection, refusal);
             }

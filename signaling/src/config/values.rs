@@ -7,6 +7,7 @@ use std::str::FromStr;
 use axum::http::Uri;
 use axum::http::uri::Authority;
 use ipnet::IpNet;
+use stun_turn::check::ServerUrl;
 
 pub(super) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
@@ -98,19 +99,28 @@ impl fmt::Display for HttpUrl {
 
 /// A `stun:`, `stuns:`, `turn:` or `turns:` URL (RFC 7064, RFC 7065).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IceUrl(String);
+pub struct IceUrl {
+    text: String,
+    server: ServerUrl,
+}
 
 impl IceUrl {
-    /// As clients get it.
+    /// As clients get it: as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Where it leads.
+    #[must_use]
+    pub fn server(&self) -> &ServerUrl {
+        &self.server
     }
 
     /// Whether a client must authenticate there.
     #[must_use]
     pub fn needs_credential(&self) -> bool {
-        self.0.starts_with("turn")
+        self.server.scheme.is_turn()
     }
 }
 
@@ -118,22 +128,10 @@ impl FromStr for IceUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let expected = "expected turn:HOST[:PORT][?transport=udp|tcp], also turns:, stun:, stuns:";
-        let (scheme, rest) = text.split_once(':').ok_or(expected)?;
-        let (authority, query) = match rest.split_once('?') {
-            Some((authority, query)) => (authority, Some(query)),
-            None => (rest, None),
-        };
-        let is_scheme = match query {
-            None => matches!(scheme, "turn" | "turns" | "stun" | "stuns"),
-            Some("transport=udp" | "transport=tcp") => matches!(scheme, "turn" | "turns"),
-            Some(_) => false,
-        };
-        // The scheme only serves to check the host and the port here.
-        if !is_scheme || HttpUrl::of_authority("http", authority).is_none() {
-            return Err(expected);
-        }
-        Ok(Self(text.to_owned()))
+        Ok(Self {
+            text: text.to_owned(),
+            server: text.parse()?,
+        })
     }
 }
 
@@ -192,6 +190,7 @@ mod tests {
             "stun:a?transport=udp",
             "turn:a?transport=sctp",
             "turn:a:x",
+            "turns:a?transport=udp",
             "turn://a b",
         ] {
             assert!(bad.parse::<IceUrl>().is_err(), "{bad}");

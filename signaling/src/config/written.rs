@@ -2,7 +2,7 @@
 
 use stun_turn::settings::Value;
 
-use super::{Config, Turn};
+use super::{Config, Turn, namespace};
 
 /// What the relay's options have in front.
 const RELAY: &str = "turn-";
@@ -24,6 +24,13 @@ impl Config {
 /// fixed default and for switches.
 #[must_use]
 pub fn example(name: &str) -> Option<&'static str> {
+    let name = match namespace::name_of(name) {
+        Some((_, "max-room")) => return Some("4"),
+        Some((_, "max-rooms")) => return Some("500"),
+        Some((_, "max-sessions")) => return Some("1000"),
+        Some((_, key)) => key,
+        None => name,
+    };
     Some(match name {
         "listen" => r#""127.0.0.1:8080""#,
         "tls-cert" => r#""/etc/signaling/fullchain.pem""#,

@@ -1,11 +1,12 @@
 //! A service on free ports, and clients that talk to it.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args as _, Command};
 use futures_util::{SinkExt as _, StreamExt as _};
 use signaling::Server;
-use signaling::config::{Config, Options, with_relay_options};
+use signaling::config::{Config, Options, named, with_namespace_options, with_relay_options};
 use signaling_proto::message::ServerMessage;
 use signaling_proto::message::server::{ErrorCode, Welcome};
 use tokio::net::TcpStream;
@@ -25,7 +26,9 @@ pub(crate) async fn start(options: &[&str]) -> Server {
 
 /// What [`start`] starts with.
 pub(crate) fn config(options: &[&str]) -> Config {
+    let own: Vec<_> = options.iter().map(OsString::from).collect();
     let command = with_relay_options(Options::augment_args(Command::new("signaling")));
+    let command = with_namespace_options(command, &named(&own, None));
     let mut argv = vec![
         "signaling",
         "--listen",

@@ -11,6 +11,7 @@ mod harness;
 mod https;
 mod kick;
 mod limits;
+mod namespaces;
 mod page;
 mod process;
 mod relay_loss;

@@ -91,6 +91,22 @@ fn a_bad_value_is_named_with_its_option_and_what_was_expected() {
             &["--turn-url", "turn:a"],
             &["--turn-url", "--turn-mode external"],
         ),
+        (
+            &["--namespace-game-max-room", "0"],
+            &["--namespace-game-max-room", "0", "a number from 1"],
+        ),
+        (
+            &["--namespace-game-allow-origin", "game.example"],
+            &["--namespace-game-allow-origin", "https://HOST"],
+        ),
+        (
+            &["--namespace-game-token-secret", ""],
+            &["--namespace-game-token-secret", "at least one character"],
+        ),
+        (
+            &["--namespace-game-listen", "127.0.0.1:1"],
+            &["--namespace-game-listen"],
+        ),
         (&["--turn-listen", "3478"], &["--turn-listen", "3478"]),
         (&["--admin", "0.0.0.0:9640"], &["--admin", "--admin-token"]),
         (&["--tls-cert", "x.pem"], &["--tls-key"]),
@@ -170,6 +186,46 @@ fn checking_and_printing_options_start_nothing() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("max-room = 5"), "{text}");
     assert!(!text.contains("north"), "{text}");
+}
+
+#[test]
+fn namespaces_stand_in_the_file_and_what_is_wrong_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("signaling.toml");
+    let file = file.to_str().unwrap();
+    let game = "[namespace-game]\ntoken-secret = \"north\"\nallow-origin = [\"https://game.example\"]\nmax-room = 4\n";
+    std::fs::write(file, game).unwrap();
+    let output = run(&["--config", file, "--check-config"]);
+    assert!(output.status.success(), "{output:?}");
+    let output = run(&["--config", file, "--print-config"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("namespace-game-max-room = 4"), "{text}");
+    assert!(!text.contains("north"), "{text}");
+    let output = signaling(&["--check-config"])
+        .env("SIGNALING_CONFIG", file)
+        .env("SIGNALING_NAMESPACE_GAME_MAX_ROOM", "none")
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("--namespace-game-max-room"), "{error}");
+
+    for (wrong, words) in [
+        (
+            "max-room = 0",
+            ["--namespace-game-max-room", "a number from 1"],
+        ),
+        ("max-roms = 4", ["unknown key", "namespace-game-max-roms"]),
+        (
+            "allow-origin = [\"game.example\"]",
+            ["--namespace-game-allow-origin", "https://HOST"],
+        ),
+    ] {
+        let secret = "token-secret = \"north\"";
+        std::fs::write(file, format!("[namespace-game]\n{secret}\n{wrong}\n")).unwrap();
+        let options = ["--config", file, "--check-config"];
+        assert_fails(&options, 2, &words);
+        assert!(!String::from_utf8_lossy(&run(&options).stderr).contains("north"));
+    }
 }
 
 #[test]

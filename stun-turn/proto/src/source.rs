@@ -19,7 +19,8 @@ impl Source {
     }
 
     /// The network's bits, different for every source.
-    pub(crate) const fn bits(self) -> u128 {
+    #[must_use]
+    pub const fn bits(self) -> u128 {
         match self.0 {
             IpAddr::V4(ip) => ip.to_bits() as u128,
             IpAddr::V6(ip) => ip.to_bits(),

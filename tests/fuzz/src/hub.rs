@@ -1,12 +1,12 @@
 //! Clients of the signaling service that write anything, break off, come back and wait: nobody who was
 //! closed is sent anything, and in the end nothing is left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use arbitrary::{Arbitrary, Unstructured};
 use signaling_proto::hub::{
-    Config, ConnectionId, Environment, Grant, Hub, Output, SourceLimits, Unauthorized,
+    Arrival, Config, ConnectionId, Environment, Grant, Hub, Output, SourceLimits, Unauthorized,
 };
 use signaling_proto::id::PeerId;
 use signaling_proto::message::client::Hello;
@@ -66,6 +66,10 @@ impl Environment for Machine {
 
     fn unix_time(&mut self) -> Duration {
         Duration::from_secs(1_795_000_000)
+    }
+
+    fn permits(&mut self, _: &str, _: &str) -> bool {
+        true
     }
 
     fn authorize(&mut self, _: &Hello) -> Result<Grant, Unauthorized> {
@@ -148,7 +152,7 @@ impl World {
                 self.opened += 1;
                 self.open.insert(connection);
                 self.hub
-                    .handle_open(self.now, connection, "call.example", None);
+                    .handle_open(self.now, connection, Arrival::default());
                 self.collect();
             }
             Step::Hello {
@@ -215,6 +219,7 @@ pub(crate) fn run(input: &[u8]) {
         max_room: 3,
         max_rooms: 2,
         max_sessions: 5,
+        namespaces: BTreeMap::new(),
         max_greeting: 4,
         source: SourceLimits {
             sessions: 5,
@@ -224,7 +229,7 @@ pub(crate) fn run(input: &[u8]) {
         renew_ice_servers_after: Duration::from_secs(300),
     };
     let mut world = World {
-        hub: Hub::new(config, TicketKey::new(b"north"), Machine(0)),
+        hub: Hub::new(config.clone(), TicketKey::new(b"north"), Machine(0)),
         now: Instant::now(),
         opened: 0,
         open: BTreeSet::new(),

@@ -17,9 +17,6 @@ use crate::message::{ClientMessage, MAX_FRAME_BYTES, Media, ParseError, ServerMe
 use crate::source::Source;
 use crate::ticket::{self, Ticket};
 
-/// The namespace of those who name none.
-pub(super) const DEFAULT_NAMESPACE: &str = "main";
-
 impl<E: Environment> Hub<E> {
     /// The first frames of a connection.
     pub(super) fn handle_greeting(
@@ -31,10 +28,11 @@ impl<E: Environment> Hub<E> {
         let source = self.source_of(connection);
         let refusal = match message {
             Ok(ClientMessage::Hello(mut hello)) => {
-                let entered = match hello.resume.take() {
+                let permitted = self.check_page(connection, &hello);
+                let entered = permitted.and_then(|()| match hello.resume.take() {
                     Some(resume) => self.resume(now, connection, hello, resume),
                     None => self.enter(now, connection, &hello),
-                };
+                });
                 match entered {
                     Ok(()) => return,
                     Err(refusal) => refusal,
@@ -108,9 +106,9 @@ impl<E: Environment> Hub<E> {
     /// The connection says who it is; what was known of it before is taken.
     pub(super) fn take_greeting(&mut self, connection: ConnectionId) -> Box<str> {
         match self.connections.remove(&connection) {
-            Some(Connection::Greeting { reached_as, source }) => {
-                self.end_greeting(source);
-                reached_as
+            Some(Connection::Greeting(arrival)) => {
+                self.end_greeting(arrival.source);
+                arrival.reached_as
             }
             _ => unreachable!("only a greeting connection enters"),
         }
@@ -119,8 +117,23 @@ impl<E: Environment> Hub<E> {
     /// Where a connection that has not said `hello` comes from.
     pub(super) fn source_of(&self, connection: ConnectionId) -> Option<Source> {
         match self.connections.get(&connection) {
-            Some(Connection::Greeting { source, .. }) => *source,
+            Some(Connection::Greeting(arrival)) => arrival.source,
             _ => None,
+        }
+    }
+
+    /// Whether the page that a `hello` comes from may enter its namespace.
+    fn check_page(&mut self, connection: ConnectionId, hello: &Hello) -> Result<(), Refusal> {
+        let page = match self.connections.get(&connection) {
+            Some(Connection::Greeting(arrival)) => arrival.page.as_deref(),
+            _ => None,
+        };
+        match page {
+            Some(page) if !self.environment.permits(hello.namespace(), page) => {
+                let why = "Pages of this origin may not enter this namespace.";
+                Err(Refusal::new(ErrorCode::Forbidden, why))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -134,7 +147,7 @@ impl<E: Environment> Hub<E> {
         if self.draining {
             return Err(Refusal::new(ErrorCode::Draining, "The server is stopping."));
         }
-        let namespace = hello.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        let namespace = hello.namespace();
         for (what, text, longest) in [
             ("room", hello.room.as_str(), limits::ROOM_NAME_CHARS),
             ("namespace", namespace, limits::NAMESPACE_CHARS),
@@ -162,10 +175,11 @@ impl<E: Environment> Hub<E> {
         };
         refuse_media_of_viewers(role, hello.media)?;
         let key = self.find_room(namespace, &hello.room)?;
+        let places = self.max_room(namespace);
         match self.rooms.get(&key) {
-            Some(room) if room.places_taken() >= self.config.max_room => Err(Refusal::new(
+            Some(room) if room.places_taken() >= places => Err(Refusal::new(
                 ErrorCode::RoomFull,
-                format!("This room holds {} and is full.", self.config.max_room),
+                format!("This room holds {places} and is full."),
             )),
             Some(room) if room.locked => Err(Refusal::new(
                 ErrorCode::RoomLocked,
@@ -182,6 +196,11 @@ impl<E: Environment> Hub<E> {
                 "The server has as many sessions as it may. Try again later.",
             ));
         }
+        if !self.namespaces.may_have_one_more_session(namespace) {
+            return Err(Refusal::at_capacity(
+                "This application has as many sessions as it may. Try again later.",
+            ));
+        }
         let key = RoomKey {
             namespace: namespace.into(),
             name: name.into(),
@@ -191,8 +210,19 @@ impl<E: Environment> Hub<E> {
             None if self.rooms.len() >= self.config.max_rooms => Err(Refusal::at_capacity(
                 "The server has as many rooms as it may. Try again later.",
             )),
+            None if !self.namespaces.may_have_one_more_room(namespace) => {
+                Err(Refusal::at_capacity(
+                    "This application has as many rooms as it may. Try again later.",
+                ))
+            }
             None => Ok(Arc::new(key)),
         }
+    }
+
+    /// How many peers a room holds.
+    pub(super) fn max_room(&self, namespace: &str) -> usize {
+        let own = self.namespaces.max_room(namespace);
+        own.unwrap_or(self.config.max_room)
     }
 
     /// Puts a session into every table.
@@ -201,6 +231,11 @@ impl<E: Environment> Hub<E> {
         self.next_session += 1;
         let rank = (session.entered_ms, session.peer.clone());
         let sessions = &self.sessions;
+        let namespace = &session.room.namespace;
+        self.namespaces.note_session(namespace);
+        if !self.rooms.contains_key(&session.room) {
+            self.namespaces.note_room(namespace);
+        }
         let room = self.rooms.entry(session.room.clone()).or_default();
         let place = room.members.partition_point(|member| {
             let other = &sessions[member];
@@ -276,7 +311,7 @@ impl<E: Environment> Hub<E> {
         RoomState {
             name: room.name.to_string(),
             locked: self.rooms[room].locked,
-            capacity: self.config.max_room,
+            capacity: self.max_room(&room.namespace),
             peers: others.map(entry).collect(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::room::RoomKey;
 use super::session::Settled;
 use super::{Connection, ConnectionId, Environment, Hub, Output, SessionKey};
 use crate::frame::Body;
@@ -61,8 +62,8 @@ impl<E: Environment> Hub<E> {
     /// Takes the connection of a session that ends out of the table.
     pub(super) fn session_of(&mut self, connection: ConnectionId) -> Option<SessionKey> {
         match self.connections.remove(&connection)? {
-            Connection::Greeting { source, .. } => {
-                self.end_greeting(source);
+            Connection::Greeting(arrival) => {
+                self.end_greeting(arrival.source);
                 None
             }
             Connection::Carries(key) => Some(key),
@@ -85,6 +86,7 @@ impl<E: Environment> Hub<E> {
         self.totals.count_left(reason);
         self.peers.remove(&session.peer);
         self.sources.leave(session.source);
+        self.namespaces.forget_session(&session.room.namespace);
         if session.adopted {
             self.remember_end(now, session.peer.clone());
         }
@@ -93,7 +95,7 @@ impl<E: Environment> Hub<E> {
         room.members.retain(|member| *member != key);
         let remaining = room.members.clone();
         if remaining.is_empty() && room.reunion.is_none() {
-            self.rooms.remove(&session.room);
+            self.close_room(&session.room);
             return;
         }
 
@@ -111,6 +113,12 @@ impl<E: Environment> Hub<E> {
         if session.role == Role::Host {
             self.elect_host(&remaining);
         }
+    }
+
+    /// Nobody is in a room any more, or will come back to it.
+    pub(super) fn close_room(&mut self, room: &RoomKey) {
+        self.rooms.remove(room);
+        self.namespaces.forget_room(&room.namespace);
     }
 
     /// The participant who has been there longest becomes host, and the room is told.

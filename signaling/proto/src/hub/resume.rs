@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::enter::{DEFAULT_NAMESPACE, refuse_media_of_viewers};
+use super::enter::refuse_media_of_viewers;
 use super::reunion::Reunion;
 use super::session::{Beginning, Session, Settled};
 use super::{Connection, ConnectionId, Environment, Hub, Output, Refusal, SessionKey};
@@ -67,7 +67,7 @@ impl<E: Environment> Hub<E> {
             Err(TicketError::Forged) => return Err(self.unresumable(Unresumable::Forged)),
             Err(TicketError::Expired) => return Err(self.unresumable(Unresumable::Expired)),
         };
-        let namespace = hello.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        let namespace = hello.namespace();
         if *ticket.room != *hello.room || *ticket.namespace != *namespace {
             return Err(self.unresumable(Unresumable::Mismatch));
         }
@@ -203,6 +203,7 @@ impl<E: Environment> Hub<E> {
             };
             known.into_iter().filter(|other| !is_here(other)).collect()
         });
+        let max_room = self.max_room(&room_key.namespace);
         let room = self.rooms.get_mut(&room_key).expect("it has just entered");
         let members = room.members.clone();
         if room.reunion.is_none() && missing.as_ref().is_none_or(|missing| !missing.is_empty()) {
@@ -217,7 +218,7 @@ impl<E: Environment> Hub<E> {
         match missing {
             None => reunion.note_silent(key),
             Some(missing) => {
-                let places = self.config.max_room.saturating_sub(members.len());
+                let places = max_room.saturating_sub(members.len());
                 for peer in missing {
                     reunion.note_absent(key, peer, places);
                 }
@@ -248,7 +249,7 @@ impl<E: Environment> Hub<E> {
             };
             let members = room.members.clone();
             if members.is_empty() {
-                self.rooms.remove(&key);
+                self.close_room(&key);
                 continue;
             }
             let (kept, absent) = reunion.end();

@@ -128,7 +128,7 @@ mod tests {
         });
         let start = Instant::now();
         for number in 0..100_000_u32 {
-            let source = Source::of(std::net::Ipv4Addr::from_bits(0x0808_0000 + number).into());
+            let source = Some(Source(number.into()));
             let now = start + Duration::from_millis(number.into());
             assert!(sources.open(now, source));
             assert_eq!(sources.take_hello(now, source), Ok(()));

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{Media, Payload, PayloadError, Verbatim, present};
 use crate::id::{Epoch, MessageId, PeerId, Seq};
 
+/// The namespace of those who name none.
+pub const DEFAULT_NAMESPACE: &str = "main";
+
 /// First frame of every connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -30,6 +33,14 @@ pub struct Hello {
     /// Goes on with an earlier session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
+}
+
+impl Hello {
+    /// Which application's rooms.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)
+    }
 }
 
 /// What a client may ask to be; who is host is decided by the server.

@@ -3,6 +3,7 @@
 mod ending;
 mod entering;
 mod messages;
+mod namespaces;
 mod resume;
 mod reunion;
 mod rooms;

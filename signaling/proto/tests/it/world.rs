@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use signaling_proto::hub::{
-    Config, ConnectionId, Environment, Grant, Hub, Output, SourceLimits, Unauthorized,
+    Arrival, Config, ConnectionId, Environment, Grant, Hub, Output, SourceLimits, Unauthorized,
 };
 use signaling_proto::id::PeerId;
 use signaling_proto::message::client::Hello;
@@ -34,6 +34,10 @@ impl Environment for TestEnvironment {
 
     fn unix_time(&mut self) -> Duration {
         self.unix_time
+    }
+
+    fn permits(&mut self, namespace: &str, page: &str) -> bool {
+        page == format!("https://{namespace}.example")
     }
 
     fn authorize(&mut self, hello: &Hello) -> Result<Grant, Unauthorized> {
@@ -75,6 +79,7 @@ pub(crate) const CONFIG: Config = Config {
     max_room: 4,
     max_rooms: 100,
     max_sessions: 100,
+    namespaces: BTreeMap::new(),
     max_greeting: 100,
     source: SourceLimits {
         sessions: 5,
@@ -105,7 +110,7 @@ fn hub(config: Config, process: u64) -> Hub<TestEnvironment> {
 impl World {
     pub(crate) fn new(config: Config) -> Self {
         Self {
-            hub: hub(config, 0),
+            hub: hub(config.clone(), 0),
             now: Instant::now(),
             opened: 0,
             inboxes: BTreeMap::new(),
@@ -119,7 +124,7 @@ impl World {
 
     /// The process dies without a word, and another one with the same secret takes its place.
     pub(crate) fn crash(&mut self) {
-        self.hub = hub(self.config, self.processes);
+        self.hub = hub(self.config.clone(), self.processes);
         self.processes += 1;
         let open: Vec<_> = self.inboxes.keys().copied().collect();
         self.gone.extend(open);
@@ -130,11 +135,22 @@ impl World {
     }
 
     pub(crate) fn open_from(&mut self, source: Option<Source>) -> ConnectionId {
+        self.arrive(Arrival {
+            source,
+            ..Arrival::default()
+        })
+    }
+
+    pub(crate) fn arrive(&mut self, arrival: Arrival) -> ConnectionId {
         self.opened += 1;
         let connection = ConnectionId(self.opened);
         self.inboxes.insert(connection, Vec::new());
-        self.hub
-            .handle_open(self.now, connection, "host.example", source);
+        let reached_as = "host.example".into();
+        let arrival = Arrival {
+            reached_as,
+            ..arrival
+        };
+        self.hub.handle_open(self.now, connection, arrival);
         self.collect();
         connection
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use signaling_proto::hub::{ConnectionId, Environment, Grant, Hub, Output, Unauthorized};
+use signaling_proto::hub::{Arrival, ConnectionId, Environment, Grant, Hub, Output, Unauthorized};
 use signaling_proto::id::PeerId;
 use signaling_proto::message::ClientMessage;
 use signaling_proto::message::client::Hello;
@@ -32,6 +32,10 @@ impl Environment for Machine {
 
     fn unix_time(&mut self) -> Duration {
         Duration::from_millis(self.calendar.load(Ordering::Relaxed))
+    }
+
+    fn permits(&mut self, _: &str, _: &str) -> bool {
+        true
     }
 
     fn authorize(&mut self, _: &Hello) -> Result<Grant, Unauthorized> {
@@ -312,7 +316,7 @@ impl Network {
                 self.links.push(Link::new(connection));
                 actor.link = Some(self.links.len() - 1);
                 self.hub
-                    .handle_open(self.now, connection, "host.example", None);
+                    .handle_open(self.now, connection, Arrival::default());
                 actor.client.handle_open();
             }
             (Wish::Send(text), Some(link)) => {
