@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use rtc::data_channel::RTCDataChannelInit;
 use rtc::ice::mdns::MulticastDnsMode;
+use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodec, RtpCodecKind};
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use signaling_proto::message::server::IceServer;
@@ -175,12 +176,17 @@ impl Connection {
         })
     }
 
-    /// Makes an offer.
+    /// Makes an offer; one that restarts ICE looks for a new way over the servers now in force.
     ///
     /// # Errors
     /// When the connection is closed.
-    pub async fn offer(&self) -> Result<RTCSessionDescription> {
-        let offer = self.pc.create_offer(None).await.context("can't offer")?;
+    pub async fn offer(&self, restart_ice: bool) -> Result<RTCSessionDescription> {
+        let options = RTCOfferOptions {
+            ice_restart: restart_ice,
+            ..RTCOfferOptions::default()
+        };
+        let offer = self.pc.create_offer(Some(options)).await;
+        let offer = offer.context("can't offer")?;
         self.pc
             .set_local_description(offer.clone())
             .await

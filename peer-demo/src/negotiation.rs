@@ -12,12 +12,14 @@ use crate::config::Role;
 
 /// How long a polite peer waits for the other's offer before it makes its own.
 pub const POLITE_WAIT: Duration = Duration::from_millis(1_500);
+/// How long a polite peer leaves the search for a new way to the other: longer than its offer travels.
+pub const RESTART_WAIT: Duration = Duration::from_secs(2);
 /// Candidates that are kept for a description that has not arrived.
 const MAX_HELD: usize = 256;
 
-/// When to make the first offer.
+/// When to make an own offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FirstOffer {
+pub enum OwnOffer {
     /// At once.
     Now,
     /// Unless the other's offer comes first.
@@ -84,11 +86,22 @@ impl<C> Negotiation<C> {
     /// Of two peers with the role `auto` the impolite one offers; the polite one waits, because a browser
     /// offers of its own accord and one offer is better than two.
     #[must_use]
-    pub fn first_offer(&self) -> FirstOffer {
+    pub fn first_offer(&self) -> OwnOffer {
         match (self.role, self.polite) {
-            (Role::Offerer, _) | (Role::Auto, false) => FirstOffer::Now,
-            (Role::Auto, true) => FirstOffer::After(POLITE_WAIT),
-            (Role::Answerer, _) => FirstOffer::Never,
+            (Role::Offerer, _) | (Role::Auto, false) => OwnOffer::Now,
+            (Role::Auto, true) => OwnOffer::After(POLITE_WAIT),
+            (Role::Answerer, _) => OwnOffer::Never,
+        }
+    }
+
+    /// When to look for a new way by an offer that restarts ICE, unless the other's arrives before: both
+    /// sides learn that a relay is lost, and one offer is enough.
+    #[must_use]
+    pub fn restart(&self) -> OwnOffer {
+        match (self.role, self.polite) {
+            (Role::Answerer, _) => OwnOffer::Never,
+            (_, false) => OwnOffer::Now,
+            (_, true) => OwnOffer::After(RESTART_WAIT),
         }
     }
 
@@ -193,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_role_and_the_servers_word_decide_who_offers_first() {
-        use FirstOffer::{After, Never, Now};
+        use OwnOffer::{After, Never, Now};
         for (role, polite, expected) in [
             (Role::Offerer, true, Now),
             (Role::Offerer, false, Now),
@@ -207,6 +220,22 @@ mod tests {
                 expected,
                 "{role:?} {polite}"
             );
+        }
+    }
+
+    #[test]
+    fn of_two_that_lose_their_way_one_looks_for_another_at_once() {
+        use OwnOffer::{After, Never, Now};
+        for (left, right, expected) in [
+            (Role::Auto, Role::Auto, [After(RESTART_WAIT), Now]),
+            (Role::Offerer, Role::Offerer, [After(RESTART_WAIT), Now]),
+            (Role::Answerer, Role::Offerer, [Never, Now]),
+            // The one that would be first never offers: the other does when nothing has come.
+            (Role::Offerer, Role::Answerer, [After(RESTART_WAIT), Never]),
+        ] {
+            let (polite, impolite) = pair(left, right);
+            let both = [polite.restart(), impolite.restart()];
+            assert_eq!(both, expected, "{left:?} {right:?}");
         }
     }
 

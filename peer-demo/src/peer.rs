@@ -1,19 +1,18 @@
 //! One other peer of the room: a task that owns the connection with it.
 
 mod echo;
+mod exchange;
 mod state;
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use signaling_proto::id::{Epoch, PeerId};
 use signaling_proto::message::server::{IceServer, LeftReason, Peer as RosterEntry};
-use signaling_proto::message::{Media, Payload, SdpKind, Verbatim};
+use signaling_proto::message::{Media, Payload};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep_until};
-use webrtc::peer_connection::{
-    RTCIceCandidateInit, RTCPeerConnectionState, RTCSdpType, RTCSessionDescription,
-};
+use webrtc::peer_connection::{RTCIceCandidateInit, RTCPeerConnectionState};
 
 pub use self::echo::PINGS;
 use self::echo::Reaction;
@@ -22,7 +21,7 @@ pub use self::state::Status;
 use crate::config::Role;
 use crate::connection::{Connection, Event, Setup};
 use crate::media::source::Feed;
-use crate::negotiation::{FirstOffer, Negotiation, OnCandidate, OnOffer};
+use crate::negotiation::{Negotiation, OwnOffer};
 use crate::receive;
 use crate::send::{Packetizer, send};
 use crate::signaling::Outgoing;
@@ -41,6 +40,8 @@ pub enum Input {
     Media(Media),
     /// Fresh STUN and TURN servers.
     IceServers(Vec<IceServer>),
+    /// One of the relays is lost.
+    RelayLost,
     /// The peer has left the room.
     Left(LeftReason),
     /// The run is over: close the connection.
@@ -99,6 +100,12 @@ struct Task {
     local: Option<(Epoch, Option<String>)>,
     /// Own candidates so far, to be said again when the offer they came with was taken back.
     candidates: Vec<Option<RTCIceCandidateInit>>,
+    /// When the first offer is made, unless the other's comes before,
+    offer_due: Option<Instant>,
+    /// and when one that looks for a new way is.
+    restart_due: Option<Instant>,
+    /// Changes when the other side restarts ICE.
+    remote_ufrag: Option<String>,
     state: State,
     status: watch::Sender<Status>,
 }
@@ -128,21 +135,13 @@ impl Task {
             connection,
             local: None,
             candidates: Vec::new(),
+            offer_due: None,
+            restart_due: None,
+            remote_ufrag: None,
             state,
             status,
         };
-        let first_offer = match task.negotiation.first_offer() {
-            FirstOffer::Now => Some(Instant::now()),
-            FirstOffer::After(wait) => Some(Instant::now() + wait),
-            FirstOffer::Never => None,
-        };
-        let mut offer_due = std::pin::pin!(async {
-            match first_offer {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        });
-        let mut may_offer = true;
+        task.offer_due = due(task.negotiation.first_offer());
         let mut pings = interval(task.common.ping_interval);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut report = interval(STATUS_INTERVAL);
@@ -153,9 +152,13 @@ impl Task {
                     Some(input) => task.on_input(input).await,
                 },
                 Some(event) = events.recv() => task.on_event(event).await,
-                () = &mut offer_due, if may_offer => {
-                    may_offer = false;
+                () = when(task.offer_due) => {
+                    task.offer_due = None;
                     task.first_offer().await
+                }
+                () = when(task.restart_due) => {
+                    task.restart_due = None;
+                    task.restart_ice().await
                 }
                 _ = pings.tick(), if task.state.wants_to_ping() => task.ping().await,
                 _ = report.tick() => task.refresh().await,
@@ -187,7 +190,14 @@ impl Task {
                 self.connection.set_ice_servers(&servers).await;
                 Ok(())
             }
+            Input::RelayLost => {
+                if self.may_need_relay() {
+                    self.restart_due = due(self.negotiation.restart());
+                }
+                Ok(())
+            }
             Input::Left(reason) => {
+                self.restart_due = None;
                 self.refresh().await?;
                 self.state.left = Some(reason);
                 self.connection.close().await;
@@ -267,106 +277,6 @@ impl Task {
         }
     }
 
-    async fn first_offer(&mut self) -> Result<()> {
-        if self.negotiation.has_begun() {
-            return Ok(());
-        }
-        let Some(epoch) = self.negotiation.offer() else {
-            return Ok(());
-        };
-        let offer = self.connection.offer().await?;
-        self.send_description(epoch, &offer).await
-    }
-
-    async fn on_description(&mut self, epoch: Epoch, description: &Verbatim) -> Result<()> {
-        let description: RTCSessionDescription = description
-            .decode()
-            .context("a description that can't be read")?;
-        match description.sdp_type {
-            RTCSdpType::Offer => {
-                let roll_back = match self.negotiation.on_offer(epoch) {
-                    OnOffer::Ignore => {
-                        tracing::debug!("{}: offers crossed, ours counts", self.id);
-                        return Ok(());
-                    }
-                    OnOffer::Answer => false,
-                    OnOffer::RollBackAndAnswer => true,
-                };
-                let answer = self.connection.answer(description, roll_back).await?;
-                self.send_description(epoch, &answer).await?;
-                if roll_back {
-                    // The other side has dropped those of the offer that was taken back.
-                    for candidate in self.candidates.clone() {
-                        self.send_candidate(candidate).await?;
-                    }
-                }
-            }
-            RTCSdpType::Answer if self.negotiation.on_answer(epoch) => {
-                self.connection.apply_answer(description).await?;
-            }
-            other => {
-                tracing::debug!("{}: dropped a stale {other}", self.id);
-                return Ok(());
-            }
-        }
-        for candidate in self.negotiation.take_held() {
-            self.connection.add_candidate(candidate).await?;
-        }
-        Ok(())
-    }
-
-    async fn on_candidate(&mut self, epoch: Epoch, candidate: &Verbatim) -> Result<()> {
-        let candidate: Option<RTCIceCandidateInit> = candidate
-            .decode()
-            .context("a candidate that can't be read")?;
-        // The end of candidates needs no action: checks go on until a pair is found.
-        let Some(candidate) = candidate.filter(|candidate| !candidate.candidate.is_empty()) else {
-            return Ok(());
-        };
-        match self.negotiation.on_candidate(epoch, candidate) {
-            OnCandidate::Add(candidate) => self.connection.add_candidate(candidate).await,
-            OnCandidate::Held | OnCandidate::Stale => Ok(()),
-        }
-    }
-
-    async fn send_description(
-        &mut self,
-        epoch: Epoch,
-        description: &RTCSessionDescription,
-    ) -> Result<()> {
-        self.local = Some((epoch, first_mid(&description.sdp)));
-        let kind = match description.sdp_type {
-            RTCSdpType::Offer => SdpKind::Offer,
-            _ => SdpKind::Answer,
-        };
-        let json = serde_json::json!({"type": kind, "sdp": description.sdp});
-        let payload = Payload::Description(Verbatim::new(&json)?);
-        self.send_signal(epoch, payload).await
-    }
-
-    async fn send_candidate(&mut self, candidate: Option<RTCIceCandidateInit>) -> Result<()> {
-        let Some((epoch, mid)) = self.local.clone() else {
-            // It is sent with the first description.
-            return Ok(());
-        };
-        let candidate = candidate.map(|candidate| RTCIceCandidateInit {
-            // The crate leaves it empty, which browsers take for the name of a section.
-            sdp_mid: mid,
-            ..candidate
-        });
-        self.send_signal(epoch, Payload::Candidate(Verbatim::new(&candidate)?))
-            .await
-    }
-
-    async fn send_signal(&mut self, epoch: Epoch, payload: Payload) -> Result<()> {
-        let to = self.id.clone();
-        self.common
-            .outgoing
-            .send(Outgoing::Signal { to, epoch, payload })
-            .await
-            .context("signaling is gone")
-    }
-
     async fn ping(&mut self) -> Result<()> {
         for text in self.state.echo.ping(self.state.elapsed()) {
             self.connection.send_echo(&text).await?;
@@ -380,6 +290,9 @@ impl Task {
             && self.state.is_connected()
             && let Some(path) = self.connection.path().await
         {
+            if self.state.path.as_ref() != Some(&path) {
+                tracing::info!("{}: {path}", self.id);
+            }
             self.state.path = Some(path);
         }
         let verified = self.state.status().report.verified;
@@ -394,21 +307,19 @@ impl Task {
     }
 }
 
-/// Name of the first media section of a description.
-fn first_mid(sdp: &str) -> Option<String> {
-    sdp.lines()
-        .find_map(|line| line.strip_prefix("a=mid:"))
-        .map(|mid| mid.trim().to_owned())
+/// The moment for an offer.
+fn due(offer: OwnOffer) -> Option<Instant> {
+    match offer {
+        OwnOffer::Now => Some(Instant::now()),
+        OwnOffer::After(wait) => Some(Instant::now() + wait),
+        OwnOffer::Never => None,
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::first_mid;
-
-    #[test]
-    fn candidates_belong_to_the_first_section() {
-        let sdp = "v=0\r\na=group:BUNDLE audio video\r\nm=audio 9 X 111\r\na=mid:audio\r\nm=video 9 X 96\r\na=mid:video\r\n";
-        assert_eq!(first_mid(sdp).as_deref(), Some("audio"));
-        assert_eq!(first_mid("v=0\r\n"), None);
+/// Waits for a moment, or without one forever.
+async fn when(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }

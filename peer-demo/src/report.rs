@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// The report of a run.
@@ -70,6 +72,23 @@ pub struct Path {
     pub local: Endpoint,
     /// The other end.
     pub remote: Endpoint,
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            protocol,
+            local,
+            remote,
+            ..
+        } = self;
+        let (ours, theirs) = (&local.address, &remote.address);
+        write!(
+            f,
+            "over {protocol} from {} {ours} to {} {theirs}",
+            local.kind, remote.kind
+        )
+    }
 }
 
 /// One end of a path.

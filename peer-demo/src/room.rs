@@ -6,7 +6,9 @@ use std::future::Future;
 use anyhow::{Result, ensure};
 use signaling_proto::id::PeerId;
 use signaling_proto::message::client::{Hello, WantedRole};
-use signaling_proto::message::server::{IceServer, LeftReason, Peer as RosterEntry, Welcome};
+use signaling_proto::message::server::{
+    IceServer, IceServersReason, LeftReason, Peer as RosterEntry, Welcome,
+};
 use signaling_proto::message::{Media, ServerMessage};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, interval, timeout};
@@ -189,6 +191,14 @@ impl Room {
         self.common.setup.ice_servers = ice_servers;
     }
 
+    /// A relay is lost: connections that may have needed it look for another way.
+    async fn find_ways(&mut self) {
+        tracing::warn!("a relay is lost");
+        for handle in &self.peers {
+            handle.input.send(Input::RelayLost).await.ok();
+        }
+    }
+
     /// The connection was lost and another one is there. Within one session nobody has noticed.
     async fn come_back(&mut self, welcome: Welcome) {
         tracing::info!("signaling is back (resumed: {})", welcome.resumed);
@@ -227,6 +237,9 @@ impl Room {
             }
             ServerMessage::IceServers(renewed) => {
                 self.renew(renewed.ice_servers).await;
+                if renewed.reason == Some(IceServersReason::RelayLost) {
+                    self.find_ways().await;
+                }
             }
             ServerMessage::Chat(chat) => {
                 tracing::info!("{} says: {}", chat.from, chat.text.escape_debug());
