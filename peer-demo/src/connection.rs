@@ -183,7 +183,6 @@ impl Connection {
     pub async fn offer(&self, restart_ice: bool) -> Result<RTCSessionDescription> {
         let options = RTCOfferOptions {
             ice_restart: restart_ice,
-            ..RTCOfferOptions::default()
         };
         let offer = self.pc.create_offer(Some(options)).await;
         let offer = offer.context("can't offer")?;
