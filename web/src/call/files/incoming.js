@@ -1,7 +1,7 @@
 // A file on its way to us: nothing is taken before the reader agrees, and never more than was agreed to.
 
 import { safeFileName } from './name.js';
-import { WINDOW_BYTES, discard } from './messages.js';
+import { WINDOW_BYTES } from './messages.js';
 import { Transfer, hex } from './transfer.js';
 
 /** @import { FailureReason, FileMessage } from './messages.js' */
@@ -84,13 +84,11 @@ export class IncomingTransfer extends Transfer {
     if (this.state !== 'running' || offset !== this.#received) return;
     if (this.#received + content.length > this.size) return this.#fail('size');
     if (this.#received + content.length > this.#upTo) return this.#fail('limit');
-    const { length } = content;
-    this.#received += length;
+    this.#received += content.length;
     this.#then(async () => {
       await this.#hash?.update(content);
       await this.#sink?.write(content);
-      this.advance(this.bytes + length);
-      discard(content.buffer);
+      this.advance(this.bytes + content.length);
       this.#giveCredit();
     });
     return undefined;

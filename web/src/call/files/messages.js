@@ -96,16 +96,9 @@ export function chunkWriter() {
     header.setUint32(0, id);
     header.setBigUint64(4, BigInt(offset));
     message.set(content, HEADER_BYTES);
-    return message.subarray(0, HEADER_BYTES + content.length);
+    // Each view that is handed to the browser is an object of its own there, which is collected late.
+    return content.length === CHUNK_BYTES ? message : message.subarray(0, HEADER_BYTES + content.length);
   };
-}
-
-/**
- * Gives memory back at once, where the browser can: garbage of gigabytes is collected late.
- * @param {ArrayBufferLike} buffer that nobody uses any more
- */
-export function discard(buffer) {
-  if (buffer instanceof ArrayBuffer) buffer.transfer?.(0);
 }
 
 /**
