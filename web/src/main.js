@@ -4,7 +4,7 @@ import { debugInterface } from './debug.js';
 import { newRoomName, roomFromPath, roomPath } from './protocol/room.js';
 import { scriptUrl } from './scripts.js';
 import { loadSettings, readQuery, saveSettings } from './settings.js';
-import { chooseLanguage, t, useLanguage } from './texts/texts.js';
+import { chooseLanguage, t, useCheckTexts, useLanguage } from './texts/texts.js';
 
 /** @import { Settings } from './settings.js' */
 /** @import { Language } from './texts/texts.js' */
@@ -122,7 +122,7 @@ async function loadRooms() {
 }
 
 async function loadCheck() {
-  const { openCheck } = await import('./check-page.js');
+  const [{ openCheck }] = await Promise.all([import('./check-page.js'), languageReady.then(useCheckTexts)]);
   return () => {
     const opened = openCheck({ socketUrl: signalingUrl(), onChange: scheduleUpdate });
     closeCheck = () => {

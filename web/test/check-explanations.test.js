@@ -6,7 +6,9 @@ import { explainCamera, explainDeviceProblem, explainLoopback, explainMicrophone
 import { explainNat, explainUrl } from '../src/check/relay.js';
 import { explainClock, explainCredentials, explainPage, explainSocket } from '../src/check/server.js';
 import { parseIceUrl } from '../src/check/ice_url.js';
+import { enCheck } from '../src/texts/en-check.js';
 import { en } from '../src/texts/en.js';
+import { koCheck } from '../src/texts/ko-check.js';
 import { ko } from '../src/texts/ko.js';
 
 /** @import { Finding } from '../src/check/finding.js' */
@@ -23,7 +25,7 @@ function says(finding, state, key) {
   assert.equal(finding.text?.key, key);
   for (const message of [finding.text, finding.advice]) {
     if (!message) continue;
-    for (const catalog of [en, ko]) {
+    for (const catalog of [{ ...en, ...enCheck }, { ...ko, ...koCheck }]) {
       const gaps = [...catalog[message.key].matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
       for (const gap of gaps) assert.notEqual(message.values?.[gap], undefined, `${message.key} ${gap}`);
     }

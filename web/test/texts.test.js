@@ -1,19 +1,20 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
+import { enCheck } from '../src/texts/en-check.js';
 import { en } from '../src/texts/en.js';
+import { koCheck } from '../src/texts/ko-check.js';
 import { ko } from '../src/texts/ko.js';
-import { chooseLanguage, t, useLanguage } from '../src/texts/texts.js';
+import { chooseLanguage, t, useCheckTexts, useLanguage } from '../src/texts/texts.js';
 
-const catalogs = { en, ko };
+const catalogs = { en: { ...en, ...enCheck }, ko: { ...ko, ...koCheck } };
 
 const root = new URL('../src/', import.meta.url);
 
 /** Everything the page says is said in these files. */
-const sources = readdirSync(root, { recursive: true, encoding: 'utf8' })
-  .filter((path) => path.endsWith('.js') && !path.startsWith('texts'))
-  .map((path) => readFileSync(new URL(path, root), 'utf8'))
-  .join('\n');
+const paths = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.js') && !path.startsWith('texts'));
+const read = (/** @type {string[]} */ chosen) => chosen.map((path) => readFileSync(new URL(path, root), 'utf8')).join('\n');
+const sources = read(paths);
 
 const keys = Object.keys(catalogs.en);
 
@@ -27,6 +28,11 @@ test('every language has every text and no other', () => {
 test('every text is used', () => {
   const unused = keys.filter((key) => !sources.includes(`'${key}'`));
   assert.deepEqual(unused, []);
+});
+
+test('what is loaded for the check alone is said there alone', () => {
+  const others = read(paths.filter((path) => !/(^|\/)check|^main\.js$/.test(path)));
+  assert.deepEqual(Object.keys(enCheck).filter((key) => others.includes(`'${key}'`)), []);
 });
 
 test('every used text exists', () => {
@@ -47,6 +53,15 @@ test('placeholders are filled with text as it is', async () => {
   assert.equal(t('notice.joined', { name: '$& {name} <b>' }), '$& {name} <b> has joined');
   await useLanguage('ko');
   assert.equal(t('notice.joined', { name: '민아' }), '민아 님이 들어왔습니다');
+});
+
+test('what only the check says is loaded when it is wanted, and then in every language', async () => {
+  await useLanguage('en');
+  assert.equal(t('check.title'), 'check.title');
+  await useCheckTexts();
+  assert.equal(t('check.title'), en['check.link']);
+  await useLanguage('ko');
+  assert.equal(t('check.title'), koCheck['check.title']);
 });
 
 test('the first language that we have is chosen', () => {

@@ -1,9 +1,13 @@
 // The report for whoever runs the server: all findings, in English, without credentials. Pure.
 
+import { enCheck } from '../texts/en-check.js';
 import { en } from '../texts/en.js';
 
 /** @import { Message, Row } from './finding.js' */
 /** @import { Verdict } from './verdict.js' */
+
+/** What findings are said with. */
+const TEXTS = { ...en, ...enCheck };
 
 /**
  * @param {object} options
@@ -32,8 +36,8 @@ export function report({ rows, verdict, origin, browser, at }) {
 
 /** @param {Message} message */
 function inEnglish({ key, values = {} }) {
-  return en[key].replace(/\{(\w+)\}/g, (whole, name) => {
+  return TEXTS[key].replace(/\{(\w+)\}/g, (whole, name) => {
     const value = values[name];
-    return typeof value === 'object' ? en[value.key] : String(value ?? whole);
+    return typeof value === 'object' ? TEXTS[value.key] : String(value ?? whole);
   });
 }

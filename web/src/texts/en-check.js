@@ -1,11 +1,8 @@
 // Texts of the page that tells whether calls will work.
 export const enCheck = {
-  'check.link': 'Will it work for me?',
   'check.title': 'Will it work for me?',
   'check.lead': 'This page tries everything a call needs and says what to do where something is missing. Camera and microphone are used only when you ask for it.',
   'check.again': 'Check again',
-  'check.copy': 'Copy report',
-  'check.save': 'Save report',
   'check.report_hint': 'For whoever runs this server. It holds your network addresses, but no password and nothing of your camera or microphone.',
   'check.group_server': 'This page and its server',
   'check.group_relay': 'STUN and TURN',

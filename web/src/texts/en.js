@@ -1,5 +1,3 @@
-import { enCheck } from './en-check.js';
-
 // Every text of the page in English: the list of keys that the other languages follow.
 export const en = {
   'app.title': 'Callbox',
@@ -59,6 +57,10 @@ export const en = {
   'problem.failed': 'The {device} does not work here, and the browser does not say why.',
   'problem.join_anyway': 'You can join all the same.',
   'problem.lost': 'The {device} was disconnected. The call goes on without it.',
+
+  'check.link': 'Will it work for me?',
+  'check.copy': 'Copy report',
+  'check.save': 'Save report',
 
   'call.controls': 'Call controls',
   'call.microphone_on': 'Turn microphone on',
@@ -263,6 +265,4 @@ export const en = {
   'error.other_more': 'It gave this reason: {code}. Enter again; if it happens once more, tell whoever runs this server.',
   'error.unsupported': 'This browser cannot make calls',
   'error.unsupported_more': 'It lacks WebRTC, or WebRTC is switched off. A current Firefox, Chrome, Edge or Safari works.',
-
-  ...enCheck,
 };

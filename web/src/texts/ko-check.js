@@ -1,11 +1,8 @@
 /** @type {Record<keyof typeof import('./en-check.js').enCheck, string>} */
 export const koCheck = {
-  'check.link': '내 환경에서 될까요?',
   'check.title': '내 환경에서 될까요?',
   'check.lead': '통화에 필요한 것을 하나씩 시험하고, 모자란 것이 있으면 무엇을 하면 되는지 알려 드립니다. 카메라와 마이크는 직접 누를 때만 씁니다.',
   'check.again': '다시 검사',
-  'check.copy': '보고서 복사',
-  'check.save': '보고서 저장',
   'check.report_hint': '서버 운영자에게 보낼 보고서입니다. 내 네트워크 주소는 들어가지만 비밀번호나 카메라·마이크의 내용은 들어가지 않습니다.',
   'check.group_server': '이 페이지와 서버',
   'check.group_relay': 'STUN과 TURN',

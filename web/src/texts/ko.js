@@ -1,5 +1,3 @@
-import { koCheck } from './ko-check.js';
-
 /** @type {Record<keyof typeof import('./en.js').en, string>} */
 export const ko = {
   'app.title': 'Callbox',
@@ -59,6 +57,10 @@ export const ko = {
   'problem.failed': '{device}: 여기서 작동하지 않으며, 브라우저가 까닭을 알려 주지 않습니다.',
   'problem.join_anyway': '그래도 통화에는 들어갈 수 있습니다.',
   'problem.lost': '{device} 연결이 끊겼습니다. 통화는 그대로 이어집니다.',
+
+  'check.link': '내 환경에서 될까요?',
+  'check.copy': '보고서 복사',
+  'check.save': '보고서 저장',
 
   'call.controls': '통화 조작',
   'call.microphone_on': '마이크 켜기',
@@ -263,6 +265,4 @@ export const ko = {
   'error.other_more': '서버가 알린 까닭: {code}. 다시 들어가 보고, 또 일어나면 서버 운영자에게 알려 주세요.',
   'error.unsupported': '이 브라우저로는 통화할 수 없습니다',
   'error.unsupported_more': 'WebRTC가 없거나 꺼져 있습니다. 최신 Firefox, Chrome, Edge, Safari에서는 됩니다.',
-
-  ...koCheck,
 };

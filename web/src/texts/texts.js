@@ -1,16 +1,24 @@
 // The page's language: the reader's own where we have it, English otherwise.
 
-/** @typedef {keyof typeof import('./en.js').en} TextKey */
+/** @typedef {keyof typeof import('./en.js').en} CommonKey */
+/** @typedef {keyof typeof import('./en-check.js').enCheck} CheckKey */
+/** @typedef {CommonKey | CheckKey} TextKey */
 /** @typedef {'en' | 'ko'} Language */
-/** @typedef {Record<TextKey, string>} Catalog */
 
-/** A reader needs one of them. @type {Record<Language, () => Promise<Catalog>>} */
-const CATALOGS = {
+/** A reader needs one of them. @type {Record<Language, () => Promise<Record<CommonKey, string>>>} */
+const COMMON = {
   en: async () => (await import('./en.js')).en,
   ko: async () => (await import('./ko.js')).ko,
 };
-/** @type {Partial<Record<Language, Catalog>>} */
+/** And these only on the page that tells whether calls will work. @type {Record<Language, () => Promise<Record<CheckKey, string>>>} */
+const CHECK = {
+  en: async () => (await import('./en-check.js')).enCheck,
+  ko: async () => (await import('./ko-check.js')).koCheck,
+};
+/** @type {Partial<Record<Language, Partial<Record<TextKey, string>>>>} */
 const loaded = {};
+/** Whether those of the check are wanted, too. */
+let checking = false;
 
 /** Each language in its own words. @type {Record<Language, string>} */
 export const languageNames = { en: 'English', ko: '한국어' };
@@ -36,8 +44,15 @@ export function chooseLanguage(wanted) {
  * @param {Language} language
  */
 export async function useLanguage(language) {
-  loaded[language] ??= await CATALOGS[language]();
+  const [common, check] = await Promise.all([COMMON[language](), checking ? CHECK[language]() : {}]);
+  loaded[language] = { ...common, ...check };
   current = language;
+}
+
+/** Loads what only the check says, in the present language and in those to come. */
+export async function useCheckTexts() {
+  checking = true;
+  await useLanguage(current);
 }
 
 export function currentLanguage() {
