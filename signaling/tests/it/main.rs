@@ -16,5 +16,6 @@ mod page;
 mod process;
 mod relay_loss;
 mod rooms;
+mod secrets;
 mod sessions;
 mod slow_reader;

@@ -126,3 +126,28 @@ fn caps_are_exact_and_freed_places_are_given_again() {
     world.say(other, r#"{"type":"bye"}"#);
     world.enter(r#""room":"c""#);
 }
+
+/// At one moment, into one room that holds eight and into 625 of them.
+#[test]
+fn five_thousand_at_once_leave_the_caps_exact() {
+    let mut world = World::new(Config {
+        max_room: 8,
+        max_rooms: 10_000,
+        max_sessions: 20_000,
+        max_greeting: 20_000,
+        ..CONFIG
+    });
+    let mut knock = |room: usize| {
+        let connection = world.open();
+        let hello = format!(r#"{{"type":"hello","room":"{room}"}}"#);
+        world.say(connection, &hello);
+        let close = world.close_code(connection);
+        assert!(matches!(close, None | Some(4431)), "{close:?}");
+        close.is_none()
+    };
+    let inside = (0..5000).filter(|_| knock(0)).count();
+    assert_eq!(inside, 8);
+    let inside = (0..5000).filter(|number| knock(1 + number % 625)).count();
+    assert_eq!(inside, 5000);
+    assert_eq!(world.hub.snapshot().sessions, 5008);
+}
