@@ -90,6 +90,8 @@ export class Check {
     set('page', explainPage({ ...page, webrtc: createConnection !== null }));
     const began = clock.now();
     const time = serverTime();
+    // It is waited for below; until then its failure is not yet anybody's.
+    time.catch(() => undefined);
     const outcome = await knock({ connect, room: newRoom(), fetchPage: () => time, clock });
     const aheadMs = await time.then(
       (told) => (told === null ? null : began - told),
