@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use serde_json::json;
 use signaling_proto::hub::Snapshot;
 use stun_turn::admin::{Guard, METRICS_CONTENT_TYPE, authorize, sessions};
+use stun_turn::logging;
 use tokio::sync::watch;
 
 use crate::hub_task::HubHandle;
@@ -139,6 +140,11 @@ fn open_metrics(snapshot: &Snapshot, panics: u64) -> String {
             totals.messages_delivered,
         ),
         ("frames_sent", "Frames to clients.", totals.frames_sent),
+        (
+            "log_lines_lost",
+            "Lines of the log that nobody took.",
+            logging::lost_lines(),
+        ),
         (
             "connection_panics",
             "Connections that a mistake of ours has ended.",

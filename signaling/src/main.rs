@@ -131,7 +131,9 @@ fn main() -> ExitCode {
         };
     }
     logging::init(&cli.log);
-    match run(config) {
+    let result = run(config);
+    logging::finish();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -85,7 +85,9 @@ fn main() -> ExitCode {
         }
     }
     logging::init(&cli.log);
-    match serve::run(cli) {
+    let result = serve::run(cli);
+    logging::finish();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error),
     }

@@ -14,6 +14,7 @@ use stun_turn_proto::message::Method;
 use stun_turn_proto::relay::{Cause, DropReason};
 
 use crate::control::Handle;
+use crate::logging;
 
 /// The content type of [`Handle::metrics`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -130,6 +131,8 @@ impl Totals {
             count_labelled(&mut family, &[("cause", cause)], count)?;
         }
         self.streams(encoder)?;
+        let (help, lost) = ("Lines of the log that nobody took", logging::lost_lines());
+        plain(encoder, "log_lines_lost", help, lost)?;
         let is_ready = u64::from(self.0.is_ready());
         gauge(encoder, "ready", "1 while new allocations are welcome")?.encode_gauge(&is_ready)
     }

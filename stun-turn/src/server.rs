@@ -237,6 +237,7 @@ struct EndProcess;
 impl Drop for EndProcess {
     fn drop(&mut self) {
         tracing::error!("a worker has failed, this is a bug; the process ends");
+        crate::logging::finish();
         std::process::exit(1);
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use stun_turn::proto::attribute::kind;
 use stun_turn::proto::message::Method;
 
-use crate::client::{Client, Link, allocate_as_nobody};
+use crate::client::{Client, Link, allocate_as_nobody, binding};
 use crate::running::{Program, eventually};
 
 const UDP: (u16, &[u8]) = (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
@@ -22,13 +22,7 @@ fn has_line(text: &str, line: &str) -> bool {
 fn a_flood_is_one_line_of_the_log() {
     let mut program = Program::start(&["--user", "alice:wonder"]);
     let mut flooder = Link::udp_to(program.listener);
-    let counted = |program: &Program| {
-        let (_, metrics) = program.get("/metrics");
-        let line = metrics.lines().find(|line| line.contains("over_budget"));
-        let count = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
-        count.unwrap_or(0)
-    };
-    while counted(&program) < 200_u64 {
+    while program.metric("reason=\"over_budget\"") < 200 {
         for _ in 0..50 {
             flooder.send(&allocate_as_nobody());
         }
@@ -38,6 +32,23 @@ fn a_flood_is_one_line_of_the_log() {
     program.signal("INT");
     let log = program.rest_of_log();
     assert!(!log.contains("no answer"), "once: {log}");
+}
+
+/// Whoever reads the log through a pipe may stop to; the relay goes on.
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    let program = Program::start(&["--user", "alice:wonder", "--log-level", "trace"]);
+    let mut noisy = Link::udp_to(program.listener);
+    while program.metric("stun_turn_log_lines_lost_total") == 0 {
+        for _ in 0..500 {
+            noisy.send(&allocate_as_nobody());
+        }
+    }
+    let mut link = Link::udp_to(program.listener);
+    link.send(&binding(1));
+    assert_eq!(link.receive()[..2], [1, 1], "success");
+    program.signal("INT");
+    assert!(program.rest_of_log().contains("no answer"));
 }
 
 #[test]

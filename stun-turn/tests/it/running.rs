@@ -72,6 +72,14 @@ impl Program {
         self.ask("GET", path, "")
     }
 
+    /// The value of the metric in whose name and labels this stands.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let (_, metrics) = self.get("/metrics");
+        let mut lines = metrics.lines().filter(|line| !line.starts_with('#'));
+        let line = lines.find(|line| line.contains(name)).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
     /// Reads the log until a line has all of these.
     pub(crate) fn wait_for_log(&mut self, words: &[&str]) -> String {
         let mut line = String::new();
