@@ -1,20 +1,12 @@
-// Connects rooms to the browser: devices, preview, the call and its end. Loaded only where it is wanted.
+// Connects rooms to the browser: devices, preview, the way into the call and its end. Loaded only where it is wanted.
 
-import { Call } from './call/call.js';
 import { Devices } from './call/devices.js';
-import { Destinations } from './call/files/destination.js';
-import { newSha256 } from './call/files/sha256.js';
-import { WorkerHashes } from './call/files/worker-hash.js';
-import { roomFromPath, roomPath } from './protocol/room.js';
-import { SignalingClient, SUBPROTOCOL } from './protocol/signaling.js';
-import { systemClock } from './protocol/types.js';
-import { scriptUrl } from './scripts.js';
-import { readToken } from './settings.js';
+import { roomFromPath } from './protocol/room.js';
 import { t } from './texts/texts.js';
-import { callView } from './view/call.js';
 import { endView } from './view/end.js';
 import { previewView } from './view/preview.js';
 
+/** @import { Call } from './call/call.js' */
 /** @import { Query, Settings } from './settings.js' */
 /** @import { Language } from './texts/texts.js' */
 /** @import { CallView } from './view/call.js' */
@@ -34,39 +26,15 @@ import { previewView } from './view/preview.js';
  * @property {(path: string) => void} go
  */
 
-/** @type {WorkerHashes | null} */ let hashes = null;
-
-/** SHA-256, in a worker where the browser has workers of modules; loaded when it is first wanted. */
-async function newHash() {
-  try {
-    if (hashes?.broken) hashes = null;
-    hashes ??= new WorkerHashes(/** @type {any} */ (new Worker(scriptUrl('/src/call/files/hash-worker.js'), { type: 'module' })));
-    return hashes.create();
-  } catch {
-    return newSha256();
-  }
-}
-
-function randomId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
+/** What a call needs beyond its preview. */
+const loadCall = () => import('./call-page.js');
 
 /** @param {Shell} shell */
-export function createRooms({ query, settings, socketUrl, show, view, update, remember, changeLanguage, go }) {
+export function createRooms(shell) {
+  const { query, settings, show, view, update, remember, changeLanguage, go } = shell;
   /** @type {Call | null} */ let call = null;
   /** @type {Devices | null} */ let devices = null;
-  const instance = randomId();
-  const destinations = new Destinations(
-    {
-      get showSaveFilePicker() {
-        return /** @type {any} */ (window).showSaveFilePicker?.bind(window);
-      },
-      storage: navigator.storage,
-      locks: navigator.locks,
-    },
-    instance,
-  );
+  /** Whose room is being entered. @type {Devices | null} */ let entering = null;
 
   /**
    * Opens the devices, and shows the preview unless the reader wants straight in.
@@ -84,6 +52,8 @@ export function createRooms({ query, settings, socketUrl, show, view, update, re
       onLost: (kind) => /** @type {Partial<CallView> | null} */ (view())?.deviceLost?.(kind),
     });
     devices = opened;
+    // In the background: by the time that somebody has chosen a name it is there.
+    void loadCall().catch(() => undefined);
     const { camera, microphone, speaker } = settings;
     opened.chosen = { camera: camera ?? undefined, microphone: microphone ?? undefined, speaker: speaker ?? undefined };
     opened.noiseSuppression = settings.noiseSuppression;
@@ -96,7 +66,7 @@ export function createRooms({ query, settings, socketUrl, show, view, update, re
     };
     if (straightIn) {
       await open();
-      if (devices === opened) enter(room, opened);
+      if (devices === opened) void enter(room, opened);
     } else {
       showPreview(room, opened);
       await open();
@@ -120,7 +90,7 @@ export function createRooms({ query, settings, socketUrl, show, view, update, re
             if (changes.relayOnly !== undefined) query.relayOnly = null;
             remember(changes);
           },
-          onJoin: () => enter(room, opened),
+          onJoin: () => void enter(room, opened),
           onLanguage: changeLanguage,
         }),
       () => t('preview.room', { room }),
@@ -131,62 +101,16 @@ export function createRooms({ query, settings, socketUrl, show, view, update, re
    * @param {string} room
    * @param {Devices} opened
    */
-  function enter(room, opened) {
-    const name = query.name ?? settings.name;
-    const entered = new Call({
-      createSignaling: (handlers) =>
-        new SignalingClient({
-          ...handlers,
-          connect: () => new WebSocket(socketUrl, SUBPROTOCOL),
-          hello: { type: 'hello', room, name, role: query.watch ? 'viewer' : 'participant', media: opened.media, ...readToken(location.hash) },
-          clock: systemClock,
-          random: Math.random,
-        }),
-      createConnection: (configuration) => new RTCPeerConnection(configuration),
-      newStream: () => new MediaStream(),
-      devices: opened,
-      preferences: () => settings,
-      watch: query.watch,
-      relayOnly: query.relayOnly ?? settings.relayOnly,
-      instance,
-      newId: randomId,
-      newHash,
-      clock: systemClock,
-      onChange: update,
-      onNotice: (notice) => /** @type {Partial<CallView> | null} */ (view())?.notify?.(notice),
-    });
-    call = entered;
-    showCall(room, name, opened, entered);
-    entered.enter();
-  }
-
-  /**
-   * @param {string} room
-   * @param {string} name
-   * @param {Devices} opened
-   * @param {Call} entered
-   */
-  function showCall(room, name, opened, entered) {
-    show(
-      () =>
-        callView({
-          call: entered,
-          devices: opened,
-          selfName: name,
-          room,
-          link: new URL(roomPath(room), location.href).href,
-          watchLink: new URL(`${roomPath(room)}?watch=1`, location.href).href,
-          destinations,
-          settings,
-          onSettings: (changes) => {
-            remember(changes);
-            entered.preferencesChanged();
-          },
-          onLeave: () => endCall('left'),
-          onLanguage: changeLanguage,
-        }),
-      () => t('preview.room', { room }),
-    );
+  async function enter(room, opened) {
+    // Once is enough, also for those who click twice.
+    if (entering === opened) return;
+    entering = opened;
+    // Without the server there is no call; opening the page anew says so.
+    const page = await loadCall().catch(() => location.reload());
+    // The reader may have gone on in the meantime.
+    if (!page || devices !== opened) return;
+    call = page.startCall(shell, room, opened, () => endCall('left'));
+    call.enter();
   }
 
   /** @param {string} reason `left`, or the server's error code */

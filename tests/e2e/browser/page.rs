@@ -74,6 +74,11 @@ fn the_first_visit_is_small() {
             let browser = stage.browser(name).await?;
             browser.open(page).await?;
             browser.text_of("h1").await?;
+            if *page == room {
+                // It comes while the preview is there to be used.
+                let call = "import('/src/call-page.js').then(() => true)";
+                browser.value(call, Value::Null).await?;
+            }
             let transferred = "performance.getEntries().reduce((sum, {transferSize}) => sum + (transferSize ?? 0), 0)";
             let transferred = browser.value(transferred, Value::Null).await?;
             let transferred = transferred.as_u64().unwrap_or_default();
@@ -81,7 +86,7 @@ fn the_first_visit_is_small() {
             let interactive = browser.value(interactive, Value::Null).await?;
             // The time is a figure of this machine, and of what else it does: 300 ms is the aim on one that is idle.
             println!("{page}: {transferred} bytes, interactive after {interactive} ms");
-            assert!(interactive.is_f64(), "{interactive}");
+            assert!(interactive.is_number(), "{interactive}");
             assert!((10_000..FIRST_LOAD).contains(&transferred), "{transferred}");
         }
         Ok(())

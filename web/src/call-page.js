@@ -1,0 +1,103 @@
+// A call, connected to the browser: signaling, connections, files, and the view of all of it. Loaded while the preview is shown.
+
+import { Call } from './call/call.js';
+import { Destinations } from './call/files/destination.js';
+import { newSha256 } from './call/files/sha256.js';
+import { WorkerHashes } from './call/files/worker-hash.js';
+import { roomPath } from './protocol/room.js';
+import { SignalingClient, SUBPROTOCOL } from './protocol/signaling.js';
+import { systemClock } from './protocol/types.js';
+import { scriptUrl } from './scripts.js';
+import { readToken } from './settings.js';
+import { t } from './texts/texts.js';
+import { callView } from './view/call.js';
+
+/** @import { Devices } from './call/devices.js' */
+/** @import { Shell } from './room-page.js' */
+/** @import { CallView } from './view/call.js' */
+
+/** @type {WorkerHashes | null} */ let hashes = null;
+
+/** SHA-256, in a worker where the browser has workers of modules; loaded when it is first wanted. */
+async function newHash() {
+  try {
+    if (hashes?.broken) hashes = null;
+    hashes ??= new WorkerHashes(/** @type {any} */ (new Worker(scriptUrl('/src/call/files/hash-worker.js'), { type: 'module' })));
+    return hashes.create();
+  } catch {
+    return newSha256();
+  }
+}
+
+function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** Of this page, in all its calls. */
+const instance = randomId();
+const destinations = new Destinations(
+  {
+    get showSaveFilePicker() {
+      return /** @type {any} */ (window).showSaveFilePicker?.bind(window);
+    },
+    storage: navigator.storage,
+    locks: navigator.locks,
+  },
+  instance,
+);
+
+/**
+ * Enters a room and shows it.
+ * @param {Shell} shell
+ * @param {string} room
+ * @param {Devices} devices
+ * @param {() => void} onLeave
+ * @returns {Call}
+ */
+export function startCall({ query, settings, socketUrl, show, view, update, remember, changeLanguage }, room, devices, onLeave) {
+  const name = query.name ?? settings.name;
+  const call = new Call({
+    createSignaling: (handlers) =>
+      new SignalingClient({
+        ...handlers,
+        connect: () => new WebSocket(socketUrl, SUBPROTOCOL),
+        hello: { type: 'hello', room, name, role: query.watch ? 'viewer' : 'participant', media: devices.media, ...readToken(location.hash) },
+        clock: systemClock,
+        random: Math.random,
+      }),
+    createConnection: (configuration) => new RTCPeerConnection(configuration),
+    newStream: () => new MediaStream(),
+    devices,
+    preferences: () => settings,
+    watch: query.watch,
+    relayOnly: query.relayOnly ?? settings.relayOnly,
+    instance,
+    newId: randomId,
+    newHash,
+    clock: systemClock,
+    onChange: update,
+    onNotice: (notice) => /** @type {Partial<CallView> | null} */ (view())?.notify?.(notice),
+  });
+  show(
+    () =>
+      callView({
+        call,
+        devices,
+        selfName: name,
+        room,
+        link: new URL(roomPath(room), location.href).href,
+        watchLink: new URL(`${roomPath(room)}?watch=1`, location.href).href,
+        destinations,
+        settings,
+        onSettings: (changes) => {
+          remember(changes);
+          call.preferencesChanged();
+        },
+        onLeave,
+        onLanguage: changeLanguage,
+      }),
+    () => t('preview.room', { room }),
+  );
+  return call;
+}
