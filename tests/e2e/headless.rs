@@ -1,5 +1,6 @@
 //! Calls between headless peers.
 
+use rustix::process::Signal;
 use tests::stage;
 
 /// How long a call lasts, in seconds: enough for all messages and a verdict on sound and picture.
@@ -58,6 +59,43 @@ fn two_peers_reach_each_other_through_an_external_relay() {
             report.verified(1)?;
             assert_eq!(report.paths()?, ["relay"]);
         }
+        Ok(())
+    });
+}
+
+/// What a headless peer logs when it restarts ICE.
+const LOOKS: &str = "looking for another way";
+
+#[test]
+fn a_call_whose_relay_is_killed_goes_on_over_another_one() {
+    stage::run(async |stage| {
+        // By the relayed port one sees which of them carries the call.
+        let secret = ["--auth-secret", "between us", "--relay-ports"];
+        let first = stage.relay(&[&secret[..], &["42000-42999"]].concat());
+        let second = stage.relay(&[&secret[..], &["43000-43999"]].concat());
+        let relays = tokio::try_join!(first, second)?;
+        let urls = [&relays.0, &relays.1].map(|relay| format!("turn:{}?transport=udp", relay.udp));
+        let service = stage.external("between us", &urls).await?;
+        let options = ["--relay-only", "--duration", "15"];
+        let ann = stage.peer_demo("ann", &service, "tea", &options)?;
+        let bob = stage.peer_demo("bob", &service, "tea", &options)?;
+        ann.says("over udp from relay").await?;
+        let [used, other] = match ann.log()?.contains("from relay 127.0.0.1:42") {
+            true => [(&relays.0, "42"), (&relays.1, "43")],
+            false => [(&relays.1, "43"), (&relays.0, "42")],
+        };
+        used.0.process.signal(Signal::KILL)?;
+        let mut searches = 0;
+        for peer in [ann, bob] {
+            peer.says("a relay is lost").await?;
+            let over_the_other = format!("over udp from relay 127.0.0.1:{}", other.1);
+            peer.says(&over_the_other).await?;
+            searches += peer.log()?.matches(LOOKS).count();
+            let report = peer.report().await?;
+            report.verified(1)?;
+            assert_eq!(report.paths()?, ["relay"]);
+        }
+        assert_eq!(searches, 1, "one side looks, the other follows");
         Ok(())
     });
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tests::browser::{Browser, Kind, Usage};
 use tests::page::{Peer, SOON};
@@ -127,6 +128,101 @@ fn eight_people_hear_the_one_who_speaks_and_reach_each_other() {
             }
         }
         browsers[1].screenshot("in-the-call").await
+    });
+}
+
+/// From when a relay was killed until the first picture after the gap in the other's picture, in milliseconds. `back` is
+/// null until then.
+const WATCH_FOR_LOSS: &str = "(() => {
+  const video = document.querySelector('video[data-peer]');
+  window.loss = { last: performance.now(), killed: Infinity, back: null, longest: 0 };
+  const look = () => {
+    const now = performance.now(), loss = window.loss, gap = now - loss.last;
+    loss.last = now;
+    if (now > loss.killed) {
+      loss.longest = Math.max(loss.longest, gap);
+      if (gap > arg.gap) loss.back = now - loss.killed;
+    }
+    video.requestVideoFrameCallback(look);
+  };
+  video.requestVideoFrameCallback(look);
+})()";
+const KILLED: &str =
+    "Object.assign(window.loss, { killed: performance.now(), back: null, longest: 0 })";
+/// When pictures have come without a gap for so long, the relay that was killed was not needed.
+const UNNOTICED: &str = "(() => {
+  const { killed, back, longest, last } = window.loss, now = performance.now();
+  const unnoticed = now - killed > 10000 && now - last < 500 ? longest : null;
+  return back ?? unnoticed;
+})()";
+/// A time without pictures that counts as lost media, in milliseconds.
+const GAP_MS: u64 = 700;
+const LOSSES: usize = 20;
+
+#[test]
+#[ignore = "long: twenty relays are killed under a call, one after the other"]
+fn media_is_back_within_five_seconds_of_a_relay_s_death() {
+    stage::run_for(Duration::from_secs(900), async |stage| {
+        let secret = ["--auth-secret", "north"];
+        let mut relays = [stage.relay(&secret).await?, stage.relay(&secret).await?];
+        let urls = [0, 1].map(|which| format!("turn:{}?transport=udp", relays[which].udp));
+        let service = stage.external("north", &urls).await?;
+        let [(ann, bob_there), (bob, ann_there)] = pair(stage, &service, "&relay=1").await?;
+        for (browser, peer) in [(&ann, &bob_there), (&bob, &ann_there)] {
+            browser.sees_and_hears(peer).await?;
+            browser
+                .value(WATCH_FOR_LOSS, json!({ "gap": GAP_MS }))
+                .await?;
+        }
+        ann.click("[data-testid=path]").await?;
+        let mut times = Vec::new();
+        while times.len() < LOSSES {
+            let used = poll::until("the relay in use", SOON, async || {
+                let text = ann.text_of("[data-testid=connection]").await?;
+                let used = relays
+                    .iter()
+                    .position(|relay| text.contains(&relay.udp.to_string()));
+                Ok(used.map_or(Look::NotYet(text), Look::There))
+            })
+            .await?;
+            relays[used].process.signal(Signal::KILL)?;
+            for browser in [&ann, &bob] {
+                browser.value(KILLED, Value::Null).await?;
+            }
+            let mut slowest = 0.0_f64;
+            for browser in [&ann, &bob] {
+                let back = poll::until("media after the loss", SOON, async || {
+                    let back = browser.value(UNNOTICED, Value::Null).await?;
+                    Ok(back
+                        .as_f64()
+                        .map_or(Look::NotYet(back.to_string()), Look::There))
+                })
+                .await?;
+                slowest = slowest.max(back);
+            }
+            times.push(slowest);
+            // It is there again for the next one, and everybody knows.
+            let address = relays[used].udp.to_string();
+            relays[used] = stage.relay_at(&address, &secret).await?;
+            poll::until("word of the relay's return", SOON, async || {
+                let log = service.process.stderr()?;
+                let returns = log.matches("a relay answers again").count();
+                Ok(match returns >= times.len() {
+                    true => Look::There(()),
+                    false => Look::NotYet(log),
+                })
+            })
+            .await?;
+        }
+        times.sort_unstable_by(f64::total_cmp);
+        let p95 = times[LOSSES * 95 / 100 - 1];
+        println!(
+            "media back after {:.0} ms (median), {p95:.0} ms (p95), {:.0} ms (worst) of {LOSSES}",
+            times[LOSSES / 2],
+            times[LOSSES - 1],
+        );
+        assert!(p95 <= 5000.0, "{times:?}");
+        Ok(())
     });
 }
 

@@ -107,6 +107,14 @@ impl PeerDemo {
         .await
     }
 
+    /// What it has logged so far.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub fn log(&self) -> anyhow::Result<String> {
+        self.0.stderr()
+    }
+
     /// Waits for its end and its report; it must be a success.
     ///
     /// # Errors
@@ -172,8 +180,17 @@ impl Stage {
     /// # Errors
     /// When it does not start.
     pub async fn relay(&self, options: &[&str]) -> anyhow::Result<Relay> {
+        self.relay_at("127.0.0.1:0", options).await
+    }
+
+    /// As [`Self::relay`], over UDP at an address, to be found again where it was.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn relay_at(&self, udp: &str, options: &[&str]) -> anyhow::Result<Relay> {
         let mut command = Command::new(program("stun-turn")?);
-        command.args(["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"]);
+        let udp = format!("udp:{udp}");
+        command.args(["--listen", &udp, "--listen", "tcp:127.0.0.1:0"]);
         command.args(["--admin", "127.0.0.1:0"]);
         let process = self.process("stun-turn", command.args(options))?;
         let listener = |label: &'static str| {
