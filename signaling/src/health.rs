@@ -4,6 +4,9 @@
 //! Each URL is tried by itself once a second: with up to three STUN Bindings over UDP, with a connection
 //! and a Binding over TCP, with a connection where it would be TLS. A relay that has never answered from
 //! here is told all the same: clients may reach what this host does not.
+//!
+//! The bundled relay is in this process and ends with it: a worker of it that fails ends the process, so
+//! that it can't be lost alone. Everybody then comes back to the next one.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -70,10 +70,11 @@ const LOOKS: &str = "looking for another way";
 fn a_call_whose_relay_is_killed_goes_on_over_another_one() {
     stage::run(async |stage| {
         // By the relayed port one sees which of them carries the call.
-        let secret = ["--auth-secret", "between us", "--relay-ports"];
-        let first = stage.relay(&[&secret[..], &["42000-42999"]].concat());
-        let second = stage.relay(&[&secret[..], &["43000-43999"]].concat());
-        let relays = tokio::try_join!(first, second)?;
+        let with = |ports| ["--auth-secret", "between us", "--relay-ports", ports];
+        let relays = (
+            stage.relay(&with("42000-42999")).await?,
+            stage.relay(&with("43000-43999")).await?,
+        );
         let urls = [&relays.0, &relays.1].map(|relay| format!("turn:{}?transport=udp", relay.udp));
         let service = stage.external("between us", &urls).await?;
         let options = ["--relay-only", "--duration", "15"];
