@@ -1,7 +1,7 @@
 //! What an operator may set: the options as typed, and what follows from them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use clap::{ArgMatches, Command, FromArgMatches as _};
 use ipnet::IpNet;
 use signaling_proto::hub::{NamespaceLimits, SourceLimits};
 use signaling_proto::pace::Rate;
-use stun_turn::config::{Listen, Protocol};
 use stun_turn::settings;
 
 pub use self::namespace::{Namespace, named, with_namespace_options};
@@ -19,6 +18,7 @@ pub use self::values::{HttpUrl, IceUrl};
 pub use self::written::example;
 
 mod namespace;
+mod turn;
 mod values;
 mod written;
 
@@ -331,8 +331,8 @@ impl Config {
         let rooms = namespaces.values().map(|(_, limits)| limits.max_room);
         let largest_room = rooms.max().unwrap_or(0).max(options.max_room);
         let turn = match options.turn_mode {
-            TurnMode::Bundled => bundled(relay, secret, listen.ip(), largest_room),
-            TurnMode::External => external(options.turn_url, secret)?,
+            TurnMode::Bundled => turn::bundled(relay, secret, listen.ip(), largest_room),
+            TurnMode::External => turn::external(options.turn_url, secret)?,
             TurnMode::None => Turn::None,
         };
         let admin_token = options.admin_token.filter(|token| !token.is_empty());
@@ -398,44 +398,4 @@ impl Config {
             .map(|name| format!("namespace-{name}"))
             .collect()
     }
-}
-
-/// Relayed addresses that a browser may ask for towards one other participant: over UDP, TCP and
-/// TLS, from two interfaces.
-const ALLOCATIONS_A_CONNECTION: u32 = 6;
-
-/// Unless told otherwise the relay listens where the page listens, and its quotas let a full room
-/// meet, even if all of it sits behind one address.
-fn bundled(
-    mut relay: stun_turn::config::Options,
-    secret: Option<String>,
-    page: IpAddr,
-    max_room: usize,
-) -> Turn {
-    let room = u32::try_from(max_room).unwrap_or(u32::MAX);
-    let of_user = room.saturating_mul(ALLOCATIONS_A_CONNECTION);
-    relay.user_quota.get_or_insert(of_user);
-    relay
-        .source_quota
-        .get_or_insert(of_user.saturating_mul(room));
-    if relay.listen.is_empty() && !page.is_unspecified() {
-        let address = SocketAddr::new(page, 3478);
-        relay.listen = [Protocol::Udp, Protocol::Tcp]
-            .map(|protocol| Listen { protocol, address })
-            .into();
-    }
-    Turn::Bundled {
-        relay: Box::new(relay.into()),
-        secret,
-    }
-}
-
-fn external(urls: Vec<IceUrl>, secret: Option<String>) -> Result<Turn, String> {
-    if urls.is_empty() {
-        return Err("--turn-mode external needs at least one --turn-url".into());
-    }
-    if secret.is_none() && urls.iter().any(IceUrl::needs_credential) {
-        return Err("--turn-url needs --auth-secret, the same one that the relay has".into());
-    }
-    Ok(Turn::External { urls, secret })
 }
