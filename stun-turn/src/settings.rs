@@ -273,17 +273,14 @@ fn read_file(command: &Command, path: &Path) -> Result<toml::Table, Error> {
     Ok(flat)
 }
 
-/// `[turn] listen = …` is `turn-listen = …`.
+/// `[turn] listen = …` is `turn-listen = …`, at any depth.
 fn flatten(table: toml::Table) -> toml::Table {
     let mut flat = toml::Table::new();
     for (key, value) in table {
         match value {
             toml::Value::Table(inner) => {
-                flat.extend(
-                    inner
-                        .into_iter()
-                        .map(|(name, value)| (format!("{key}-{name}"), value)),
-                );
+                let inner = flatten(inner).into_iter();
+                flat.extend(inner.map(|(name, value)| (format!("{key}-{name}"), value)));
             }
             value => {
                 flat.insert(key, value);

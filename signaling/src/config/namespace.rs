@@ -1,4 +1,4 @@
-//! Options of single namespaces: in the file the table `[namespace-NAME]`, as flags
+//! Options of single namespaces: in the file the table `[namespace.NAME]` or `[namespace-NAME]`, as flags
 //! `--namespace-NAME-…`.
 //!
 //! Which namespaces there are is seen before options are parsed, by [`named`]; then each of their
@@ -61,12 +61,18 @@ pub fn named(argv: &[OsString], file: Option<&Path>) -> BTreeSet<String> {
     let text = file.and_then(|file| std::fs::read_to_string(file).ok());
     let table = text.and_then(|text| text.parse::<toml::Table>().ok());
     for (key, value) in table.unwrap_or_default() {
-        let name = match value {
-            toml::Value::Table(_) => key.strip_prefix(PREFIX),
-            _ => name_of(&key).map(|(name, _)| name),
-        };
-        names.extend(name.filter(|name| !name.is_empty()).map(str::to_owned));
+        match value {
+            // `[namespace.NAME]`
+            toml::Value::Table(tables) if key == PREFIX.trim_end_matches('-') => {
+                let tables = tables.into_iter().filter(|(_, it)| it.is_table());
+                names.extend(tables.map(|(name, _)| name));
+            }
+            // `[namespace-NAME]`
+            toml::Value::Table(_) => names.extend(key.strip_prefix(PREFIX).map(str::to_owned)),
+            _ => names.extend(name_of(&key).map(|(name, _)| name.to_owned())),
+        }
     }
+    names.remove("");
     names
 }
 
@@ -83,7 +89,7 @@ fn options(name: &str) -> Vec<Arg> {
     let template = NamespaceOptions::augment_args(Command::new("namespace"));
     let heading = match name {
         PLACEHOLDER => {
-            "The namespace NAME, which is any name (in the file also a table [namespace-NAME])"
+            "The namespace NAME, which is any name (in the file also a table [namespace.NAME])"
         }
         _ => "Single namespaces",
     };
@@ -159,7 +165,7 @@ mod tests {
     #[test]
     fn namespaces_are_found_on_the_command_line_and_in_the_file() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        let text = "max-room = 3\nnamespace-shop-max-room = 4\n[namespace-game]\nmax-rooms = 5\n[namespace-]\n";
+        let text = "max-room = 3\nnamespace-shop-max-room = 4\n[namespace-game]\nmax-rooms = 5\n[namespace-]\n[namespace.chess]\nmax-rooms = 5\n";
         file.write_all(text.as_bytes()).unwrap();
         let argv = [
             "signaling",
@@ -168,7 +174,7 @@ mod tests {
         ];
         let argv = argv.map(OsString::from);
         let names: Vec<_> = named(&argv, Some(file.path())).into_iter().collect();
-        assert_eq!(names, ["game", "my-app", "shop"]);
+        assert_eq!(names, ["chess", "game", "my-app", "shop"]);
         assert!(named(&argv[..1], Some(Path::new("/nowhere"))).is_empty());
     }
 

@@ -194,6 +194,9 @@ fn options_of_another_program_under_a_prefix_and_in_a_table() {
         (inner.max_room, inner.lan, inner.auth_secret),
         (3, true, vec!["e".to_owned()])
     );
+    let settings = load_command(command(), "[turn.max]\nroom = 4", &[], &[]).unwrap();
+    let inner: Inner = extract("turn", &settings.matches).unwrap();
+    assert_eq!(inner.max_room, 4, "tables in tables");
     let error = load_command(command(), "", &[], &["--turn-max-room=x"]).unwrap_err();
     assert!(matches!(error, Error::Usage(error) if error.to_string().contains("--turn-max-room")));
 }
