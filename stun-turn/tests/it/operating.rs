@@ -1,6 +1,6 @@
 //! What an operator does with a running program: asks it, drains it, changes its options.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -44,9 +44,18 @@ fn a_log_that_nobody_reads_holds_nobody_up() {
             noisy.send(&allocate_as_nobody());
         }
     }
-    let mut link = Link::udp_to(program.listener);
-    link.send(&binding(1));
-    assert_eq!(link.receive()[..2], [1, 1], "success");
+    // What came of the noise before may still fill the socket, so a request is sent again, as clients do.
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(program.listener).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    let mut reply = [0; 200];
+    eventually("an answer", || {
+        socket.send(&binding(1)).unwrap();
+        socket.recv(&mut reply).is_ok()
+    });
+    assert_eq!(reply[..2], [1, 1], "success");
     program.signal("INT");
     assert!(program.rest_of_log().contains("no answer"));
 }

@@ -27,6 +27,14 @@ pub(crate) enum Way {
     Uring,
 }
 
+impl Way {
+    /// Why it can't be taken here.
+    pub(crate) fn missing(self) -> Option<String> {
+        let refused = (self == Self::Uring).then(uring::refused)?;
+        refused.map(|error| format!("the system refuses io_uring: {error}"))
+    }
+}
+
 /// A forwarder in a process of its own, as the benchmark starts it
 #[derive(Debug, clap::Args)]
 pub(crate) struct Forward {

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -16,6 +17,7 @@ use super::batch::{link_socket, receive_together};
 use super::frame::Cable;
 use super::host::{Cores, allow_many_files, pin, prioritise};
 use super::process::Process;
+use super::servers::FIRST_PORT;
 
 /// Local ports of all clients and of all peers, where nobody else is.
 const CLIENT_PORT: u16 = 5000;
@@ -288,11 +290,27 @@ impl Lab {
     /// Starts a program in the server's place, on the server's core.
     pub(crate) fn start(&self, mut command: Command) -> anyhow::Result<Process> {
         let child = self.within(Place::Server, || {
+            self.wait_for_ports()?;
             pin(self.cores.server)?;
             command.stdin(Stdio::null());
             command.spawn().with_context(|| format!("{command:?}"))
         })?;
         Ok(Process(child))
+    }
+
+    /// The kernel ends what io_uring has under way, and gives up its sockets, some time after the process has ended.
+    fn wait_for_ports(&self) -> anyhow::Result<()> {
+        let relayed = (0..100).map(|flow| SocketAddrV4::new(self.relay, FIRST_PORT + flow));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        for address in relayed.chain([self.server]) {
+            while let Err(error) = UdpSocket::bind(address) {
+                if Instant::now() > deadline {
+                    return Err(error).with_context(|| format!("waiting for {address}"));
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use super::enrol::{PASSWORD, REALM, USER};
 use super::lab::Lab;
 
 /// Ports of relayed sockets: enough for tens of thousands of allocations.
-const FIRST_PORT: u16 = 10_000;
+pub(crate) const FIRST_PORT: u16 = 10_000;
 const LAST_PORT: u16 = 65_535;
 
 /// One server of the comparison.
@@ -106,7 +106,7 @@ impl Server {
                     program.display()
                 )
             }),
-            Kind::Bare { .. } => None,
+            Kind::Bare { way } => way.missing(),
         }
     }
 

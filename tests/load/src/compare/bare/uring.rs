@@ -2,6 +2,7 @@
 //! sends all that has come and waits for more.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::io;
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsRawFd as _;
@@ -102,11 +103,7 @@ pub(super) struct Ring {
 
 impl Ring {
     pub(super) fn new(sockets: Sockets) -> anyhow::Result<Self> {
-        let uring = IoUring::builder()
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_cqsize(4 * u32::from(BUFFERS))
-            .build(u32::from(BUFFERS))?;
+        let uring = make()?;
         let buffers = BufferRing::new();
         let submitter = uring.submitter();
         // SAFETY: the entries live until the ring is dropped, which is before them.
@@ -229,6 +226,19 @@ impl Ring {
                 .user_data(SENT),
         )
     }
+}
+
+fn make() -> io::Result<IoUring> {
+    IoUring::builder()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_cqsize(4 * u32::from(BUFFERS))
+        .build(u32::from(BUFFERS))
+}
+
+/// Why the system gives none, if so.
+pub(super) fn refused() -> Option<io::Error> {
+    make().err()
 }
 
 fn native(address: SocketAddrV4) -> libc::sockaddr_in {
