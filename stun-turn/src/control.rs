@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::Waker;
+use stun_turn_proto::auth::Authenticator;
 use stun_turn_proto::auth::nonce::NonceKeys;
-use stun_turn_proto::auth::{Authenticator, Revoked};
 use stun_turn_proto::relay::{Session, SessionId, Traffic};
 use stun_turn_proto::totals::Totals;
 use stun_turn_proto::{FiveTuple, Settings};
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Sessions(Sender<Vec<SessionInfo>>),
     /// End one, and say whether it was there.
     End(SessionId, Sender<bool>),
+    /// End all of an account.
+    EndAccount(Arc<str>),
     /// Serve a client's connection that another worker has accepted.
     Adopt(Adopted),
     /// End everything and return.
@@ -125,7 +127,6 @@ struct Inner {
 struct InForce {
     settings: Arc<Settings>,
     nonce_keys: NonceKeys,
-    revoked: Revoked,
     config: Config,
 }
 
@@ -138,7 +139,6 @@ impl Handle {
         let in_force = InForce {
             settings,
             nonce_keys,
-            revoked: Revoked::default(),
             config,
         };
         Self(Arc::new(Inner {
@@ -255,16 +255,17 @@ impl Handle {
         let unix_s = SystemTime::now().duration_since(UNIX_EPOCH);
         let unix_s = unix_s.unwrap_or_default().as_secs();
         let until_s = unix_s.saturating_add(for_this_long.as_secs().saturating_add(1));
-        let mut in_force = self.in_force();
-        in_force.revoked = in_force.revoked.with(account.as_bytes(), until_s, unix_s);
-        self.apply(&mut in_force);
+        let shared = Arc::clone(&self.in_force().settings.shared);
+        // First: what is asked for after the end must not succeed.
+        shared.revoked.add(account.as_bytes(), until_s, unix_s);
+        let account: Arc<str> = account.into();
+        self.tell_all(|| Command::EndAccount(Arc::clone(&account)));
     }
 
     fn apply(&self, in_force: &mut InForce) {
         let config = &in_force.config;
         let settings = Settings {
-            authenticator: authenticator(config, in_force.nonce_keys.clone())
-                .with_revoked(in_force.revoked.clone()),
+            authenticator: authenticator(config, in_force.nonce_keys.clone()),
             policy: in_force
                 .settings
                 .policy

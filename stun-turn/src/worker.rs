@@ -258,7 +258,7 @@ impl Worker {
             match command {
                 Command::Reconfigure(settings) => {
                     self.settings = Arc::clone(&settings);
-                    self.relay.reconfigure(now, settings);
+                    self.relay.reconfigure(settings);
                     self.tell_clients();
                     self.close_relayed();
                 }
@@ -271,6 +271,10 @@ impl Worker {
                 }
                 Command::End(id, answer) => {
                     let _ = answer.send(self.relay.end_session(now, id));
+                    self.close_relayed();
+                }
+                Command::EndAccount(account) => {
+                    self.relay.end_account(now, account.as_bytes());
                     self.close_relayed();
                 }
                 Command::Adopt(stream) => self.adopt(now, stream),

@@ -12,12 +12,10 @@
 //!    not tell who exists.
 //! 5. On an existing allocation the key of its creator is used, so that a credential which has
 //!    expired or was rotated meanwhile never ends a call. Expiry gates only Allocate.
-//! 6. Whoever proved to be somebody [`Revoked`] is answered like a stranger, always.
 
 pub mod credential;
 pub mod nonce;
 mod password_algorithm;
-mod revoked;
 mod users;
 
 use crate::addr::FiveTuple;
@@ -29,7 +27,6 @@ use nonce::{Features, NonceKeys};
 use users::Users;
 
 pub use password_algorithm::{PasswordAlgorithm, long_term_key};
-pub use revoked::Revoked;
 
 /// Who may use the relay.
 #[derive(Debug, Clone)]
@@ -37,7 +34,6 @@ pub struct Authenticator {
     realm: Box<str>,
     users: Users,
     secrets: Secrets,
-    revoked: Revoked,
     nonce_keys: NonceKeys,
     /// Key of the user that does not exist.
     nobody: Key,
@@ -111,21 +107,9 @@ impl Authenticator {
             realm: realm.into(),
             users: Users::new(realm, users),
             secrets: Secrets(secrets.collect()),
-            revoked: Revoked::default(),
             nobody: Key::Sha256(nonce_keys.derive(b"the user that does not exist")),
             nonce_keys,
         }
-    }
-
-    /// Knows accounts whose credentials are not good any more.
-    #[must_use]
-    pub fn with_revoked(self, revoked: Revoked) -> Self {
-        Self { revoked, ..self }
-    }
-
-    /// Those accounts.
-    pub(crate) const fn revoked(&self) -> &Revoked {
-        &self.revoked
     }
 
     /// Appends REALM, NONCE and PASSWORD-ALGORITHMS for a client that has to try (again). A request
@@ -163,21 +147,6 @@ impl Authenticator {
     /// # Errors
     /// 400, 401 or 438; the reply to the last two carries a [challenge](Self::challenge).
     pub fn verify<'a>(
-        &'a self,
-        request: &Message<'a>,
-        client: &FiveTuple,
-        owner: Option<Owner<'_>>,
-        unix_s: u64,
-    ) -> Result<Identity<'a>, ErrorCode> {
-        let identity = self.identify(request, client, owner, unix_s)?;
-        if self.revoked.holds(identity.username, unix_s) {
-            return Err(ErrorCode::Unauthenticated);
-        }
-        Ok(identity)
-    }
-
-    /// Steps 1 to 5.
-    fn identify<'a>(
         &'a self,
         request: &Message<'a>,
         client: &FiveTuple,

@@ -39,6 +39,7 @@ pub mod proxy_header;
 pub mod quotas;
 pub mod relay;
 pub mod reservations;
+pub mod revoked;
 mod shaper;
 pub mod source;
 pub mod totals;

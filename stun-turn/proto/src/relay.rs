@@ -25,6 +25,7 @@ use rand::rngs::StdRng;
 
 use crate::addr::{FiveTuple, PeerProtocol};
 use crate::attribute::ErrorCode;
+use crate::auth::credential;
 use crate::message::{Class, Message, Method};
 use crate::policy;
 use crate::reservations::Token;
@@ -241,6 +242,17 @@ impl Relay {
             .is_some()
     }
 
+    /// Ends what an account holds, by the operator's word. It may allocate again unless it is [`Shared::revoked`].
+    pub fn end_account(&mut self, now: Now, account: &[u8]) {
+        let is_theirs = |username: &[u8]| credential::account(username) == account;
+        let live = self.table.live();
+        let theirs = live.filter(|(_, allocation)| is_theirs(&allocation.username));
+        let theirs: Vec<RelayId> = theirs.map(|(relay, _)| relay).collect();
+        for relay in theirs {
+            self.close(now, relay, Cause::Operator);
+        }
+    }
+
     /// Ends everything, because the server does.
     pub fn shut_down(&mut self, now: Now) {
         let all: Vec<RelayId> = self.table.live().map(|(relay, _)| relay).collect();
@@ -266,31 +278,14 @@ impl Relay {
     }
 
     /// Replaces what the operator decides. Permissions, channels and connections that the new policy
-    /// forbids end at once, and so does what revoked accounts hold; other allocations stay, whatever became of their
-    /// users.
-    pub fn reconfigure(&mut self, now: Now, settings: Arc<Settings>) {
+    /// forbids end at once; allocations stay, whatever became of their users.
+    pub fn reconfigure(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
-        self.end_revoked(now);
         let (settings, table) = (&self.settings, &mut self.table);
         table.revoke(|ip| check_permission(settings, ip).is_ok());
         let ids = &settings.shared.connection_ids;
         let may_reach = |peer: SocketAddr| check_permission(settings, peer.ip()).is_ok();
         self.connections.revoke(ids, may_reach);
-    }
-
-    fn end_revoked(&mut self, now: Now) {
-        let revoked = self.settings.authenticator.revoked().clone();
-        if revoked.is_empty() {
-            return;
-        }
-        let theirs = |(_, allocation): &(RelayId, &allocation::Allocation)| {
-            revoked.holds(&allocation.username, now.unix_s)
-        };
-        let theirs = self.table.live().filter(theirs);
-        let theirs: Vec<_> = theirs.map(|(relay, _)| relay).collect();
-        for relay in theirs {
-            self.close(now, relay, Cause::Operator);
-        }
     }
 
     /// Counts a datagram that the driver has dropped itself.

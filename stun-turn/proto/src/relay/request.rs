@@ -77,7 +77,8 @@ impl Relay {
         let owner = owner.map(Allocation::owner);
         let verified = settings
             .authenticator
-            .verify(request, client, owner, now.unix_s);
+            .verify(request, client, owner, now.unix_s)
+            .and_then(|identity| self.refuse_revoked(now, identity));
         let identity =
             verified.map_err(|code| self.challenge(now, client, request, code, reply))?;
         self.trust(now, client);
@@ -85,6 +86,19 @@ impl Relay {
             Some(refusal) => Err(refusal),
             None => Ok(identity),
         }
+    }
+
+    /// Whoever is revoked is answered like a stranger.
+    fn refuse_revoked<'a>(
+        &self,
+        now: Now,
+        identity: Identity<'a>,
+    ) -> Result<Identity<'a>, ErrorCode> {
+        let revoked = &self.settings.shared.revoked;
+        if revoked.holds(identity.username, now.unix_s) {
+            return Err(ErrorCode::Unauthenticated);
+        }
+        Ok(identity)
     }
 
     /// The five-tuple in force of whoever asks: their own, that of the ticket they show, or the one

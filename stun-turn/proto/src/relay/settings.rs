@@ -14,6 +14,7 @@ use crate::policy::PeerPolicy;
 use crate::ports::Ports;
 use crate::quotas::{QuotaLimits, Quotas};
 use crate::reservations::Reservations;
+use crate::revoked::Revoked;
 
 /// What the operator decides; can be replaced while the server runs
 /// ([`Relay::reconfigure`](super::Relay::reconfigure)).
@@ -79,6 +80,8 @@ pub struct Shared {
     pub quotas: Arc<Quotas>,
     /// How much strangers are answered.
     pub strangers: Budget,
+    /// Whose credentials are good no more.
+    pub revoked: Revoked,
     /// When to tell the operator that strangers are not answered.
     pub unanswered: LogWindow,
     tag_keys: RandomState,
@@ -102,6 +105,7 @@ impl Shared {
             connection_ids: ConnectionIds::default(),
             quotas: Arc::default(),
             strangers: Budget::default(),
+            revoked: Revoked::default(),
             unanswered: LogWindow::default(),
             tag_keys: RandomState::new(),
         }

@@ -17,7 +17,7 @@ use super::*;
 use crate::addr::Transport;
 use crate::attribute::{decode_xor_address, encode_xor_address, kind};
 use crate::auth::nonce::NonceKeys;
-use crate::auth::{Authenticator, Revoked, credential, long_term_key};
+use crate::auth::{Authenticator, credential, long_term_key};
 use crate::connection_ids::ConnectionId;
 use crate::integrity::{Hash, Key, Signer};
 use crate::message::{TransactionId, Writer};
@@ -168,7 +168,7 @@ impl World {
         let mut new = Settings::clone(&self.settings);
         change(&mut new);
         self.settings = Arc::new(new);
-        self.relay.reconfigure(self.now, Arc::clone(&self.settings));
+        self.relay.reconfigure(Arc::clone(&self.settings));
     }
 
     /// A client whose nonce is fresh.

@@ -259,10 +259,10 @@ fn a_revoked_account_holds_nothing_and_gets_nothing_until_its_time_is_over() {
     world.allocate(&mut put_out);
     world.allocate(&mut spared);
     let until_s = UNIX + 3600;
-    world.reconfigure(|settings| {
-        let revoked = Revoked::default().with(b"bob", until_s, UNIX);
-        settings.authenticator = settings.authenticator.clone().with_revoked(revoked);
-    });
+    let revoked = &world.settings.shared.revoked;
+    revoked.add(b"bob", until_s, UNIX);
+    world.relay.end_account(world.now, b"bob");
+    world.settle();
     assert_eq!(world.relay.allocations(), 1);
     assert_eq!(world.request(&mut put_out, Method::Refresh, &[]).code, 401);
     // Neither with this credential nor with another one, made later.
@@ -273,17 +273,6 @@ fn a_revoked_account_holds_nothing_and_gets_nothing_until_its_time_is_over() {
     world.advance(3600);
     let mut again = world.time_limited("198.51.100.7:4", UNIX + 7200, "bob");
     assert_eq!(allocate(&mut world, &mut again), 0);
-}
-
-#[test]
-fn what_was_revoked_is_forgotten_when_its_time_is_over() {
-    let revoked = Revoked::default().with(b"bob", UNIX + 10, UNIX);
-    let longer = revoked.with(b"bob", UNIX + 5, UNIX);
-    assert!(longer.holds(b"bob", UNIX + 9), "never made shorter");
-    let later = revoked.with(b"carol", UNIX + 60, UNIX + 10);
-    assert!(!later.holds(b"9:bob", UNIX));
-    assert!(later.holds(b"9:carol", UNIX + 11));
-    assert!(!later.holds(b"9:carol", UNIX + 60));
 }
 
 #[test]
