@@ -11,7 +11,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
-use signaling_proto::hub::Snapshot;
+use signaling_proto::hub::{Snapshot, Totals};
 use stun_turn::admin::{Guard, METRICS_CONTENT_TYPE, authorize, sessions};
 use stun_turn::logging;
 use tokio::sync::watch;
@@ -79,19 +79,9 @@ async fn metrics(State(admin): State<Admin>) -> Response<Body> {
     response
 }
 
-/// OpenMetrics text without the mark of its end. Labels have few values, whatever clients do.
-fn open_metrics(snapshot: &Snapshot, panics: u64) -> String {
-    let totals = &snapshot.totals;
-    let mut text = String::new();
-    let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, u64)]| {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        let suffix = if kind == "counter" { "_total" } else { "" };
-        for (labels, value) in values {
-            let _ = writeln!(text, "{name}{suffix}{labels} {value}");
-        }
-    };
-    let plain = |value: u64| vec![(String::new(), value)];
-    let gauges = [
+/// Names, without their prefix, helps and values.
+fn gauges(snapshot: &Snapshot) -> [(&'static str, &'static str, usize); 4] {
+    [
         (
             "connections",
             "WebSocket connections, before hello included.",
@@ -108,16 +98,12 @@ fn open_metrics(snapshot: &Snapshot, panics: u64) -> String {
             snapshot.away,
         ),
         ("rooms", "Rooms with at least one peer.", snapshot.rooms),
-    ];
-    for (name, help, value) in gauges {
-        metric(
-            &format!("signaling_{name}"),
-            "gauge",
-            help,
-            &plain(value as u64),
-        );
-    }
-    let counters = [
+    ]
+}
+
+/// As [`gauges`].
+fn counters(totals: &Totals, panics: u64) -> [(&'static str, &'static str, u64); 8] {
+    [
         ("sessions_opened", "Peers welcomed.", totals.sessions_opened),
         (
             "sessions_resumed",
@@ -150,8 +136,30 @@ fn open_metrics(snapshot: &Snapshot, panics: u64) -> String {
             "Connections that a mistake of ours has ended.",
             panics,
         ),
-    ];
-    for (name, help, value) in counters {
+    ]
+}
+
+/// OpenMetrics text without the mark of its end. Labels have few values, whatever clients do.
+fn open_metrics(snapshot: &Snapshot, panics: u64) -> String {
+    let totals = &snapshot.totals;
+    let mut text = String::new();
+    let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, u64)]| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        for (labels, value) in values {
+            let _ = writeln!(text, "{name}{suffix}{labels} {value}");
+        }
+    };
+    let plain = |value: u64| vec![(String::new(), value)];
+    for (name, help, value) in gauges(snapshot) {
+        metric(
+            &format!("signaling_{name}"),
+            "gauge",
+            help,
+            &plain(value as u64),
+        );
+    }
+    for (name, help, value) in counters(totals, panics) {
         metric(&format!("signaling_{name}"), "counter", help, &plain(value));
     }
     let closed = [

@@ -96,6 +96,18 @@ impl Browser {
         .await
     }
 
+    /// Has camera and microphone tried, and waits until neither works.
+    ///
+    /// # Errors
+    /// When one does.
+    pub async fn devices_fail(&self) -> anyhow::Result<Findings> {
+        for check in ["camera", "microphone"] {
+            self.click(&format!("[data-testid=check-{check}]")).await?;
+            self.finding(check, "failed").await?;
+        }
+        self.findings().await
+    }
+
     /// What the check has found so far.
     ///
     /// # Errors

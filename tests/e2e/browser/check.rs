@@ -3,7 +3,6 @@
 use std::net::UdpSocket;
 
 use tests::browser::Kind;
-use tests::check::Findings;
 use tests::stage;
 use tests::stun::stun_server_that_sees;
 
@@ -258,13 +257,7 @@ fn a_camera_without_permission_is_explained() {
         let service = stage.signaling(&[]).await?;
         let browser = stage.browser_of(Kind::REFUSING, "ann").await?;
         browser.check(&service.check("en")).await?;
-        for check in ["camera", "microphone"] {
-            browser
-                .click(&format!("[data-testid=check-{check}]"))
-                .await?;
-            browser.finding(check, "failed").await?;
-        }
-        let findings: Findings = browser.findings().await?;
+        let findings = browser.devices_fail().await?;
         findings.is("camera", "failed", "The camera is blocked");
         findings.is("microphone", "failed", "The microphone is blocked");
         findings.verdict("limited", "one of your devices is not");

@@ -167,13 +167,7 @@ fn a_computer_without_devices_is_told_so() {
         let service = stage.signaling(&[]).await?;
         let browser = stage.browser_of(Kind::BARE, "ann").await?;
         browser.check(&service.check("en")).await?;
-        for check in ["camera", "microphone"] {
-            browser
-                .click(&format!("[data-testid=check-{check}]"))
-                .await?;
-            browser.finding(check, "failed").await?;
-        }
-        let findings = browser.findings().await?;
+        let findings = browser.devices_fail().await?;
         findings.is("camera", "failed", "No camera was found");
         findings.is("microphone", "failed", "No microphone was found");
         Ok(())
