@@ -5,8 +5,9 @@
 //! and a Binding over TCP, with a connection where it would be TLS. A relay that has never answered from
 //! here is told all the same: clients may reach what this host does not.
 //!
-//! The bundled relay is in this process and ends with it: a worker of it that fails ends the process, so
-//! that it can't be lost alone. Everybody then comes back to the next one.
+//! The bundled relay is in this process: its threads are asked for a sign of life. One that panics ends the
+//! process, and everybody comes back to the next one. One that hangs does not, so it is told as a lost relay
+//! is; its URLs stay, because the other threads serve them too.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use signaling_proto::message::server::IceServersReason;
 use stun_turn::check::{ServerUrl, Via};
 use stun_turn::proto::message::{Class, Message, Method, TransactionId, Writer};
+use stun_turn::pulse::{self, Change, Pulse};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::sync::watch;
@@ -61,6 +63,26 @@ pub(crate) async fn watch(told: Told, hub: HubHandle, mut stopping: watch::Recei
         }
     }
     watched.values().for_each(AbortHandle::abort);
+}
+
+/// Watches the bundled relay until the service stops.
+pub(crate) async fn watch_bundled(
+    relay: stun_turn::Handle,
+    hub: HubHandle,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut pulse = Pulse::new(relay);
+    loop {
+        match pulse.look() {
+            Some(Change::Hangs) => hub.relay_changed(IceServersReason::RelayLost).await,
+            Some(Change::Lives) => hub.relay_changed(IceServersReason::Renewal).await,
+            None => {}
+        }
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = sleep(pulse::INTERVAL) => {}
+        }
+    }
 }
 
 async fn watch_one(url: IceUrl, told: Told, hub: HubHandle) {

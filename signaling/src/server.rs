@@ -110,6 +110,8 @@ impl Server {
         tokio::spawn(health::watch(told.clone(), hub.clone(), stopping.clone()));
         if let Some(relay) = &handle {
             tokio::spawn(relay::keep_fresh(relay.clone(), stopping.clone()));
+            let watched = health::watch_bundled(relay.clone(), hub.clone(), stopping.clone());
+            tokio::spawn(watched);
         }
         let service = Service {
             router: admin::router(Admin {

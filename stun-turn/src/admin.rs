@@ -16,9 +16,11 @@ use axum::routing::{delete, get};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use crate::control::{Handle, SessionInfo};
 use crate::metrics;
+use crate::pulse::{self, Pulse};
 
 pub use crate::metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
 pub use guard::{Guard, authorize};
@@ -60,12 +62,18 @@ impl Options {
     }
 }
 
-/// Serves until the process ends.
+/// Serves until the process ends, and sees whether the relay's threads live.
 ///
 /// # Errors
 /// When the system gives no thread or event queue.
 pub fn start(listener: TcpListener, guard: Guard, relay: Handle) -> std::io::Result<()> {
-    serve::start(listener, router(guard, relay))
+    let mut pulse = Pulse::new(relay.clone());
+    serve::start(listener, router(guard, relay), async move {
+        loop {
+            pulse.look();
+            sleep(pulse::INTERVAL).await;
+        }
+    })
 }
 
 fn router(guard: Guard, relay: Handle) -> Router {
@@ -97,7 +105,7 @@ async fn readyz(State(relay): State<Handle>) -> (StatusCode, &'static str) {
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "draining, or out of descriptors\n",
+            "draining, out of descriptors, or a thread hangs\n",
         )
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Command {
     End(SessionId, Sender<bool>),
     /// End all of an account.
     EndAccount(Arc<str>),
+    /// Show that it turns.
+    ShowLife,
     /// Serve a client's connection that another worker has accepted.
     Adopt(Adopted),
     /// End everything and return.
@@ -67,6 +69,8 @@ pub(crate) struct Colleague {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) totals: Arc<Totals>,
     pub(crate) tally: Arc<Tally>,
+    /// As the last look at it has found; see [`crate::pulse`].
+    pub(crate) hangs: AtomicBool,
 }
 
 /// A living allocation.
@@ -173,11 +177,20 @@ impl Handle {
         self.tell_all(|| Command::Drain);
     }
 
-    /// Whether new clients are welcome: not while draining, nor while descriptors are short.
+    /// Whether new clients are welcome: not while draining, nor while descriptors are short or a worker hangs.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let is_short = |worker: &Colleague| worker.tally.short_of_descriptors.get() != 0;
-        !self.0.is_draining.load(Ordering::Relaxed) && !self.0.workers.iter().any(is_short)
+        !self.0.is_draining.load(Ordering::Relaxed)
+            && !self.0.workers.iter().any(is_short)
+            && self.hung_workers() == 0
+    }
+
+    /// How many workers hang, as far as somebody [looks](crate::pulse::Pulse).
+    #[must_use]
+    pub fn hung_workers(&self) -> usize {
+        let hangs = |worker: &&Colleague| worker.hangs.load(Ordering::Relaxed);
+        self.0.workers.iter().filter(hangs).count()
     }
 
     /// How many allocations live.

@@ -16,6 +16,7 @@ pub mod check;
 pub mod config;
 pub mod file_limit;
 pub mod logging;
+pub mod pulse;
 pub mod settings;
 pub mod streams;
 pub mod tls;

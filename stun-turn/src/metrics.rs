@@ -133,6 +133,9 @@ impl Totals {
         self.streams(encoder)?;
         let (help, lost) = ("Lines of the log that nobody took", logging::lost_lines());
         plain(encoder, "log_lines_lost", help, lost)?;
+        let hung = self.0.hung_workers() as u64;
+        let help = "Threads that do not answer: whoever they serve is cut off";
+        gauge(encoder, "workers_hung", help)?.encode_gauge(&hung)?;
         let is_ready = u64::from(self.0.is_ready());
         gauge(encoder, "ready", "1 while new allocations are welcome")?.encode_gauge(&is_ready)
     }

@@ -11,6 +11,8 @@ pub(crate) struct Tally {
     pub(crate) socket_errors: SocketErrors,
     /// 1 while connections can't be accepted for lack of descriptors.
     pub(crate) short_of_descriptors: Counter,
+    /// How often it has shown that it turns, when asked to.
+    pub(crate) signs_of_life: Counter,
 }
 
 impl Tally {

@@ -24,6 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -196,6 +197,7 @@ impl Worker {
             mailbox: Arc::clone(&self.mailbox),
             totals: self.relay.totals(),
             tally: Arc::clone(&self.tally),
+            hangs: AtomicBool::new(false),
         }
     }
 
@@ -277,6 +279,7 @@ impl Worker {
                     self.relay.end_account(now, account.as_bytes());
                     self.close_relayed();
                 }
+                Command::ShowLife => self.tally.signs_of_life.add(1),
                 Command::Adopt(stream) => self.adopt(now, stream),
                 Command::Stop => return false,
             }

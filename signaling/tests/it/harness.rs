@@ -1,6 +1,7 @@
 //! A service on free ports, and clients that talk to it.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args as _, Command};
@@ -46,7 +47,11 @@ pub(crate) fn config(options: &[&str]) -> Config {
 
 /// The upgrade request that a client sends.
 pub(crate) fn request(server: &Server) -> Request {
-    let url = format!("ws://{}/signal", server.page());
+    request_to(server.page())
+}
+
+fn request_to(page: SocketAddr) -> Request {
+    let url = format!("ws://{page}/signal");
     url.into_client_request().unwrap()
 }
 
@@ -65,7 +70,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(server: &Server) -> Self {
-        let (socket, _) = tokio_tungstenite::connect_async(request(server))
+        Self::connect_to(server.page()).await
+    }
+
+    /// Connects to a service that may be another process.
+    pub(crate) async fn connect_to(page: SocketAddr) -> Self {
+        let (socket, _) = tokio_tungstenite::connect_async(request_to(page))
             .await
             .unwrap();
         Self { socket }
@@ -74,11 +84,16 @@ impl Client {
     /// Connects and says `hello`.
     pub(crate) async fn enter(server: &Server, room: &str) -> (Self, Welcome) {
         let mut client = Self::connect(server).await;
-        client
-            .say(&format!(r#"{{"type":"hello","room":"{room}"}}"#))
-            .await;
-        match client.hear().await {
-            ServerMessage::Welcome(welcome) => (client, *welcome),
+        let welcome = client.hello(room).await;
+        (client, welcome)
+    }
+
+    /// Says `hello`.
+    pub(crate) async fn hello(&mut self, room: &str) -> Welcome {
+        let hello = format!(r#"{{"type":"hello","room":"{room}"}}"#);
+        self.say(&hello).await;
+        match self.hear().await {
+            ServerMessage::Welcome(welcome) => *welcome,
             other => panic!("{other:?}"),
         }
     }

@@ -9,6 +9,8 @@ mod admin;
 mod bad_input;
 mod harness;
 mod https;
+#[path = "../../../stun-turn/tests/it/hung.rs"]
+mod hung;
 mod kick;
 mod limits;
 mod namespaces;

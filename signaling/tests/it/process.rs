@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-fn signaling(options: &[&str]) -> Command {
+pub(crate) fn signaling(options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_signaling"));
     command
         .env_clear()
@@ -16,7 +16,7 @@ fn signaling(options: &[&str]) -> Command {
 }
 
 /// On free ports.
-const FREE: [&str; 8] = [
+pub(crate) const FREE: [&str; 8] = [
     "--listen",
     "127.0.0.1:0",
     "--admin",
@@ -45,7 +45,7 @@ fn assert_fails(options: &[&str], exit_code: i32, words: &[&str]) {
 }
 
 /// Ends the process if the test does not.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {

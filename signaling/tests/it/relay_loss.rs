@@ -1,17 +1,20 @@
 //! A relay dies while peers are in a room.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use signaling_proto::message::ServerMessage;
-use signaling_proto::message::server::{IceServersReason, IceServersRenewed};
+use signaling_proto::message::server::{IceServer, IceServersReason, IceServersRenewed};
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::harness::{Client, PATIENCE, start};
+use crate::hung::Hung;
+use crate::process::{FREE, Running, signaling};
 
 /// A STUN server of which nothing but its answers to Bindings matters.
 async fn relay(answered: &Arc<Notify>) -> (JoinHandle<()>, String, SocketAddr) {
@@ -86,4 +89,39 @@ async fn a_lost_relay_is_told_within_two_seconds_and_again_when_it_is_back() {
     alive.abort();
     again.abort();
     server.stop().await;
+}
+
+/// A thread of the bundled relay that hangs keeps its sockets: nothing but its silence tells.
+#[tokio::test]
+async fn a_hung_thread_of_the_bundled_relay_is_told_within_two_seconds_and_again_when_it_lives() {
+    let options = [&FREE[..], &["--turn-workers", "2"]].concat();
+    let mut process = Running(signaling(&options).spawn().unwrap());
+    let mut lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
+    let page = lines.next().unwrap().unwrap();
+    let page = page.strip_prefix("Page: http://").unwrap();
+    let page = page.trim_end_matches('/').parse().unwrap();
+    let mut client = Client::connect_to(page).await;
+    let welcome = client.hello("r").await;
+
+    let urls = |servers: &[IceServer]| -> Vec<_> {
+        servers.iter().flat_map(|it| it.urls.clone()).collect()
+    };
+    let mut took = Vec::new();
+    // Again if it was late: by counting looks it is, on purpose, where the whole machine is.
+    while took
+        .last()
+        .is_none_or(|took| *took > Duration::from_secs(2))
+    {
+        assert!(took.len() < 5, "{took:?}");
+        let since = Instant::now();
+        let hung = Hung::thread(process.0.id(), "relay-0");
+        let lost = news(&mut client).await;
+        took.push(since.elapsed());
+        assert_eq!(lost.reason, Some(IceServersReason::RelayLost));
+        // The other thread has the same addresses.
+        assert_eq!(urls(&lost.ice_servers), urls(&welcome.ice_servers));
+        drop(hung);
+        let back = news(&mut client).await;
+        assert_eq!(back.reason, Some(IceServersReason::Renewal));
+    }
 }

@@ -23,7 +23,12 @@ const MAX_CONNECTIONS: usize = 64;
 /// How long to wait when the system has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) fn start(listener: TcpListener, router: Router) -> io::Result<()> {
+/// Serves on a thread of its own, on which `beside` runs as well.
+pub(super) fn start(
+    listener: TcpListener,
+    router: Router,
+    beside: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -34,7 +39,10 @@ pub(super) fn start(listener: TcpListener, router: Router) -> io::Result<()> {
     };
     std::thread::Builder::new()
         .name("admin".to_owned())
-        .spawn(move || runtime.block_on(serve(listener, router)))?;
+        .spawn(move || {
+            runtime.spawn(beside);
+            runtime.block_on(serve(listener, router));
+        })?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod crowds;
 mod deadlines;
+mod hung;
 mod one_socket;
 mod operating;
 mod program;

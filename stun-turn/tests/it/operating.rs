@@ -8,6 +8,7 @@ use stun_turn::proto::attribute::kind;
 use stun_turn::proto::message::Method;
 
 use crate::client::{Client, Link, allocate_as_nobody, binding};
+use crate::hung::Hung;
 use crate::running::{Program, eventually};
 
 const UDP: (u16, &[u8]) = (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
@@ -216,6 +217,22 @@ fn sigterm_waits_for_the_allocations_that_live() {
     assert_eq!(old.code(Method::Refresh, &[]), 0);
     assert_eq!(old.code(Method::Refresh, &[GONE]), 0);
     assert!(program.child.wait().unwrap().success());
+}
+
+/// Nothing else would tell: the sockets stay open, and the other threads serve on.
+#[test]
+fn a_hung_thread_takes_readiness_back_until_it_lives_again() {
+    let mut program = Program::start(&["--workers", "2", "--user", "alice:wonder"]);
+    let hung = Hung::thread(program.child.id(), "relay-1");
+    eventually("readiness is taken back", || {
+        program.get("/readyz").0 == 503
+    });
+    program.wait_for_log(&["ERROR", "hangs"]);
+    assert_eq!(program.metric("stun_turn_workers_hung"), 1);
+    assert_eq!(program.metric("stun_turn_ready"), 0);
+    drop(hung);
+    eventually("it is ready again", || program.get("/readyz").0 == 200);
+    assert_eq!(program.metric("stun_turn_workers_hung"), 0);
 }
 
 #[test]
