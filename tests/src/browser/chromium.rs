@@ -41,6 +41,7 @@ pub(super) const REFUSED: &str = "--use-fake-ui-for-media-stream=deny";
 pub(super) const TRUSTING: &str = "--ignore-certificate-errors";
 /// A camera and a microphone that everybody has. Ten pictures a second: two cores must code those of three browsers.
 pub(super) const DEVICES: &str = "--use-fake-device-for-media-stream=fps=10";
+pub(super) const CALM_DEVICES: &str = "--use-fake-device-for-media-stream=fps=2";
 
 pub(super) fn launch(profile: &Path, flags: &[&str]) -> anyhow::Result<Launch> {
     let mut wishes = DesiredCapabilities::chrome();
