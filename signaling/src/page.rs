@@ -1,6 +1,9 @@
 //! The call page, embedded. (A debug build reads the files where the sources are.)
 
+mod document;
+
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -13,6 +16,8 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rust_embed::RustEmbed;
+
+pub(crate) use document::document;
 
 /// What a browser needs and nothing that only a developer does.
 #[derive(RustEmbed)]
@@ -69,14 +74,18 @@ pub(crate) fn file(path: &str, request: &HeaderMap) -> Response<Body> {
     let Some(file) = Files::get(path).filter(|_| !climbs) else {
         return plain(StatusCode::NOT_FOUND, "There is no such page.\n");
     };
-    let hash = file.metadata.sha256_hash();
-    let content_type = content_type(path);
+    respond(content_type(path), &file.data, request)
+}
+
+/// Content of the page, or word that the browser has it already.
+fn respond(content_type: &'static str, data: &[u8], request: &HeaderMap) -> Response<Body> {
     let zipped = accepts_gzip(request) && is_text(content_type);
-    let etag = hash[..16].iter().fold(String::from("\""), |text, byte| {
-        text + &format!("{byte:02x}")
-    });
+    // Against chance, not against attackers: everything that is told apart by it is ours.
+    let mut hasher = DefaultHasher::new();
+    data.hash(&mut hasher);
     // What is coded in another way is another thing to a cache (RFC 9110, section 8.8.3.3).
-    let etag = etag + if zipped { "-gzip\"" } else { "\"" };
+    let coding = if zipped { "-gzip" } else { "" };
+    let etag = format!("\"{:016x}-{:x}{coding}\"", hasher.finish(), data.len());
     let known = request
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -85,8 +94,8 @@ pub(crate) fn file(path: &str, request: &HeaderMap) -> Response<Body> {
         .any(|tag| tag.trim().trim_start_matches("W/") == etag);
     let (status, body) = match known {
         true => (StatusCode::NOT_MODIFIED, Body::empty()),
-        false if zipped => (StatusCode::OK, Body::from(gzip(hash, &file.data))),
-        false => (StatusCode::OK, Body::from(file.data.into_owned())),
+        false if zipped => (StatusCode::OK, Body::from(gzip(&etag, data))),
+        false => (StatusCode::OK, Body::from(data.to_vec())),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -128,16 +137,18 @@ fn is_text(content_type: &str) -> bool {
         || content_type.ends_with("+json")
 }
 
-/// A file, compressed when it is asked for the first time; there are as many as the page has.
-fn gzip(hash: [u8; 32], data: &[u8]) -> Bytes {
-    static ZIPPED: LazyLock<Mutex<HashMap<[u8; 32], Bytes>>> = LazyLock::new(Mutex::default);
+/// Content, compressed when it is asked for the first time; there is as much as the page has.
+fn gzip(etag: &str, data: &[u8]) -> Bytes {
+    static ZIPPED: LazyLock<Mutex<HashMap<String, Bytes>>> = LazyLock::new(Mutex::default);
     let mut zipped = ZIPPED.lock().unwrap_or_else(PoisonError::into_inner);
-    let compress = || {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(data).expect("memory takes everything");
-        encoder.finish().expect("memory takes everything").into()
-    };
-    zipped.entry(hash).or_insert_with(compress).clone()
+    if let Some(known) = zipped.get(etag) {
+        return known.clone();
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(data).expect("memory takes everything");
+    let compressed = Bytes::from(encoder.finish().expect("memory takes everything"));
+    zipped.insert(etag.to_owned(), compressed.clone());
+    compressed
 }
 
 /// A short text.

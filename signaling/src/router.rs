@@ -47,8 +47,8 @@ async fn secure(State(strict_tls): State<bool>, request: Request, next: Next) ->
     response
 }
 
-async fn index(headers: HeaderMap) -> Response<Body> {
-    page::file("index.html", &headers)
+async fn index(uri: Uri, headers: HeaderMap) -> Response<Body> {
+    page::document(&uri, &headers)
 }
 
 async fn asset(uri: Uri, headers: HeaderMap) -> Response<Body> {

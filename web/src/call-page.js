@@ -2,8 +2,6 @@
 
 import { Call } from './call/call.js';
 import { Destinations } from './call/files/destination.js';
-import { newSha256 } from './call/files/sha256.js';
-import { WorkerHashes } from './call/files/worker-hash.js';
 import { roomPath } from './protocol/room.js';
 import { SignalingClient, SUBPROTOCOL } from './protocol/signaling.js';
 import { systemClock } from './protocol/types.js';
@@ -13,6 +11,7 @@ import { t } from './texts/texts.js';
 import { callView } from './view/call.js';
 
 /** @import { Devices } from './call/devices.js' */
+/** @import { WorkerHashes } from './call/files/worker-hash.js' */
 /** @import { Shell } from './room-page.js' */
 /** @import { CallView } from './view/call.js' */
 
@@ -21,10 +20,12 @@ import { callView } from './view/call.js';
 /** SHA-256, in a worker where the browser has workers of modules; loaded when it is first wanted. */
 async function newHash() {
   try {
+    const { WorkerHashes } = await import('./call/files/worker-hash.js');
     if (hashes?.broken) hashes = null;
     hashes ??= new WorkerHashes(/** @type {any} */ (new Worker(scriptUrl('/src/call/files/hash-worker.js'), { type: 'module' })));
     return hashes.create();
   } catch {
+    const { newSha256 } = await import('./call/files/sha256.js');
     return newSha256();
   }
 }

@@ -5,6 +5,7 @@ import { newRoomName, roomFromPath, roomPath } from './protocol/room.js';
 import { scriptUrl } from './scripts.js';
 import { loadSettings, readQuery, saveSettings } from './settings.js';
 import { chooseLanguage, t, useCheckTexts, useLanguage } from './texts/texts.js';
+import { addStyles } from './view/styles.js';
 
 /** @import { Settings } from './settings.js' */
 /** @import { Language } from './texts/texts.js' */
@@ -13,6 +14,7 @@ import { chooseLanguage, t, useCheckTexts, useLanguage } from './texts/texts.js'
 const query = readQuery(location.search);
 const storage = availableStorage();
 const settings = loadSettings(storage);
+/** By then what is to be seen and used is there, in milliseconds. */ const OFFLINE_DELAY_MS = 1000;
 const app = document.getElementById('app') ?? document.body;
 
 /** @type {View | null} */ let view = null;
@@ -62,10 +64,17 @@ function show(build, title) {
     document.title = title ? `${title()} · ${t('app.title')}` : t('app.title');
     // How fast the page is there is measured from outside. A reader of a screen hears where they are; on the first screen
     // the browser tells by itself.
-    if (first) performance.mark('interactive');
-    else view.element.querySelector('h1')?.focus();
+    if (first) {
+      performance.mark('interactive');
+      setTimeout(prepareForOffline, OFFLINE_DELAY_MS);
+    } else view.element.querySelector('h1')?.focus();
   };
   rebuild();
+}
+
+/** Says so when the page is opened without a network. Calls need nothing of it. */
+function prepareForOffline() {
+  void navigator.serviceWorker?.register(scriptUrl('/service-worker.js')).catch(() => undefined);
 }
 
 /** Several changes in one turn are shown once. */
@@ -122,7 +131,7 @@ async function loadRooms() {
 }
 
 async function loadCheck() {
-  const [{ openCheck }] = await Promise.all([import('./check-page.js'), languageReady.then(useCheckTexts)]);
+  const [{ openCheck }] = await Promise.all([import('./check-page.js'), languageReady.then(useCheckTexts), addStyles('check')]);
   return () => {
     const opened = openCheck({ socketUrl: signalingUrl(), onChange: scheduleUpdate });
     closeCheck = () => {
@@ -154,7 +163,5 @@ document.addEventListener('click', (event) => {
   event.preventDefault();
   go(link.getAttribute('href') ?? '/');
 });
-// Says so when the page is opened without a network. Calls need nothing of it.
-void navigator.serviceWorker?.register(scriptUrl('/service-worker.js')).catch(() => undefined);
 languageReady = applyLanguage(chooseLanguage([query.language, settings.language, ...navigator.languages]));
 route();

@@ -5,6 +5,7 @@ import { roomFromPath } from './protocol/room.js';
 import { t } from './texts/texts.js';
 import { endView } from './view/end.js';
 import { previewView } from './view/preview.js';
+import { addStyles } from './view/styles.js';
 
 /** @import { Call } from './call/call.js' */
 /** @import { Query, Settings } from './settings.js' */
@@ -27,7 +28,13 @@ import { previewView } from './view/preview.js';
  */
 
 /** What a call needs beyond its preview. */
-const loadCall = () => import('./call-page.js');
+async function loadCall() {
+  const [page] = await Promise.all([
+    import('./call-page.js'),
+    addStyles('call', 'tile', 'chat', 'controls', 'files'),
+  ]);
+  return page;
+}
 
 /** @param {Shell} shell */
 export function createRooms(shell) {
@@ -52,8 +59,6 @@ export function createRooms(shell) {
       onLost: (kind) => /** @type {Partial<CallView> | null} */ (view())?.deviceLost?.(kind),
     });
     devices = opened;
-    // In the background: by the time that somebody has chosen a name it is there.
-    void loadCall().catch(() => undefined);
     const { camera, microphone, speaker } = settings;
     opened.chosen = { camera: camera ?? undefined, microphone: microphone ?? undefined, speaker: speaker ?? undefined };
     opened.noiseSuppression = settings.noiseSuppression;
@@ -64,11 +69,15 @@ export function createRooms(shell) {
       if (query.audio) await opened.openMicrophone();
       if (query.video && !settings.cameraOff) await opened.openCamera();
     };
+    const loadInBackground = () => void loadCall().catch(() => undefined);
     if (straightIn) {
+      loadInBackground();
       await open();
       if (devices === opened) void enter(room, opened);
     } else {
       showPreview(room, opened);
+      // By the time that somebody has chosen a name it is there.
+      loadInBackground();
       await open();
     }
   }

@@ -165,6 +165,7 @@ export const en = {
   'signaling.offline': 'This device is offline. Calls need a network; it goes on by itself when there is one.',
   'signaling.offline_call': 'This device is offline. The call is restored by itself when there is a network again.',
   'signaling.back': 'The server is back.',
+  'call.panel_missing': 'This could not be loaded, as the server is out of reach. Try again when it is back.',
   'signaling.unreachable': 'The server does not answer. It may be restarting, or a firewall blocks WebSockets. Trying again…',
 
   'chat.title': 'Chat',

@@ -165,6 +165,7 @@ export const ko = {
   'signaling.offline': '이 기기가 오프라인입니다. 네트워크가 돌아오면 저절로 이어집니다.',
   'signaling.offline_call': '이 기기가 오프라인입니다. 네트워크가 돌아오면 통화가 저절로 이어집니다.',
   'signaling.back': '서버와 다시 연결되었습니다.',
+  'call.panel_missing': '서버에 닿지 않아 불러오지 못했습니다. 서버가 돌아오면 다시 눌러 주세요.',
   'signaling.unreachable': '서버가 응답하지 않습니다. 다시 시작하는 중이거나 방화벽이 WebSocket을 막고 있을 수 있습니다. 다시 시도하는 중…',
 
   'chat.title': '채팅',

@@ -2,7 +2,6 @@
 
 import { t } from '../texts/texts.js';
 import { createChat } from './chat.js';
-import { createConnectionPanel } from './connection.js';
 import { CallActions, createControls, REACTION_SIGNS } from './controls.js';
 import { el, setAttributes, setText } from './dom.js';
 import { createFileSender } from './file-drop.js';
@@ -11,17 +10,17 @@ import { icon, mark } from './icons.js';
 import { inviteField } from './invite.js';
 import { createNotices } from './notices.js';
 import { checkLink, copyAndConfirm, deviceName, explainProblem, languageSwitch } from './parts.js';
-import { createPeoplePanel } from './people.js';
-import { createPreferences } from './preferences.js';
 import { liveMeter, showToggle } from './preview.js';
 import { listenForShortcuts } from './shortcuts.js';
 import { createStage } from './stage.js';
+import { addStyles } from './styles.js';
 
 /** @import { Call, Notice } from '../call/call.js' */
 /** @import { DeviceKind, DeviceProblem, Devices } from '../call/devices.js' */
 /** @import { Destinations } from '../call/files/destination.js' */
 /** @import { Settings } from '../settings.js' */
 /** @import { View } from './parts.js' */
+/** @typedef {ReturnType<typeof import('./panels.js').createPanels>} Panels */
 
 /** How often loudness is looked at, in milliseconds. */
 const SPEAKING_INTERVAL_MS = 250;
@@ -62,22 +61,22 @@ export function callView({ call, devices, selfName, room, link, watchLink, desti
     mode: () => settings.layout,
     speaker: () => settings.speaker,
     onSoundBlocked: sound.show,
-    onDetails: (id) => {
-      only(connection);
-      connection.open(id);
-    },
+    onDetails: (id) => withPanels((panels) => panels.openConnection(id)),
   });
-  const connection = createConnectionPanel({ call });
-  const people = createPeoplePanel({ call, selfName, link, watchLink });
   const change = (/** @type {Partial<Settings>} */ changes) => {
     onSettings(changes);
     update();
   };
-  const preferences = createPreferences({ devices, watching: call.watching, settings, onSettings: change });
-  const panels = [connection, people, preferences];
-  const only = (/** @type {typeof panels[number]} */ wanted) => {
-    for (const panel of panels) if (panel !== wanted) panel.close();
+  /** @type {Panels | null} */ let panels = null;
+  const loadPanels = async () => {
+    const [{ createPanels }] = await Promise.all([import('./panels.js'), addStyles('panel', 'connection')]);
+    if (!panels) {
+      panels = createPanels({ call, devices, selfName, link, watchLink, settings, onSettings: change });
+      stagePart.append(...panels.elements);
+    }
+    return panels;
   };
+  const withPanels = (/** @type {(panels: Panels) => void} */ act) => void loadPanels().then(act, () => notices.show(t('call.panel_missing'), 'problem'));
   const toggleLayout = () => change({ layout: settings.layout === 'grid' ? 'speaker' : 'grid' });
   const setChatOpen = (/** @type {boolean} */ open) => {
     chatOpen = open;
@@ -87,14 +86,8 @@ export function callView({ call, devices, selfName, room, link, watchLink, desti
   };
   const chat = createChat({ call, cards, sendFile: [sender.input, sender.button], onClose: () => setChatOpen(false) });
   const actions = new CallActions(call, devices);
-  const onPeople = () => {
-    only(people);
-    people.toggle();
-  };
-  const onPreferences = () => {
-    only(preferences);
-    preferences.toggle();
-  };
+  const onPeople = () => withPanels((panels) => panels.togglePeople());
+  const onPreferences = () => withPanels((panels) => panels.toggleSettings());
   const onChat = () => setChatOpen(!chatOpen);
   const controls = createControls({ actions, onLeave, onChat, onPeople, onSettings: onPreferences });
   const bannerWords = el('span', {});
@@ -115,6 +108,7 @@ export function callView({ call, devices, selfName, room, link, watchLink, desti
   // Where the page may not copy, the reader can.
   invite.addEventListener('click', () => void copyAndConfirm(link, inviteLabel, () => notices.show(link, 'problem')));
   const layout = el('button', { type: 'button', class: 'round quiet', 'data-testid': 'layout', onclick: toggleLayout });
+  const stagePart = el('div', { class: 'call-stage' }, banner, sound.element, entering, stage.element, alone, notices.element);
   const element = el(
     'div',
     { class: 'call' },
@@ -128,7 +122,7 @@ export function callView({ call, devices, selfName, room, link, watchLink, desti
     el(
       'main',
       { class: 'call-main' },
-      el('div', { class: 'call-stage' }, banner, sound.element, entering, stage.element, alone, notices.element, ...panels.map((panel) => panel.element)),
+      stagePart,
       chat.element,
     ),
     el('footer', {}, controls.element),
@@ -160,7 +154,7 @@ export function callView({ call, devices, selfName, room, link, watchLink, desti
     const grid = settings.layout === 'grid';
     showToggle(layout, true, grid ? 'speaker' : 'grid', grid ? t('call.layout_speaker') : t('call.layout_grid'));
     stage.update();
-    for (const panel of panels) panel.update();
+    panels?.update();
     chat.update();
     controls.update({ chatOpen, unread: call.chat.length - readCount + cards.waiting });
     meter.update();
@@ -173,6 +167,8 @@ export function callView({ call, devices, selfName, room, link, watchLink, desti
   });
   const speaking = setInterval(() => stage.update(), SPEAKING_INTERVAL_MS);
   update();
+  // They are there before anybody wants them, and also when the server no longer is.
+  void loadPanels().catch(() => undefined);
   return {
     element,
     update,

@@ -7,15 +7,13 @@ import { el, setText } from './dom.js';
 import { createGraph } from './graph.js';
 import { createPanel } from './panel.js';
 import { copyAndConfirm, saveJson } from './parts.js';
+import { describeQuality } from './tile.js';
 
 /** @import { Call } from '../call/call.js' */
 /** @import { Participant } from '../call/participant.js' */
-/** @import { Point, Quality } from '../call/quality.js' */
+/** @import { Point } from '../call/quality.js' */
 /** @import { Sample } from '../call/sample.js' */
 /** @import { TextKey } from '../texts/texts.js' */
-
-/** @type {Record<NonNullable<Quality['reason']>, TextKey>} */
-const REASONS = { loss: 'connection.reason_loss', delay: 'connection.reason_delay', jitter: 'connection.reason_jitter' };
 
 /**
  * The figures: what they are called, how they read, and the least height of their graph.
@@ -85,14 +83,6 @@ export function createConnectionPanel({ call }) {
       panel.open();
     },
   };
-}
-
-/** @param {Quality | null} quality */
-export function describeQuality(quality) {
-  if (!quality) return t('connection.settling');
-  if (quality.level === 'good' || !quality.reason) return t('connection.good');
-  const values = { reason: t(REASONS[quality.reason]) };
-  return quality.level === 'fair' ? t('connection.fair', values) : t('connection.poor', values);
 }
 
 function createFacts() {

@@ -1,7 +1,6 @@
 // One person, or one shared screen, in the call.
 
 import { t } from '../texts/texts.js';
-import { describeQuality } from './connection.js';
 import { REACTION_SIGNS } from './controls.js';
 import { attach, el, setAttributes, setText } from './dom.js';
 import { icon, signalBars } from './icons.js';
@@ -10,6 +9,7 @@ import { checkLink } from './parts.js';
 /** @import { Reaction } from '../call/gestures.js' */
 /** @import { LinkState } from '../call/link.js' */
 /** @import { Quality } from '../call/quality.js' */
+/** @import { TextKey } from '../texts/texts.js' */
 /** @import { Place } from './layout.js' */
 
 /**
@@ -33,6 +33,9 @@ import { checkLink } from './parts.js';
  * @property {(content: TileContent, pinned: boolean) => void} show
  * @property {(size: Place['size'], rectangle: {x: number, y: number, width: number, height: number}) => void} place
  */
+
+/** @type {Record<NonNullable<Quality['reason']>, TextKey>} */
+const REASONS = { loss: 'connection.reason_loss', delay: 'connection.reason_delay', jitter: 'connection.reason_jitter' };
 
 /** How many avatar colours there are in call.css. */
 const HUES = 6;
@@ -200,4 +203,12 @@ export function initials(name) {
   const first = (/** @type {string | undefined} */ word) => (word ? [...word][0] : '');
   const last = words.length > 1 ? first(words.at(-1)) : '';
   return (first(words[0]) + last).toUpperCase();
+}
+
+/** @param {Quality | null} quality */
+export function describeQuality(quality) {
+  if (!quality) return t('connection.settling');
+  if (quality.level === 'good' || !quality.reason) return t('connection.good');
+  const values = { reason: t(REASONS[quality.reason]) };
+  return quality.level === 'fair' ? t('connection.fair', values) : t('connection.poor', values);
 }
