@@ -156,11 +156,15 @@ fn axe_finds_nothing_in_firefox() {
 }
 
 #[test]
-fn an_error_in_a_page_does_not_go_unseen() {
+fn what_goes_wrong_in_a_page_does_not_go_unseen() {
     stage::run(async |stage| {
         let service = stage.signaling(&[]).await?;
         let browser = stage.browser_of(Kind::Firefox, "ann").await?;
-        crate::browser::page::trouble_is_seen(&browser, &service.page, &["nobody catches this"])
-            .await
+        let words = [
+            "nobody catches this",
+            "img-src",
+            "https://elsewhere.invalid/spy.png",
+        ];
+        crate::browser::page::trouble_is_seen(&browser, &service.page, &words).await
     });
 }

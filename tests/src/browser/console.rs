@@ -11,23 +11,31 @@ impl Browser {
     /// All entries of the console since the last look.
     pub(super) async fn console(&self) -> anyhow::Result<Vec<String>> {
         if self.kind == Kind::Firefox {
-            return self.errors_of_firefox();
+            return self.complaints_of_firefox().await;
         }
         let entries = self.driver.browser_log().await?;
         Ok(entries.iter().map(|entry| format!("{entry:?}")).collect())
     }
 
-    /// What went wrong in the page since the last look, and nobody caught. Firefox tells of errors alone.
+    /// What went wrong in the page since the last look, and nobody caught.
     ///
     /// # Errors
     /// When the browser does not tell.
     pub async fn complaints(&self) -> anyhow::Result<Vec<String>> {
         if self.kind == Kind::Firefox {
-            return self.errors_of_firefox();
+            return self.complaints_of_firefox().await;
         }
         let entries = self.driver.browser_log().await?;
         let complaints = entries.into_iter().filter(of_chromium);
         Ok(complaints.map(|entry| entry.message).collect())
+    }
+
+    async fn complaints_of_firefox(&self) -> anyhow::Result<Vec<String>> {
+        let mut complaints = self.errors_of_firefox()?;
+        let violations = self.privileged(VIOLATIONS).await?;
+        let violations = violations.as_array().into_iter().flatten();
+        complaints.extend(violations.filter_map(|text| text.as_str().map(str::to_owned)));
+        Ok(complaints)
     }
 
     /// They are in its driver's log.
@@ -39,6 +47,16 @@ impl Browser {
         Ok(new.map(str::to_owned).collect())
     }
 }
+
+/// Violations of the content security policy since the last look. Firefox keeps what it tells developers, of all processes, where
+/// only its own scripts can look.
+const VIOLATIONS: &str = "
+    const told = Services.console.getMessageArray()
+        .filter((message) => message instanceof Ci.nsIScriptError)
+        .filter(({ category, sourceName }) => category.startsWith('CSP_') && sourceName.startsWith('http'))
+        .map(({ errorMessage, sourceName }) => `${sourceName}: ${errorMessage}`);
+    Services.console.reset();
+    return told;";
 
 /// What Chromium tells on a page without encryption, which is what some tests are about.
 const INSECURE: &str = "The Cross-Origin-Opener-Policy header has been ignored";

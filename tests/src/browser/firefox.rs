@@ -3,12 +3,15 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
+use http::Method;
 use serde_json::{Value, json};
 use thirtyfour::DesiredCapabilities;
 use thirtyfour::common::capabilities::firefox::FirefoxPreferences;
+use thirtyfour::common::command::{Command as DriverCommand, ExtensionCommand};
 
-use super::{Launch, downloads};
+use super::{Browser, Launch, downloads};
 
 /// What is set apart from geckodriver's own preferences, which keep Firefox from talking to its makers.
 fn preferences(profile: &Path) -> Vec<(&'static str, Value)> {
@@ -55,10 +58,55 @@ pub(super) fn launch(profile: &Path) -> anyhow::Result<Launch> {
     fs::create_dir(&root)?;
     let mut driver = Command::new("geckodriver");
     driver.args(["--port=0", "--websocket-port=0", "--binary=firefox-esr"]);
+    // For its console.
+    driver.arg("--allow-system-access");
     driver.arg("--profile-root").arg(&root);
     Ok(Launch {
         driver,
         ready: "Listening on 127.0.0.1:",
         wishes: wishes.into(),
     })
+}
+
+/// Whose scripts the next command is about.
+#[derive(Debug, Clone, Copy)]
+enum Context {
+    /// The page's.
+    Content,
+    /// The browser's own.
+    Chrome,
+}
+
+impl ExtensionCommand for Context {
+    fn parameters_json(&self) -> Option<Value> {
+        let name = match self {
+            Self::Content => "content",
+            Self::Chrome => "chrome",
+        };
+        Some(json!({"context": name}))
+    }
+
+    fn method(&self) -> Method {
+        Method::POST
+    }
+
+    fn endpoint(&self) -> Arc<str> {
+        "/moz/context".into()
+    }
+}
+
+impl Browser {
+    /// What a script returns that runs as one of Firefox's own.
+    pub(super) async fn privileged(&self, script: &str) -> anyhow::Result<Value> {
+        self.switch(Context::Chrome).await?;
+        let returned = self.driver.execute(script, Vec::new()).await;
+        self.switch(Context::Content).await?;
+        Ok(returned?.json().clone())
+    }
+
+    async fn switch(&self, context: Context) -> anyhow::Result<()> {
+        let command = DriverCommand::ExtensionCommand(Box::new(context));
+        self.driver.handle().cmd(command).await?;
+        Ok(())
+    }
 }
