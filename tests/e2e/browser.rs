@@ -12,6 +12,7 @@ mod looks;
 mod mesh;
 pub(crate) mod page;
 mod resume;
+mod roaming;
 mod trouble;
 mod with_headless;
 mod with_relay;

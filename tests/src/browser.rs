@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::{By, Capabilities, WebDriver};
 
+use crate::network::Place;
 use crate::process::Process;
 use crate::stage::Stage;
 
@@ -54,6 +55,13 @@ impl Kind {
     /// Chromium whose camera has two pictures a second, of which many can be in a call on two cores.
     pub const CALM: Self = Self::Chromium(&[chromium::PERMITTED, chromium::CALM_DEVICES]);
 
+    /// Chromium that trusts the page at [`crate::network::Networks::PAGE`].
+    pub const CARRIED: Self = Self::Chromium(&[
+        chromium::PERMITTED,
+        chromium::TRUSTED_PAGE,
+        chromium::DEVICES,
+    ]);
+
     fn launch(self, profile: &Path) -> anyhow::Result<Launch> {
         match self {
             Self::Chromium(flags) => chromium::launch(profile, flags),
@@ -85,14 +93,22 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts a driver on a free port and a browser with an empty profile.
-    pub(crate) async fn start(stage: &Stage, name: &str, kind: Kind) -> anyhow::Result<Self> {
+    /// Starts a driver on a free port and a browser with an empty profile, here or in another network.
+    pub(crate) async fn start(
+        stage: &Stage,
+        name: &str,
+        kind: Kind,
+        place: Option<&Place>,
+    ) -> anyhow::Result<Self> {
         let profile = TempDir::with_prefix_in("browser", stage.guard().scratch())?;
         let Launch {
             mut driver,
             ready,
             wishes,
         } = kind.launch(profile.path())?;
+        if let Some(place) = place {
+            driver = place.command(&driver);
+        }
         let mut attempts = 0;
         let (process, port) = loop {
             let process = stage.process(&format!("{name}.driver"), &mut driver);
@@ -112,6 +128,7 @@ impl Browser {
                 Err(error) => return Err(error),
             }
         };
+        let port = place.map_or(Ok(port), |place| place.forward(port))?;
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wishes).await;
         let driver = driver.with_context(|| format!("starting {kind:?}"))?;
         driver.set_script_timeout(SCRIPT_LIMIT).await?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
+use crate::network::Networks;
 use crate::poll::{self, Look};
 use crate::process::Process;
 use crate::report::Report;
@@ -168,7 +169,22 @@ impl Stage {
     pub async fn signaling_at(&self, address: &str, options: &[&str]) -> anyhow::Result<Signaling> {
         let mut command = Command::new(program("signaling")?);
         command.args(["--listen", address, "--admin", "127.0.0.1:0"]);
-        let process = self.process("signaling", command.args(options))?;
+        self.serve(command.args(options)).await
+    }
+
+    /// Starts `signaling` without a relay at [`Networks::PAGE`].
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn signaling_at_home(&self, networks: &Networks) -> anyhow::Result<Signaling> {
+        let mut command = Command::new(program("signaling")?);
+        command.args(["--listen", Networks::PAGE, "--admin", "127.0.0.1:0"]);
+        command.arg("--turn-mode=none");
+        self.serve(&mut networks.home.command(&command)).await
+    }
+
+    async fn serve(&self, command: &mut Command) -> anyhow::Result<Signaling> {
+        let process = self.process("signaling", command)?;
         let page = |line: &str| line.strip_prefix("Page: ").map(str::to_owned);
         let page = process.line(page).await?;
         let page = page.trim().trim_end_matches('/').to_owned();

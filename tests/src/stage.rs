@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 
 use crate::browser::{Browser, Kind};
 use crate::guard::Guard;
+use crate::network::Place;
 use crate::process::Process;
 
 /// How long one test may take.
@@ -120,9 +121,26 @@ impl Stage {
     /// # Errors
     /// When the browser or its driver is missing or does not start.
     pub async fn browser_of(&self, kind: Kind, name: &str) -> anyhow::Result<Arc<Browser>> {
-        let browser = Arc::new(Browser::start(self, name, kind).await?);
+        Ok(self.keep(Browser::start(self, name, kind, None).await?))
+    }
+
+    /// Starts a browser in another network.
+    ///
+    /// # Errors
+    /// When the browser or its driver is missing or does not start.
+    pub async fn browser_in(
+        &self,
+        place: &Place,
+        kind: Kind,
+        name: &str,
+    ) -> anyhow::Result<Arc<Browser>> {
+        Ok(self.keep(Browser::start(self, name, kind, Some(place)).await?))
+    }
+
+    fn keep(&self, browser: Browser) -> Arc<Browser> {
+        let browser = Arc::new(browser);
         self.browsers().push(Arc::clone(&browser));
-        Ok(browser)
+        browser
     }
 
     /// Ends the browsers; an error when something went wrong in a page that nobody caught.

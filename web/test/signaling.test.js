@@ -168,6 +168,40 @@ test('connect does not wait, and closes nothing that is open', () => {
   assert.equal(sockets.length, 2);
 });
 
+// A laptop changed from a cable to Wi-Fi: its WebSocket stayed open, and nothing ever came or went through it again.
+test('a connection on which nothing comes after something was said is left for another one', () => {
+  const { signaling, clock, sockets, enter, states } = client();
+  signaling.connect();
+  const dead = enter();
+  signaling.send({ type: 'chat', text: 'anybody?' });
+  clock.advance(5_000);
+  signaling.send({ type: 'chat', text: 'hello?' });
+  assert.equal(sockets.length, 1);
+  clock.advance(1_000);
+  assert.ok(dead.closed);
+  const next = sockets[1];
+  next.onopen();
+  next.receive({ ...welcome, resumed: true });
+  assert.deepEqual(next.frames.map(({ type, id, resume }) => id ?? resume?.ticket ?? type), ['t', 1, 2]);
+  assert.deepEqual(states, ['connecting', 'open', 'waiting', 'connecting', 'open']);
+  // What the old one says when it ends is nobody's business.
+  dead.onclose({ code: 1006 });
+  clock.advance(60_000);
+  assert.equal(sockets.length, 2);
+});
+
+test('whatever the server says shows that it is there, and nobody waits for an answer to nothing', () => {
+  const { signaling, clock, sockets, enter } = client();
+  signaling.connect();
+  const socket = enter();
+  clock.advance(60_000);
+  signaling.send({ type: 'chat', text: 'a' });
+  clock.advance(5_000);
+  socket.receive({ type: 'delivered', ids: [1] });
+  clock.advance(60_000);
+  assert.equal(sockets.length, 1);
+});
+
 test('bye leaves at once and for good', () => {
   const { signaling, clock, sockets, enter, states } = client();
   signaling.connect();

@@ -110,6 +110,7 @@ export function setUp({ watch = false } = {}) {
           return session;
         },
         connect: () => {},
+        reconnect: () => {},
         bye: () => {},
       };
     },

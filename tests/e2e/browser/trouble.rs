@@ -119,7 +119,7 @@ fn a_call_outlives_the_signaling_service() {
 }
 
 /// Keeps the page's connections where a test finds them.
-const KEEP_CONNECTIONS: &str = "window.connections = [];
+pub(super) const KEEP_CONNECTIONS: &str = "window.connections = [];
   window.RTCPeerConnection = class extends RTCPeerConnection {
     constructor(configuration) {
       super(configuration);
@@ -127,7 +127,7 @@ const KEEP_CONNECTIONS: &str = "window.connections = [];
     }
   }";
 /// Names the ICE session that is in use (RFC 8839, section 5.4): a restart begins another one.
-const ICE_SESSION: &str =
+pub(super) const ICE_SESSION: &str =
     "connections.at(-1).currentLocalDescription.sdp.match(/a=ice-ufrag:(\\S+)/)[1]";
 
 #[test]

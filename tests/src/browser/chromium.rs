@@ -37,6 +37,9 @@ const FLAGS: [&str; 16] = [
 /// Nobody asks for permission to use camera and microphone: it is given, or refused.
 pub(super) const PERMITTED: &str = "--use-fake-ui-for-media-stream";
 pub(super) const REFUSED: &str = "--use-fake-ui-for-media-stream=deny";
+/// A page in [`crate::network::Networks`] may use devices as if it came over TLS.
+pub(super) const TRUSTED_PAGE: &str =
+    "--unsafely-treat-insecure-origin-as-secure=http://10.77.0.1:8080";
 /// Certificates made for a test are as good as others.
 pub(super) const TRUSTING: &str = "--ignore-certificate-errors";
 /// A camera and a microphone that everybody has. Ten pictures a second: two cores must code those of three browsers.

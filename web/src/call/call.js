@@ -25,7 +25,7 @@ import { Upload } from './upload.js';
  *   | {kind: 'locked', locked: boolean} | {kind: 'refused', code: string}} Notice
  *
  * What a call needs of the signaling client.
- * @typedef {{send: (message: OutMessage) => number | null, readonly hasSession: boolean, connect: () => void, bye: () => void}} Signaling
+ * @typedef {{send: (message: OutMessage) => number | null, readonly hasSession: boolean, connect: () => void, reconnect: () => void, bye: () => void}} Signaling
  *
  * What the reader prefers, as it is now.
  * @typedef {{low: boolean, codec: string | null}} Preferences
@@ -148,7 +148,7 @@ export class Call {
 
   /** To be called when the network may be another one than before: no way through the old one is waited for. */
   networkChanged() {
-    this.#signaling.connect();
+    this.#signaling.reconnect();
     for (const { link } of this.participants) link.restartIce();
   }
 

@@ -18,6 +18,8 @@ export const SUBPROTOCOL = 'signal.v1';
 const ACK_DELAY_MS = 25;
 /** How long a connection may take until its `welcome`, in milliseconds. */
 const WELCOME_DEADLINE_MS = 10_000;
+/** How long the server may say nothing at all after something was said to it. */
+const SILENCE_LIMIT_MS = 6000;
 
 /** What the close codes say, if the error before them was lost. */
 const CLOSE_CODES = new Map([
@@ -74,6 +76,7 @@ export class SignalingClient {
   #outbox = new Outbox();
   /** The next attempt, or the deadline of this one. @type {number | undefined} */ #timer;
   /** @type {number | undefined} */ #ackTimer;
+  /** Running while something was said that nothing has come after. @type {number | undefined} */ #silenceTimer;
   /** Code of the last fatal error on this connection. @type {string | undefined} */ #error;
 
   /** @param {SignalingOptions} options */
@@ -112,6 +115,21 @@ export class SignalingClient {
   }
 
   /**
+   * Goes on over another connection at once, in the same session: through the present one nothing may come any more, as when its
+   * address was taken away, which no browser tells.
+   */
+  reconnect() {
+    if (this.#state === 'connecting' || this.#state === 'open') {
+      const socket = this.#socket;
+      this.#socket = null;
+      this.#stopTimers();
+      this.#setState('waiting', { waitMs: 0 });
+      socket?.close();
+    }
+    this.connect();
+  }
+
+  /**
    * Sends a message, now or when there is a connection, and keeps it until it has an outcome.
    * @param {OutMessage} message
    * @returns {number | null} its `id`; null when too much waits already, or after the end: then it was not taken
@@ -124,7 +142,11 @@ export class SignalingClient {
       const { name = this.#hello.name, media } = message;
       this.#hello = { ...this.#hello, name, media: { audio: false, video: false, screen: false, ...this.#hello.media, ...media } };
     }
-    if (this.#state === 'open') this.#socket?.send(kept.frame);
+    if (this.#state === 'open') {
+      this.#socket?.send(kept.frame);
+      // A recipient who is away keeps the server silent, too: then another connection is no harm.
+      this.#silenceTimer ??= this.#options.clock.setTimeout(() => this.reconnect(), SILENCE_LIMIT_MS);
+    }
     return kept.id;
   }
 
@@ -149,6 +171,8 @@ export class SignalingClient {
 
   /** @param {unknown} data */
   #receive(data) {
+    this.#options.clock.clearTimeout(this.#silenceTimer ?? 0);
+    this.#silenceTimer = undefined;
     const message = readFrame(data);
     if (!message) return;
     if ('seq' in message) this.#scheduleAck();
@@ -242,8 +266,10 @@ export class SignalingClient {
     const { clock } = this.#options;
     clock.clearTimeout(this.#timer ?? 0);
     clock.clearTimeout(this.#ackTimer ?? 0);
+    clock.clearTimeout(this.#silenceTimer ?? 0);
     this.#timer = undefined;
     this.#ackTimer = undefined;
+    this.#silenceTimer = undefined;
   }
 
   /**
