@@ -5,6 +5,7 @@ mod authentication;
 mod data;
 mod dual;
 mod icmp;
+mod loss;
 mod mobility;
 mod model;
 mod nat_discovery;
