@@ -284,9 +284,27 @@ impl Connection {
 
     /// Puts fresh STUN and TURN servers in force: for what is gathered from now on.
     pub async fn set_ice_servers(&self, servers: &[IceServer]) {
+        self.configure(usable_ice_servers(servers)).await;
+    }
+
+    /// Gives relayed addresses up; what is gathered next is allocated anew. As long as all URLs stay what they
+    /// were, the crate keeps its allocations, also where a relay was started again and knows of none.
+    pub async fn give_up_relays(&self) {
+        let mut servers = self.pc.get_configuration().await.ice_servers().to_vec();
+        if let Some(server) = servers.last_mut() {
+            // The same server, said twice or no longer so: it is asked once.
+            match &server.urls[..] {
+                [.., before, last] if before == last => drop(server.urls.pop()),
+                [.., last] => server.urls.push(last.clone()),
+                [] => {}
+            }
+        }
+        self.configure(servers).await;
+    }
+
+    async fn configure(&self, servers: Vec<RTCIceServer>) {
         let policy = self.pc.get_configuration().await.ice_transport_policy();
-        let relay_only = policy == RTCIceTransportPolicy::Relay;
-        let configuration = configuration(usable_ice_servers(servers), relay_only);
+        let configuration = configuration(servers, policy == RTCIceTransportPolicy::Relay);
         // What is connected goes on, and a closed connection needs none.
         if let Err(error) = self.pc.set_configuration(configuration).await {
             tracing::debug!("new ICE servers were not taken: {error}");

@@ -28,6 +28,10 @@ use crate::signaling::Outgoing;
 
 /// How often the status is brought up to date.
 const STATUS_INTERVAL: Duration = Duration::from_millis(200);
+/// How long a way may be interrupted before another one is looked for.
+const INTERRUPTION_LIMIT: Duration = Duration::from_secs(3);
+/// With the server back, how long to wait for the offer of another who was back before: one is enough.
+const RETURN_WAIT: Duration = Duration::from_millis(300);
 /// Messages that may wait for a peer's task.
 const QUEUE: usize = 256;
 
@@ -42,6 +46,10 @@ pub enum Input {
     IceServers(Vec<IceServer>),
     /// One of the relays is lost.
     RelayLost,
+    /// Nothing reaches the other side through the server for now,
+    SignalingAway,
+    /// and now it does again, within the same session.
+    SignalingBack,
     /// The peer has left the room.
     Left(LeftReason),
     /// The run is over: close the connection.
@@ -104,6 +112,10 @@ struct Task {
     offer_due: Option<Instant>,
     /// and when one that looks for a new way is.
     restart_due: Option<Instant>,
+    /// The way is lost and nobody has looked for another one yet.
+    is_lost: bool,
+    /// Offers reach the other side.
+    can_signal: bool,
     /// Changes when the other side restarts ICE.
     remote_ufrag: Option<String>,
     state: State,
@@ -137,6 +149,8 @@ impl Task {
             candidates: Vec::new(),
             offer_due: None,
             restart_due: None,
+            is_lost: false,
+            can_signal: true,
             remote_ufrag: None,
             state,
             status,
@@ -192,7 +206,18 @@ impl Task {
             }
             Input::RelayLost => {
                 if self.may_need_relay() {
-                    self.restart_due = due(self.negotiation.restart());
+                    self.look_for_a_way(Duration::ZERO);
+                }
+                Ok(())
+            }
+            Input::SignalingAway => {
+                self.can_signal = false;
+                Ok(())
+            }
+            Input::SignalingBack => {
+                self.can_signal = true;
+                if self.is_lost {
+                    self.look_for_a_way(RETURN_WAIT);
                 }
                 Ok(())
             }
@@ -240,13 +265,18 @@ impl Task {
     fn on_state(&mut self, state: RTCPeerConnectionState) {
         tracing::debug!("{}: {state}", self.id);
         match state {
-            RTCPeerConnectionState::Connected if self.state.connected() => {
-                tracing::info!("{}: connected", self.id);
-                self.start_media();
+            RTCPeerConnectionState::Connected => {
+                self.has_way();
+                if self.state.connected() {
+                    tracing::info!("{}: connected", self.id);
+                    self.start_media();
+                }
             }
+            RTCPeerConnectionState::Disconnected => self.lose_way(INTERRUPTION_LIMIT),
             RTCPeerConnectionState::Failed => {
                 self.state
                     .fail("no path to the other side was found, or it broke".into());
+                self.lose_way(Duration::ZERO);
             }
             _ => {}
         }

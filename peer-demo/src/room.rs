@@ -157,6 +157,7 @@ impl Room {
             tokio::select! {
                 message = incoming.recv(), if signaling => match message {
                     Some(Incoming::Message(message)) => self.on_message(message).await,
+                    Some(Incoming::Away) => self.tell_all(|| Input::SignalingAway).await,
                     Some(Incoming::Back(welcome)) => self.come_back(*welcome).await,
                     Some(Incoming::Closed(reason)) => {
                         // What is connected goes on without signaling.
@@ -183,33 +184,28 @@ impl Room {
 
     /// Fresh credentials, for connections that are still to be made and for those that there are.
     async fn renew(&mut self, ice_servers: Vec<IceServer>) {
-        for handle in &self.peers {
-            let input = Input::IceServers(ice_servers.clone());
-            // A task that has ended needs none.
-            handle.input.send(input).await.ok();
-        }
+        self.tell_all(|| Input::IceServers(ice_servers.clone()))
+            .await;
         self.common.setup.ice_servers = ice_servers;
     }
 
     /// A relay is lost: connections that may have needed it look for another way.
     async fn find_ways(&mut self) {
         tracing::warn!("a relay is lost");
-        for handle in &self.peers {
-            handle.input.send(Input::RelayLost).await.ok();
-        }
+        self.tell_all(|| Input::RelayLost).await;
     }
 
-    /// The connection was lost and another one is there. Within one session nobody has noticed.
+    /// The connection was lost and another one is there. Within one session nobody has noticed; but the server
+    /// may be another one, and may have taken its relay along.
     async fn come_back(&mut self, welcome: Welcome) {
         tracing::info!("signaling is back (resumed: {})", welcome.resumed);
         self.renew(welcome.ice_servers).await;
-        if !welcome.resumed {
+        if welcome.resumed {
+            self.tell_all(|| Input::SignalingBack).await;
+        } else {
             // To the others we are somebody new, and what connects us ends when they see the old one
             // leave.
-            for handle in &self.peers {
-                let left = Input::Left(LeftReason::Timeout);
-                handle.input.send(left).await.ok();
-            }
+            self.tell_all(|| Input::Left(LeftReason::Timeout)).await;
             self.index.clear();
         }
         for entry in welcome.room.peers {
@@ -252,6 +248,13 @@ impl Room {
             | ServerMessage::Event(_)
             | ServerMessage::Delivered(_)
             | ServerMessage::RoomUpdated(_) => {}
+        }
+    }
+
+    async fn tell_all(&self, input: impl Fn() -> Input) {
+        for handle in &self.peers {
+            // A task that has ended has no use for it.
+            handle.input.send(input()).await.ok();
         }
     }
 

@@ -54,6 +54,8 @@ pub enum Outgoing {
 pub enum Incoming {
     /// A message after `welcome`.
     Message(ServerMessage),
+    /// The connection is lost, or another attempt at a new one has failed.
+    Away,
     /// In the room again after the connection was lost.
     Back(Box<Welcome>),
     /// The session is over for good, and why. Nothing follows.
@@ -333,7 +335,7 @@ fn incoming(event: Event, why: &str) -> Option<Incoming> {
         Event::Waiting { wait, refusal } => {
             let why = told(refusal, why);
             tracing::warn!("signaling is away ({why}), the call goes on; next attempt in {wait:?}");
-            None
+            Some(Incoming::Away)
         }
         Event::Refused { id, error } => {
             let (code, message) = (error.code, error.message);

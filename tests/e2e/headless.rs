@@ -1,5 +1,7 @@
 //! Calls between headless peers.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 use tests::stage;
 
@@ -63,6 +65,8 @@ fn two_peers_reach_each_other_through_an_external_relay() {
     });
 }
 
+/// How long a killed process may take to end.
+const AT_ONCE: Duration = Duration::from_secs(20);
 /// What a headless peer logs when it restarts ICE.
 const LOOKS: &str = "looking for another way";
 
@@ -95,6 +99,35 @@ fn a_call_whose_relay_is_killed_goes_on_over_another_one() {
             let report = peer.report().await?;
             report.verified(1)?;
             assert_eq!(report.paths()?, ["relay"]);
+        }
+        assert_eq!(searches, 1, "one side looks, the other follows");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_call_whose_server_took_its_relay_along_goes_on_over_the_next_one() {
+    stage::run(async |stage| {
+        let secret = ["--session-secret", "0123456789abcdef0123456789abcdef"];
+        let service = stage.signaling(&secret).await?;
+        let options = ["--relay-only", "--duration", "20"];
+        let ann = stage.peer_demo("ann", &service, "tea", &options)?;
+        let bob = stage.peer_demo("bob", &service, "tea", &options)?;
+        for peer in [&ann, &bob] {
+            peer.says("over udp from relay").await?;
+        }
+        let relay = format!("--turn-listen=udp:{}", service.turn_address().await?);
+        service.process.signal(Signal::KILL)?;
+        service.process.exit(AT_ONCE).await?;
+        let options = [&secret[..], &[&relay]].concat();
+        let _next = stage.signaling_at(service.address(), &options).await?;
+        let mut searches = 0;
+        for peer in [ann, bob] {
+            peer.says("signaling is back (resumed: true)").await?;
+            let report = peer.report().await?;
+            report.verified(1)?;
+            assert_eq!(report.paths()?, ["relay"]);
+            searches += peer.log()?.matches(LOOKS).count();
         }
         assert_eq!(searches, 1, "one side looks, the other follows");
         Ok(())

@@ -3,10 +3,10 @@
 use anyhow::{Context, Result};
 use signaling_proto::id::Epoch;
 use signaling_proto::message::{Payload, SdpKind, Verbatim};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 use webrtc::peer_connection::{RTCIceCandidateInit, RTCSdpType, RTCSessionDescription};
 
-use super::Task;
+use super::{Task, due};
 use crate::negotiation::{OnCandidate, OnOffer, RESTART_WAIT};
 use crate::signaling::Outgoing;
 
@@ -28,9 +28,40 @@ impl Task {
         self.state.left.is_none() && path.is_none_or(|path| path.kind == "relay")
     }
 
+    /// Packets flow: there is no need to look for a way.
+    pub(super) fn has_way(&mut self) {
+        (self.is_lost, self.restart_due) = (false, None);
+    }
+
+    /// One side looks for a way, and both gather what they can offer.
+    async fn begin_search(&mut self) {
+        if self.is_lost {
+            self.connection.give_up_relays().await;
+        }
+        self.has_way();
+    }
+
+    /// The way that there was does not work. It has some time to come back by itself.
+    pub(super) fn lose_way(&mut self, patience: Duration) {
+        if self.state.is_connected() && self.state.left.is_none() {
+            self.is_lost = true;
+            self.look_for_a_way(patience);
+        }
+    }
+
+    /// One side of the pair will look, after at least this time.
+    pub(super) fn look_for_a_way(&mut self, patience: Duration) {
+        self.restart_due = due(self.negotiation.restart()).map(|due| due + patience);
+    }
+
     /// Looks for a new way.
     pub(super) async fn restart_ice(&mut self) -> Result<()> {
         if !self.negotiation.has_begun() {
+            return Ok(());
+        }
+        if !self.can_signal {
+            // Later: an offer of now knows the relays of the server that is gone.
+            self.is_lost = true;
             return Ok(());
         }
         let Some(epoch) = self.negotiation.offer() else {
@@ -39,6 +70,7 @@ impl Task {
             return Ok(());
         };
         tracing::info!("{}: looking for another way", self.id);
+        self.begin_search().await;
         self.candidates.clear();
         let offer = self.connection.offer(true).await?;
         self.send_description(epoch, &offer).await
@@ -70,7 +102,7 @@ impl Task {
                     OnOffer::RollBackAndAnswer => true,
                 };
                 if self.note_ufrag(&description) {
-                    self.restart_due = None;
+                    self.begin_search().await;
                 }
                 let answer = self.connection.answer(description, roll_back).await?;
                 self.send_description(epoch, &answer).await?;
