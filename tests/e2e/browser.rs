@@ -6,6 +6,7 @@ mod controls;
 mod devices;
 pub(crate) mod files;
 mod hostile;
+mod hosts;
 mod invite;
 mod keyboard;
 mod looks;

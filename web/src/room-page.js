@@ -158,7 +158,9 @@ export function createRooms(shell) {
     leave: leaveCall,
     /** Ends the call if the server has refused it. */
     settle() {
-      if (call?.refusal) endCall(call.refusal);
+      if (!call?.refusal) return;
+      // To somebody who was inside it means that a host wanted it so.
+      endCall(call.refusal === 'forbidden' && call.entered ? 'kicked' : call.refusal);
     },
   };
 }

@@ -260,6 +260,8 @@ export const en = {
   'error.unauthorized_more': 'Open the link that you were sent, or ask for a new one.',
   'error.forbidden': 'You cannot enter this room',
   'error.forbidden_more': 'The server refused, or a host has taken you out of the call.',
+  'error.kicked': 'A host has taken you out of the call',
+  'error.kicked_more': 'You may enter again, unless the room is locked.',
   'error.replaced': 'The call goes on elsewhere',
   'error.replaced_more': 'You entered from another window, and this one has stepped aside.',
   'error.other': 'The server ended the call',

@@ -260,6 +260,8 @@ export const ko = {
   'error.unauthorized_more': '받은 링크로 열거나 새 링크를 부탁하세요.',
   'error.forbidden': '이 방에 들어갈 수 없습니다',
   'error.forbidden_more': '서버가 거절했거나 방장이 통화에서 내보냈습니다.',
+  'error.kicked': '방장이 통화에서 내보냈습니다',
+  'error.kicked_more': '방이 잠겨 있지 않으면 다시 들어갈 수 있습니다.',
   'error.replaced': '통화가 다른 곳에서 이어집니다',
   'error.replaced_more': '다른 창에서 들어왔기 때문에 이 창은 물러났습니다.',
   'error.other': '서버가 통화를 끝냈습니다',

@@ -15,6 +15,7 @@ const ENDS = {
   room_locked: { title: 'error.room_locked', text: 'error.room_locked_more', symbol: 'lock' },
   unauthorized: { title: 'error.unauthorized', text: 'error.unauthorized_more', symbol: 'lock' },
   forbidden: { title: 'error.forbidden', text: 'error.forbidden_more', symbol: 'lock' },
+  kicked: { title: 'error.kicked', text: 'error.kicked_more', symbol: 'leave' },
   replaced: { title: 'error.replaced', text: 'error.replaced_more', symbol: 'relayed' },
   unsupported: { title: 'error.unsupported', text: 'error.unsupported_more', symbol: 'warning' },
 };
@@ -24,7 +25,7 @@ const OTHER = { title: 'error.other', text: 'error.other_more', symbol: 'warning
 
 /**
  * @param {object} options
- * @param {string} options.reason `left`, `unsupported`, or the server's error code
+ * @param {string} options.reason `left`, `kicked`, `unsupported`, or the server's error code
  * @param {() => void} options.onAgain
  * @param {() => void} options.onHome
  * @param {(language: import('../texts/texts.js').Language) => void} options.onLanguage
