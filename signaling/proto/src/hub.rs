@@ -18,6 +18,7 @@ pub mod limits;
 mod moderate;
 mod name;
 mod namespaces;
+mod push;
 mod refusal;
 mod relay;
 mod renew;

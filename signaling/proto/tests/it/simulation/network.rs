@@ -1,6 +1,7 @@
 //! Clients, servers, and what lies between them.
 
-use std::collections::VecDeque;
+mod link;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use signaling_proto::message::client::Hello;
 use signaling_proto::message::server::{IceServer, Presence, Role};
 use signaling_proto::ticket::TicketKey;
 
+use self::link::{Down, Link, Up};
 use super::Random;
 use super::actor::{Actor, Wish};
 use super::history::History;
@@ -45,30 +47,6 @@ impl Environment for Machine {
     fn ice_servers(&mut self, _: &PeerId, _: &str) -> Vec<IceServer> {
         Vec::new()
     }
-}
-
-/// What travels to a client.
-enum Down {
-    Frame(String),
-    Close(u16),
-}
-
-/// What travels to a server.
-enum Up {
-    Frame(String),
-    Close,
-}
-
-/// A connection between a client and the server that lived when it was made.
-struct Link {
-    connection: ConnectionId,
-    up: VecDeque<Up>,
-    down: VecDeque<Down>,
-    /// Whether things still get through.
-    broken: bool,
-    /// Whether the ends have noticed that it is over.
-    closed_at_server: bool,
-    closed_at_client: bool,
 }
 
 pub(crate) struct Network {
@@ -408,24 +386,5 @@ impl Network {
         }
         let sessions = self.hub.snapshot().sessions;
         assert_eq!(sessions, actors.len(), "nobody else is there");
-    }
-}
-
-impl Link {
-    fn new(connection: ConnectionId) -> Self {
-        Self {
-            connection,
-            up: VecDeque::new(),
-            down: VecDeque::new(),
-            broken: false,
-            closed_at_server: false,
-            closed_at_client: false,
-        }
-    }
-
-    fn breaks(&mut self) {
-        self.broken = true;
-        self.up.clear();
-        self.down.clear();
     }
 }
