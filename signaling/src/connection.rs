@@ -13,8 +13,8 @@ use signaling_proto::message::{ClientMessage, ParseError};
 use tokio::time::{sleep, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
 
-use crate::fragments::TooManyFragments;
 use crate::hub_task::HubHandle;
+use crate::incoming::TooManyFragments;
 use crate::outbox::{Item, Outbox};
 use crate::throttle::{Flood, Throttle};
 use crate::upgrade::Socket;

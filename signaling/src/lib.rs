@@ -18,10 +18,10 @@ pub mod room_token;
 
 mod admin;
 mod connection;
-mod fragments;
 mod health;
 mod hub_task;
 mod ice_servers;
+mod incoming;
 mod lan;
 mod linger;
 mod listener;

@@ -1,6 +1,6 @@
 //! From an HTTP request to a WebSocket.
 //!
-//! Not with axum's extractor: what comes in passes a [`Fragments`] before the WebSocket sees it.
+//! Not with axum's extractor: what comes in passes an [`Incoming`] before the WebSocket sees it.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -13,14 +13,14 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use crate::fragments::Fragments;
+use crate::incoming::Incoming;
 use crate::page::plain;
 
 /// The WebSocket subprotocol.
 const SUBPROTOCOL: &str = "signal.v1";
-/// What a connection reads at once, in bytes: it is what an idle connection keeps, and nearly all
-/// messages are smaller.
-const READ_BUFFER_BYTES: usize = 1024;
+/// What the WebSocket takes at once of what [`Incoming`] has read, in bytes. It is what an idle
+/// connection keeps; for a message that is larger, room is made and given back.
+const READ_BUFFER_BYTES: usize = 256;
 /// What is gathered before it is written, in bytes.
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// What may wait inside the WebSocket, in bytes: a large frame and what was gathered before it. What
@@ -28,7 +28,7 @@ const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 const MAX_WRITE_BUFFER_BYTES: usize = 2 * MAX_FRAME_BYTES + WRITE_BUFFER_BYTES;
 
 /// A client's WebSocket. There is no extension in it, so nothing is ever compressed.
-pub(crate) type Socket = WebSocketStream<Fragments<TokioIo<Upgraded>>>;
+pub(crate) type Socket = WebSocketStream<Incoming<TokioIo<Upgraded>>>;
 
 /// The answer to a request for a WebSocket, and what becomes one when it was sent; `Err` is the answer
 /// to a request that is none.
@@ -76,6 +76,6 @@ pub(crate) async fn websocket(upgrade: OnUpgrade) -> Option<Socket> {
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .max_message_size(Some(MAX_FRAME_BYTES))
         .max_frame_size(Some(MAX_FRAME_BYTES));
-    let stream = Fragments::new(upgraded);
+    let stream = Incoming::new(upgraded);
     Some(WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await)
 }

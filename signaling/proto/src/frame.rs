@@ -1,5 +1,7 @@
 //! What goes over the wire to one client.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 
 use crate::id::Seq;
@@ -32,10 +34,12 @@ impl Frame {
     #[must_use]
     pub fn to_text(&self) -> String {
         let body = std::str::from_utf8(&self.body).expect("serde_json writes UTF-8");
-        match self.seq {
-            None => body.to_owned(),
-            Some(seq) => format!(r#"{body},"seq":{seq}}}"#),
+        let mut text = String::with_capacity(body.len() + SEQ_BYTES);
+        text.push_str(body);
+        if let Some(seq) = self.seq {
+            write!(text, r#","seq":{seq}}}"#).expect("a string takes everything");
         }
+        text
     }
 
     /// How much memory the frame is worth in a queue, in bytes; never less than its text.
@@ -57,10 +61,12 @@ impl Body {
     #[must_use]
     pub fn new(message: &ServerMessage) -> Self {
         let seq = message.seq().expect("only content has a body");
-        let text = message.to_text();
+        let mut text = message.to_text();
         let end = format!(r#","seq":{seq}}}"#);
-        let body = text.strip_suffix(&end).expect("`seq` is the last field");
-        Self(Bytes::copy_from_slice(body.as_bytes()))
+        assert!(text.ends_with(&end), "`seq` is the last field");
+        text.truncate(text.len() - end.len());
+        // Without room to spare: it may be kept for long.
+        Self(Bytes::from(text.into_boxed_str().into_boxed_bytes()))
     }
 
     /// How long it is in bytes.

@@ -1,5 +1,6 @@
 //! What clients say.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::{Media, Payload, PayloadError, Verbatim, present};
@@ -99,6 +100,9 @@ pub struct Signal {
 
 #[derive(Deserialize)]
 struct SignalFields {
+    /// Known already; here so that a second one is noticed.
+    #[serde(rename = "type", default)]
+    _kind: IgnoredAny,
     id: MessageId,
     to: PeerId,
     epoch: Epoch,

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// Longest `candidate` line in bytes; real ones have about 150.
@@ -112,7 +112,39 @@ struct Description<'a> {
     #[serde(rename = "type")]
     kind: SdpKind,
     #[serde(borrow, default)]
-    sdp: Cow<'a, str>,
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    sdp: Text<'a>,
+}
+
+/// A JSON string of which mostly no more is asked than that it is one: a session description has an
+/// escape in each of its lines, and is read by its recipient.
+struct Text<'a>(&'a str);
+
+impl Default for Text<'_> {
+    fn default() -> Self {
+        Self(r#""""#)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&'a RawValue>::deserialize(deserializer)?.get();
+        if !json.starts_with('"') {
+            return Err(D::Error::custom("expected a string"));
+        }
+        let text = Self(json);
+        // Half a surrogate pair is sound JSON and no text.
+        if json.contains("\\u") {
+            text.read().map_err(D::Error::custom)?;
+        }
+        Ok(text)
+    }
+}
+
+impl Text<'_> {
+    fn read(&self) -> Result<String, serde_json::Error> {
+        serde_json::from_str(self.0)
+    }
 }
 
 /// An `RTCIceCandidate` as browsers write it.
@@ -165,8 +197,8 @@ impl Payload {
             Self::Description(description) => serde_json::from_str::<Description<'_>>(
                 description.text(),
             )
-            .is_ok_and(|description| {
-                description.kind != SdpKind::Rollback && sdp_sends_media(&description.sdp)
+            .is_ok_and(|Description { kind, sdp }| {
+                kind != SdpKind::Rollback && sdp.read().is_ok_and(|sdp| sdp_sends_media(&sdp))
             }),
         }
     }

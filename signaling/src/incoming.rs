@@ -1,10 +1,15 @@
-//! Counts the fragments of WebSocket messages (RFC 6455, 5.4) as they come in: a message of 65,536
+//! What comes in for a WebSocket.
+//!
+//! It is read in large parts into room that all connections of a thread share: an idle one keeps none
+//! of its own. And the fragments of its messages (RFC 6455, 5.4) are counted: a message of 65,536
 //! fragments with a byte each would be small enough, and costs its receiver much.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How many fragments a message may have.
@@ -15,19 +20,51 @@ pub(crate) const MAX_FRAGMENTS: u32 = 64;
 #[error("a message of too many fragments")]
 pub(crate) struct TooManyFragments;
 
-/// A byte stream from a WebSocket client that fails at the header of one fragment too many.
-#[derive(Debug)]
-pub(crate) struct Fragments<S> {
-    inner: S,
-    counter: Counter,
+/// Read at once, in bytes: an offer or an answer and some candidates.
+const PART_BYTES: usize = 8 * 1024;
+
+thread_local! {
+    static PART: RefCell<Box<[u8]>> = RefCell::new(vec![0; PART_BYTES].into());
 }
 
-impl<S> Fragments<S> {
+/// A byte stream from a WebSocket client that fails at the header of one fragment too many.
+#[derive(Debug)]
+pub(crate) struct Incoming<S> {
+    inner: S,
+    counter: Counter,
+    /// What was read and did not fit into the reader's room.
+    rest: Bytes,
+}
+
+impl<S> Incoming<S> {
     pub(crate) fn new(inner: S) -> Self {
         Self {
             inner,
             counter: Counter::default(),
+            rest: Bytes::new(),
         }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Incoming<S> {
+    /// Fills `buffer`; what else has come is kept.
+    fn poll_part(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        PART.with_borrow_mut(|part| {
+            let mut part = ReadBuf::new(part);
+            ready!(Pin::new(&mut self.inner).poll_read(context, &mut part))?;
+            let (now, later) = part
+                .filled()
+                .split_at(part.filled().len().min(buffer.remaining()));
+            buffer.put_slice(now);
+            if !later.is_empty() {
+                self.rest = Bytes::copy_from_slice(later);
+            }
+            Poll::Ready(Ok(()))
+        })
     }
 }
 
@@ -101,20 +138,29 @@ impl Counter {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Fragments<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Incoming<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        std::task::ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        if self.rest.is_empty() {
+            ready!(self.poll_part(context, buffer))?;
+        } else {
+            let fits = self.rest.len().min(buffer.remaining());
+            buffer.put_slice(&self.rest.split_to(fits));
+        }
+        if self.rest.is_empty() {
+            // It may be the end of a large part.
+            self.rest = Bytes::new();
+        }
         let result = self.counter.read(&buffer.filled()[before..]);
         Poll::Ready(result.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Fragments<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Incoming<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -134,6 +180,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Fragments<S> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
 
     /// A masked frame of `length` zeros.
@@ -183,6 +231,24 @@ mod tests {
                     .any(|part| counter.read(part).is_err());
                 assert!(refused, "{step} {length}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_waits_for_the_next_read() {
+        let bytes = message(3, 20_000);
+        for room in [1, 14, 1000, 100_000] {
+            let mut incoming = Incoming::new(bytes.as_slice());
+            let mut read = Vec::new();
+            let mut buffer = vec![0; room];
+            loop {
+                let count = incoming.read(&mut buffer).await.unwrap();
+                if count == 0 {
+                    break;
+                }
+                read.extend_from_slice(&buffer[..count]);
+            }
+            assert!(read == bytes, "in parts of {room}");
         }
     }
 }
