@@ -33,11 +33,15 @@ enum End {
 }
 
 /// Serves one client until it is gone.
-pub(crate) async fn serve(socket: Socket, hub: HubHandle, arrival: Arrival, throttle: Throttle) {
+pub(crate) async fn serve(
+    (sink, stream): (SplitSink<Socket, Message>, SplitStream<Socket>),
+    hub: HubHandle,
+    arrival: Arrival,
+    throttle: Throttle,
+) {
     let outbox = Arc::new(Outbox::default());
     // What is large or seldom needed is boxed, here and below: an idle connection costs what its task
     // could need at most.
-    let (sink, stream) = socket.split();
     let id = Box::pin(hub.open(arrival, outbox.clone())).await;
     let reader = Box::pin(read(stream, &hub, id, &outbox, throttle));
     let writer = Box::pin(write(sink, &outbox));

@@ -1,10 +1,10 @@
 //! The one task that owns the hub.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use rustc_hash::FxHashMap;
 use signaling_proto::hub::{
     Arrival, ConnectionId, Environment, Fault, Hub, Output, RoomSummary, Snapshot,
 };
@@ -52,7 +52,7 @@ impl HubHandle {
         let (inputs, queue) = mpsc::channel(QUEUE);
         let task = HubTask {
             hub,
-            outboxes: HashMap::new(),
+            outboxes: FxHashMap::default(),
             revoke: Box::new(revoke),
         };
         let handle = Self {
@@ -64,8 +64,11 @@ impl HubHandle {
     }
 
     async fn send(&self, input: Input) {
-        // Fails only when the process is ending.
-        let _ = self.inputs.send(input).await;
+        // Fails only when the process is ending. In two steps, as the future of `send` has room for three
+        // inputs, which each connection would keep.
+        if let Ok(place) = self.inputs.reserve().await {
+            place.send(input);
+        }
     }
 
     /// A connection is there.
@@ -130,7 +133,7 @@ impl HubHandle {
 
 struct HubTask<E> {
     hub: Hub<E>,
-    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    outboxes: FxHashMap<ConnectionId, Arc<Outbox>>,
     revoke: Box<dyn Fn(&PeerId) + Send>,
 }
 

@@ -6,10 +6,13 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::{HeaderMap, Response, StatusCode};
+use futures_util::StreamExt as _;
+use futures_util::stream::{SplitSink, SplitStream};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use signaling_proto::message::MAX_FRAME_BYTES;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
@@ -61,8 +64,11 @@ fn offers_subprotocol(headers: &HeaderMap) -> bool {
     offers.any(|offer| offer.trim() == SUBPROTOCOL)
 }
 
-/// The WebSocket, as soon as the answer was sent; `None` if the client is gone by then.
-pub(crate) async fn websocket(upgrade: OnUpgrade) -> Option<Socket> {
+/// The two ends of the WebSocket, as soon as the answer was sent; `None` if the client is gone by then.
+/// Whatever passed on the whole would keep room for it.
+pub(crate) async fn websocket(
+    upgrade: OnUpgrade,
+) -> Option<(SplitSink<Socket, Message>, SplitStream<Socket>)> {
     let upgraded = match upgrade.await {
         Ok(upgraded) => TokioIo::new(upgraded),
         Err(error) => {
@@ -77,5 +83,6 @@ pub(crate) async fn websocket(upgrade: OnUpgrade) -> Option<Socket> {
         .max_message_size(Some(MAX_FRAME_BYTES))
         .max_frame_size(Some(MAX_FRAME_BYTES));
     let stream = Incoming::new(upgraded);
-    Some(WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await)
+    let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+    Some(socket.split())
 }

@@ -34,6 +34,8 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
+
 pub use self::environment::{Environment, Grant, Unauthorized};
 pub use self::namespaces::NamespaceLimits;
 use self::namespaces::Namespaces;
@@ -142,8 +144,10 @@ pub struct Hub<E> {
     ticket_key: TicketKey,
     /// Which process this is among those with the same key.
     instance: u64,
-    connections: HashMap<ConnectionId, Connection>,
-    sessions: HashMap<SessionKey, Session>,
+    // Keys that are counted, not chosen by anybody, need no hash that withstands attacks.
+    connections: FxHashMap<ConnectionId, Connection>,
+    /// Boxed: the table has room to spare, which would be a session's each time.
+    sessions: FxHashMap<SessionKey, Box<Session>>,
     peers: HashMap<PeerId, SessionKey>,
     rooms: HashMap<Arc<RoomKey>, Room>,
     namespaces: Namespaces,
@@ -194,8 +198,8 @@ impl<E: Environment> Hub<E> {
             environment,
             ticket_key,
             instance: u64::from_le_bytes(instance),
-            connections: HashMap::new(),
-            sessions: HashMap::new(),
+            connections: FxHashMap::default(),
+            sessions: FxHashMap::default(),
             peers: HashMap::new(),
             rooms: HashMap::new(),
             next_session: 0,

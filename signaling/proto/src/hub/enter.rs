@@ -246,7 +246,7 @@ impl<E: Environment> Hub<E> {
             .insert(connection, Connection::Carries(key));
         self.peers.insert(rank.1, key);
         self.sources.enter(session.source);
-        self.sessions.insert(key, session);
+        self.sessions.insert(key, Box::new(session));
         key
     }
 

@@ -112,7 +112,7 @@ struct Description<'a> {
     #[serde(rename = "type")]
     kind: SdpKind,
     #[serde(borrow, default)]
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("default" = "")))]
     sdp: Text<'a>,
 }
 
