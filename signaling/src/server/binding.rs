@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Connections that may wait to be accepted: after a restart everybody comes at once.
-const BACKLOG: u32 = 4096;
+/// Connections that may wait to be accepted: after a restart everybody comes at once. The system has a
+/// bound of its own (`net.core.somaxconn`), which is mostly lower.
+const BACKLOG: u32 = 65_535;
 
 /// Listens on what `option` asks for.
 pub(super) fn bind(option: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -10,8 +10,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Datagrams that are relayed in a turn of a socket that is behind.
-const CAPACITY: usize = 256;
+/// Datagrams that are relayed in a turn of a socket that is behind: as long as that takes, the others in
+/// the queue wait.
+const CAPACITY: usize = 64;
 /// Who has at most so many times what the median has is not held back.
 const TOLERANCE: usize = 4;
 /// Counts datagrams by whom they are relayed for while a socket is behind.
@@ -110,17 +111,17 @@ mod tests {
 
     #[test]
     fn one_at_line_rate_is_held_back_and_fifty_calm_ones_are_not() {
-        let mut counts = vec![2; 50];
+        let mut counts = vec![1; 50];
         counts.push(900);
         let admitted = admitted(&counts);
         assert_eq!(admitted[..50], counts[..50]);
-        assert_eq!(admitted[50], CAPACITY - 100);
+        assert_eq!(admitted[50], CAPACITY - 50);
     }
 
     #[test]
     fn several_at_line_rate_are_held_back_alike() {
         let admitted = admitted(&[400, 3, 500, 3, 3]);
-        assert_eq!(admitted, [123, 3, 123, 3, 3]);
+        assert_eq!(admitted, [27, 3, 27, 3, 3]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use stun_turn_proto::message::Method;
 
 use crate::calls::Calls;
+use crate::memory_group::MemoryGroup;
 use crate::relay::Relay;
 use crate::turn::{Client, Signed, UDP, request};
 
@@ -68,7 +69,12 @@ const FLOODS: [Flood; 8] = [
     },
 ];
 
-pub(crate) fn run(program: &Path, time: Duration, filter: &str) -> anyhow::Result<()> {
+pub(crate) fn run(
+    program: &Path,
+    time: Duration,
+    memory_limit: Option<u64>,
+    filter: &str,
+) -> anyhow::Result<()> {
     println!(
         "each flood lasts {} s; 20 calls of 50 packets a second go on meanwhile\n",
         time.as_secs()
@@ -85,21 +91,34 @@ pub(crate) fn run(program: &Path, time: Duration, filter: &str) -> anyhow::Resul
         .chain(&FLOODS)
         .filter(|flood| flood.name.contains(filter))
     {
-        measure(program, time, flood).with_context(|| flood.name)?;
+        measure(program, time, memory_limit, flood).with_context(|| flood.name)?;
     }
     Ok(())
 }
 
-fn measure(program: &Path, time: Duration, flood: &Flood) -> anyhow::Result<()> {
+fn measure(
+    program: &Path,
+    time: Duration,
+    memory_limit: Option<u64>,
+    flood: &Flood,
+) -> anyhow::Result<()> {
+    // Before the relay, so that it is removed after it.
+    let group = memory_limit.map(MemoryGroup::new).transpose()?;
     let relay = Relay::start(program)?;
+    if let Some(group) = &group {
+        group.take(relay.process())?;
+    }
     let calls = Calls::start(&relay)?;
     std::thread::sleep(Duration::from_secs(1));
     let before = relay.resident()?;
-    let (sent, remarks) = (flood.run)(&relay, Instant::now() + time)?;
+    let (sent, mut remarks) = (flood.run)(&relay, Instant::now() + time)?;
     let growth = i64::try_from(relay.resident()?)? - i64::try_from(before)?;
     let verdict = calls.finish();
     let allocations = relay.metric("stun_turn_allocations{transport=\"udp\"}")?;
     anyhow::ensure!(allocations <= 21, "{allocations} allocations live");
+    if let Some(group) = &group {
+        remarks = format!("{remarks} {}", group.report()?);
+    }
     println!(
         "| {}: {} | {sent} | {:.2} % | {:.1} ms | {:.2} % | {:+} KiB | {remarks} |",
         flood.name,

@@ -4,6 +4,7 @@
 mod calls;
 mod compare;
 mod flood;
+mod memory_group;
 mod relay;
 mod signaling;
 mod timing;
@@ -25,6 +26,9 @@ enum Command {
         /// How long each flood lasts
         #[arg(long, default_value_t = 10)]
         seconds: u64,
+        /// Memory that the relay may have, the kernel's for its sockets included; needs root
+        #[arg(long, value_name = "MEBIBYTES")]
+        memory_limit: Option<u64>,
         /// Only floods whose name contains this
         #[arg(default_value = "")]
         filter: String,
@@ -44,8 +48,14 @@ fn main() -> anyhow::Result<()> {
         Command::Flood {
             program,
             seconds,
+            memory_limit,
             filter,
-        } => flood::run(&program, Duration::from_secs(seconds), &filter),
+        } => flood::run(
+            &program,
+            Duration::from_secs(seconds),
+            memory_limit,
+            &filter,
+        ),
         Command::Timing => timing::run(),
         Command::Relay(compare) => compare.run(),
         Command::Signaling(signaling) => signaling.run(),

@@ -70,6 +70,11 @@ impl Relay {
         Ok(kib.parse::<u64>()? * 1024)
     }
 
+    /// Its number.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Open descriptors.
     pub(crate) fn descriptors(&self) -> anyhow::Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())

@@ -300,6 +300,30 @@ mod tests {
     }
 
     #[test]
+    fn a_description_has_a_text_although_nobody_here_reads_it() {
+        let check = |json: &str| {
+            let description = serde_json::from_str(json).unwrap();
+            Payload::new(Some(description), None).map(drop)
+        };
+        for good in [
+            r#"{"type":"offer","sdp":"v=0\r\n\u00e9\ud83d\ude00"}"#,
+            r#"{"type":"rollback"}"#,
+        ] {
+            check(good).unwrap();
+        }
+        for bad in [
+            r#"{"type":"offer","sdp":5}"#,
+            r#"{"type":"offer","sdp":null}"#,
+            r#"{"type":"offer","sdp":{"a":""}}"#,
+            r#"{"type":"offer","sdp":"half a pair: \ud83d"}"#,
+            r#"{"type":"offer","sdp":"","sdp":""}"#,
+            r#"{"type":"song","sdp":""}"#,
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn candidates_that_would_not_be_safe_in_an_sdp_are_refused() {
         let check = |candidate: serde_json::Value| {
             Payload::new(None, Some(Verbatim::new(&candidate).unwrap()))

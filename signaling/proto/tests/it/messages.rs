@@ -23,6 +23,17 @@ fn what_a_browser_made_is_passed_on_byte_for_byte() {
     assert!(relayed.to_text().contains(OFFER), "{}", relayed.to_text());
 }
 
+/// A frame that begins with its type is read in one go, others in two.
+#[test]
+fn a_signal_is_the_same_wherever_its_type_stands() {
+    let first = format!(r#"{{"type":"signal","id":1,"to":"x","epoch":0,"description":{OFFER}}}"#);
+    let last = format!(r#"{{"id":1,"to":"x","epoch":0,"description":{OFFER},"type":"signal"}}"#);
+    assert_eq!(
+        ClientMessage::parse(&first).unwrap(),
+        ClientMessage::parse(&last).unwrap()
+    );
+}
+
 #[test]
 fn a_null_candidate_is_the_end_of_candidates_and_an_absent_one_is_a_mistake() {
     let end = r#"{"type":"signal","id":1,"to":"x","epoch":0,"candidate":null}"#;
@@ -59,6 +70,10 @@ fn broken_messages_are_bad_and_say_why() {
         (r#"{"type":"hello"}"#, "room"),
         (r#"{"type":"hello","room":7}"#, "string"),
         (r#"{"type":"hello","room":"a","room":"b"}"#, "duplicate"),
+        (
+            r#"{"type":"signal","id":1,"to":"x","epoch":0,"candidate":null,"type":"bye"}"#,
+            "duplicate",
+        ),
         (r#"{"type":"hello","room":"a","role":"host"}"#, "host"),
         (r#"{"type":"hello","room":"\ud800"}"#, "hex escape"),
         (r#"{"type":"chat","text":"no id"}"#, "id"),

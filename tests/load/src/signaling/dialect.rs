@@ -161,7 +161,8 @@ impl Client {
                 let hello = format!(r#"{{"type":"hello","room":"{}"}}"#, who.room);
                 client.send(hello).await?;
                 let welcome = client.next().await?;
-                client.id = field(&welcome, r#""peer":""#).context("no welcome")?;
+                client.id = field(&welcome, r#""peer":""#)
+                    .with_context(|| format!("no welcome, but {welcome}"))?;
             }
             Kind::PeerServer => {
                 let open = client.next().await?;
