@@ -14,8 +14,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::servers::Kind;
 
-/// Clients of one source address: each has its own ports.
-const PORTS: u32 = 4000;
+/// Clients that have source addresses of their own.
+const SOURCES: u32 = 1 << 16;
 const BUFFER_BYTES: usize = 4096;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -105,10 +105,11 @@ pub(crate) struct Client {
     acknowledged: u64,
 }
 
-/// A TCP connection to the server; each client has its place in a source address of its own.
+/// A TCP connection to the server, from an address that no other client has: among thousands of
+/// connections of one address the system looks for a free port for milliseconds.
 pub(crate) async fn tcp(address: SocketAddr, who: &Who) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    let source = u32::from(Ipv4Addr::new(127, 0, 1, 0)) + who.number / PORTS + who.source_shift;
+    let source = u32::from(Ipv4Addr::new(127, 1, 0, 1)) + who.number + who.source_shift * SOURCES;
     socket.bind((Ipv4Addr::from(source), 0).into())?;
     if let Some(bytes) = who.receive_buffer {
         socket.set_recv_buffer_size(bytes)?;
