@@ -226,6 +226,8 @@ impl Room {
             ServerMessage::PeerLeft(left) => {
                 tracing::info!("{} left ({:?})", left.peer, left.reason);
                 self.tell(&left.peer, Input::Left(left.reason)).await;
+                // Whoever comes back by the same name is met anew.
+                self.index.remove(&left.peer);
             }
             ServerMessage::Signal(signal) => {
                 let input = Input::Signal(signal.epoch, signal.payload);

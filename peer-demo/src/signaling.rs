@@ -9,7 +9,7 @@ use signaling_proto::client::{Client, Content, Event, Output, WELCOME_DEADLINE};
 use signaling_proto::id::{Epoch, PeerId};
 use signaling_proto::message::client::Hello;
 use signaling_proto::message::server::{Error, Welcome};
-use signaling_proto::message::{MAX_FRAME_BYTES, Payload, ServerMessage};
+use signaling_proto::message::{Payload, ServerMessage};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{timeout, timeout_at};
@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const QUEUE: usize = 256;
 /// Bytes read at a time: the default of 128 KiB is for bulk data.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// Largest frame of the server's: what others say grows by their names on its way, and `welcome` names everybody in the room.
+const MAX_SERVER_FRAME_BYTES: usize = 1 << 20;
 /// Bytes that may wait for a slow server.
 const MAX_WRITE_BUFFER_BYTES: usize = 1024 * 1024;
 
@@ -105,8 +107,8 @@ async fn connect(url: &Uri) -> Result<Socket> {
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
-        .max_message_size(Some(MAX_FRAME_BYTES))
-        .max_frame_size(Some(MAX_FRAME_BYTES));
+        .max_message_size(Some(MAX_SERVER_FRAME_BYTES))
+        .max_frame_size(Some(MAX_SERVER_FRAME_BYTES));
     let unreachable = || format!("can't reach the signaling service at {url}");
     match connect_async_with_config(request, Some(limits), true).await {
         Ok((socket, _)) => Ok(socket),

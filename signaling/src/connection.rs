@@ -1,7 +1,7 @@
 //! One client: what it sends goes to the hub, what the hub says goes to it.
 
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use signaling_proto::hub::{Arrival, ConnectionId, Fault};
 use signaling_proto::liveness::{Liveness, Verdict};
 use signaling_proto::message::{ClientMessage, ParseError};
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
 
 use crate::hub_task::HubHandle;
@@ -96,26 +96,37 @@ async fn read(
     mut throttle: Throttle,
 ) -> End {
     let mut liveness = Liveness::new(Instant::now());
+    // Set anew when it is over, not at each frame: then it is seen that there were some.
+    let mut silence = pin!(sleep_until(liveness.deadline().into()));
     loop {
-        let message = match timeout_at(liveness.deadline().into(), stream.next()).await {
-            Ok(Some(Ok(message))) => message,
-            Ok(Some(Err(error))) => return end_of(&error),
-            Ok(None) => return End::Gone,
-            Err(_) => {
+        let came = tokio::select! {
+            biased;
+            came = stream.next() => came,
+            () = silence.as_mut() => {
                 match liveness.poll(Instant::now()) {
                     Verdict::Wait => {}
                     Verdict::Ping => outbox.ping(),
                     Verdict::Gone => return End::Gone,
                 }
+                silence.as_mut().reset(liveness.deadline().into());
                 continue;
             }
+        };
+        let message = match came {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return end_of(&error),
+            None => return End::Gone,
         };
         if let Err(Flood) = throttle.pass().await {
             return End::Fault(Fault::Flood);
         }
         liveness.handle_frame(Instant::now());
         match message {
-            Message::Text(text) => hub.message(id, ClientMessage::parse(&text)).await,
+            Message::Text(text) => {
+                #[cfg(test)]
+                tests::fail_on(&text);
+                hub.message(id, ClientMessage::parse(&text)).await;
+            }
             Message::Binary(_) => {
                 let why = "Messages are text frames, this one was binary.".to_owned();
                 hub.message(id, Err(ParseError::BadMessage(why))).await;
@@ -189,8 +200,25 @@ async fn write_all(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Args as _, Command};
+    use signaling_proto::message::ServerMessage;
+    use signaling_proto::message::server::{Presence, Welcome};
+    use tokio::net::TcpStream;
+    use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
     use super::*;
+    use crate::Server;
+    use crate::config::{Config, Options, with_namespace_options, with_relay_options};
     use crate::hub_task::tests::hub;
+
+    /// What a mistake of ours would be: a frame that the task which reads it can't stand.
+    const FATAL: &str = "a frame to fail on";
+
+    pub(super) fn fail_on(text: &str) {
+        assert_ne!(text, FATAL, "on purpose");
+    }
 
     #[tokio::test]
     async fn a_panic_ends_its_own_connection_and_no_other() {
@@ -205,5 +233,69 @@ mod tests {
         contain(&hub, ids[1], async {}).await;
         let snapshot = hub.snapshot().await.unwrap();
         assert_eq!((snapshot.connections, hub.panics()), (0, 1));
+    }
+
+    type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+    async fn hear(client: &mut WebSocket) -> ServerMessage {
+        loop {
+            let message = timeout(Duration::from_secs(30), client.next()).await;
+            if let Message::Text(text) = message.unwrap().unwrap().unwrap() {
+                return ServerMessage::parse(&text).unwrap();
+            }
+        }
+    }
+
+    async fn enter(server: &Server) -> (WebSocket, Box<Welcome>) {
+        let url = format!("ws://{}/signal", server.page());
+        let (mut client, _) = connect_async(url).await.unwrap();
+        let hello = r#"{"type":"hello","room":"r"}"#;
+        client.send(Message::text(hello)).await.unwrap();
+        match hear(&mut client).await {
+            ServerMessage::Welcome(welcome) => (client, welcome),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_while_serving_ends_that_client_s_connection_and_the_others_go_on() {
+        let command = with_relay_options(Options::augment_args(Command::new("signaling")));
+        let command = with_namespace_options(command, &BTreeSet::new());
+        let options = "signaling --listen 127.0.0.1:0 --admin 127.0.0.1:0 --turn-mode none";
+        let matches = command.get_matches_from(options.split(' '));
+        let config = Config::from_matches(&matches).unwrap();
+        let server = Server::start(config).await.unwrap();
+        let (mut first, _) = enter(&server).await;
+        let (mut second, _) = enter(&server).await;
+        let (mut fails, welcome) = enter(&server).await;
+        fails.send(Message::text(FATAL)).await.unwrap();
+        // Its TCP connection is gone, without a word.
+        while let Some(Ok(_)) = timeout(Duration::from_secs(30), fails.next())
+            .await
+            .unwrap()
+        {}
+        loop {
+            if let ServerMessage::PeerUpdated(updated) = hear(&mut first).await {
+                assert_eq!(updated.peer.peer, welcome.peer);
+                assert_eq!(updated.peer.state, Presence::Away);
+                break;
+            }
+        }
+        let chat = r#"{"type":"chat","id":1,"text":"still here"}"#;
+        first.send(Message::text(chat)).await.unwrap();
+        while !matches!(hear(&mut second).await, ServerMessage::Chat(_)) {}
+        // Its session is as good as any whose connection broke.
+        let url = format!("ws://{}/signal", server.page());
+        let (mut again, _) = connect_async(url).await.unwrap();
+        let hello = format!(
+            r#"{{"type":"hello","room":"r","resume":{{"ticket":"{}","received":0}}}}"#,
+            welcome.ticket
+        );
+        again.send(Message::text(hello)).await.unwrap();
+        assert!(
+            matches!(hear(&mut again).await, ServerMessage::Welcome(welcome) if welcome.resumed)
+        );
+        while !matches!(hear(&mut again).await, ServerMessage::Chat(_)) {}
+        server.stop().await;
     }
 }

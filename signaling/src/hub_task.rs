@@ -1,8 +1,9 @@
 //! The one task that owns the hub.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 use signaling_proto::hub::{
@@ -140,17 +141,20 @@ struct HubTask<E> {
 impl<E: Environment> HubTask<E> {
     async fn run(mut self, mut queue: mpsc::Receiver<Input>) {
         let mut batch = Vec::with_capacity(BATCH);
+        // Set anew when something else is due first, which most inputs do not change.
+        let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+        let mut due = None;
         loop {
             let deadline = self.hub.poll_deadline();
-            let due = async {
-                match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
+            if due != deadline
+                && let Some(deadline) = deadline
+            {
+                timer.as_mut().reset(deadline.into());
+            }
+            due = deadline;
             tokio::select! {
                 taken = queue.recv_many(&mut batch, BATCH) => if taken == 0 { return },
-                () = due => {}
+                () = timer.as_mut(), if due.is_some() => due = None,
             }
             let now = Instant::now();
             for input in batch.drain(..) {
@@ -223,7 +227,6 @@ impl<E: Environment> HubTask<E> {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use signaling_proto::hub::{Config, SourceLimits};
     use signaling_proto::pace::Rate;

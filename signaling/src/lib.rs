@@ -28,6 +28,7 @@ mod listener;
 mod origin;
 mod outbox;
 mod page;
+mod places;
 mod proxies;
 mod relay;
 mod reload;

@@ -17,10 +17,13 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::linger::Lingering;
+use crate::places::{Limits, Place, Places};
 use crate::proxies::{Proxies, Remote};
 
 /// How long a TLS handshake, and then the head of a request, may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// Connections that are accepted, over those that are served: they wait, and cost next to nothing.
+const WAITING: usize = 8192;
 /// Largest head of a request, in bytes (the least that hyper can be told).
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 /// How long to wait when the system has no descriptors left.
@@ -37,10 +40,11 @@ pub(crate) struct Service {
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
-/// Accepts until told to stop. At most `max_requests` connections are served before they are
-/// WebSockets; more wait in the system's queue.
-pub(crate) async fn serve(listener: TcpListener, service: Service, max_requests: usize) {
-    let permits = Arc::new(Semaphore::new(max_requests));
+/// Accepts until told to stop. So many connections are served before they are WebSockets; more wait, at last in the system's
+/// queue.
+pub(crate) async fn serve(listener: TcpListener, service: Service, limits: Limits) {
+    let permits = Arc::new(Semaphore::new(limits.served + WAITING));
+    let places = Places::new(limits);
     let mut stopping = service.stopping.clone();
     loop {
         let accepted = tokio::select! {
@@ -50,7 +54,11 @@ pub(crate) async fn serve(listener: TcpListener, service: Service, max_requests:
         let Some((stream, remote, permit)) = accepted else {
             continue;
         };
-        tokio::spawn(serve_stream(stream, remote, service.clone(), permit));
+        let (service, places) = (service.clone(), Arc::clone(&places));
+        tokio::spawn(async move {
+            serve_stream(stream, remote, service, places).await;
+            drop(permit);
+        });
     }
 }
 
@@ -78,7 +86,7 @@ async fn serve_stream(
     mut stream: TcpStream,
     remote: SocketAddr,
     service: Service,
-    permit: OwnedSemaphorePermit,
+    places: Arc<Places>,
 ) {
     // Signaling is small messages that should not wait for each other.
     if stream.set_nodelay(true).is_err() {
@@ -90,19 +98,25 @@ async fn serve_stream(
         Ok(Err(error)) => return tracing::debug!(%error, %remote, "no PROXY header"),
         Err(_) => return tracing::debug!(%remote, "no PROXY header in time"),
     };
+    let Some(guest) = places.enter(service.proxies.source(remote)) else {
+        return tracing::debug!(remote = %remote.0, "too many connections of one source");
+    };
+    let Ok(Some(place)) = timeout(HANDSHAKE_DEADLINE, guest.place()).await else {
+        return tracing::debug!(remote = %remote.0, "no place in time");
+    };
     let stream = Lingering::new(stream);
     let tls = service.tls.as_ref().map(|tls| tls.borrow().clone());
     match tls {
-        None => serve_http(stream, remote, service, permit).await,
+        None => serve_http(stream, remote, service, place).await,
         Some(tls) => match timeout(HANDSHAKE_DEADLINE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => serve_http(stream, remote, service, permit).await,
+            Ok(Ok(stream)) => serve_http(stream, remote, service, place).await,
             Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
             Err(_) => tracing::debug!("no TLS handshake in time"),
         },
     }
 }
 
-async fn serve_http<S>(stream: S, remote: Remote, service: Service, permit: OwnedSemaphorePermit)
+async fn serve_http<S>(stream: S, remote: Remote, service: Service, place: Place)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -120,17 +134,20 @@ where
         )
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = stopped(&mut stopping) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let served = async {
+        tokio::select! {
+            result = connection.as_mut() => result,
+            () = stopped(&mut stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Err(error) = result {
-        tracing::debug!(%error, "an HTTP connection ended");
+    match timeout(place.time, served).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection ended"),
+        Err(_) => tracing::debug!("an HTTP connection took too long"),
     }
-    drop(permit);
 }
 
 /// Tells the router where a request comes from.
@@ -149,5 +166,46 @@ impl hyper::service::Service<Request<Incoming>> for WithRemote {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.remote);
         self.router.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Whoever asked for the page again and again, and never read it, once kept its place for ever: 4,096 of these, and
+    /// nobody else was let in.
+    #[tokio::test]
+    async fn who_reads_no_answer_loses_the_place() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_stop, stopping) = watch::channel(false);
+        let page = "x".repeat(1 << 20);
+        let service = Service {
+            router: Router::new().route("/", get(move || std::future::ready(page.clone()))),
+            tls: None,
+            proxies: Arc::default(),
+            stopping,
+        };
+        let limits = Limits {
+            served: 1,
+            served_of_source: 1,
+            accepted_of_source: 2,
+            time: Duration::from_millis(100),
+        };
+        tokio::spawn(serve(listener, service, limits));
+        let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let mut deaf = TcpStream::connect(address).await.unwrap();
+        deaf.write_all(&request.repeat(64)).await.unwrap();
+        let mut other = TcpStream::connect(address).await.unwrap();
+        other.write_all(request).await.unwrap();
+        let mut answer = [0; 15];
+        other.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
     }
 }

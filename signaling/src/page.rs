@@ -2,8 +2,8 @@
 
 mod document;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -74,42 +74,67 @@ pub(crate) fn file(path: &str, request: &HeaderMap) -> Response<Body> {
     let Some(file) = Files::get(path).filter(|_| !climbs) else {
         return plain(StatusCode::NOT_FOUND, "There is no such page.\n");
     };
-    respond(content_type(path), &file.data, request)
+    let content = Content {
+        content_type: content_type(path),
+        hash: file.metadata.sha256_hash(),
+        data: match file.data {
+            Cow::Borrowed(data) => Bytes::from_static(data),
+            Cow::Owned(data) => Bytes::from(data),
+        },
+    };
+    content.respond(request)
 }
 
-/// Content of the page, or word that the browser has it already.
-fn respond(content_type: &'static str, data: &[u8], request: &HeaderMap) -> Response<Body> {
-    let zipped = accepts_gzip(request) && is_text(content_type);
-    // Against chance, not against attackers: everything that is told apart by it is ours.
-    let mut hasher = DefaultHasher::new();
-    data.hash(&mut hasher);
-    // What is coded in another way is another thing to a cache (RFC 9110, section 8.8.3.3).
-    let coding = if zipped { "-gzip" } else { "" };
-    let etag = format!("\"{:016x}-{:x}{coding}\"", hasher.finish(), data.len());
-    let known = request
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|tag| tag.trim().trim_start_matches("W/") == etag);
-    let (status, body) = match known {
-        true => (StatusCode::NOT_MODIFIED, Body::empty()),
-        false if zipped => (StatusCode::OK, Body::from(gzip(&etag, data))),
-        false => (StatusCode::OK, Body::from(data.to_vec())),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    if zipped && status == StatusCode::OK {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+/// Something that the page consists of.
+#[derive(Clone)]
+struct Content {
+    content_type: &'static str,
+    /// SHA-256 of the data.
+    hash: [u8; 32],
+    data: Bytes,
+}
+
+impl Content {
+    /// The content, or word that the browser has it already.
+    fn respond(self, request: &HeaderMap) -> Response<Body> {
+        let Self {
+            content_type,
+            hash,
+            data,
+        } = self;
+        let zipped = accepts_gzip(request) && is_text(content_type);
+        let digits: String = hash[..16]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        // What is coded in another way is another thing to a cache (RFC 9110, section 8.8.3.3).
+        let coding = if zipped { "-gzip" } else { "" };
+        let etag = format!("\"{digits}{coding}\"");
+        let known = request
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|tag| tag.trim().trim_start_matches("W/") == etag);
+        let (status, body) = match known {
+            true => (StatusCode::NOT_MODIFIED, Body::empty()),
+            false if zipped => (StatusCode::OK, Body::from(gzip(hash, &data))),
+            false => (StatusCode::OK, Body::from(data)),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        if zipped && status == StatusCode::OK {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        // Always asked for, rarely sent: a new server never serves half an old page.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        let etag = HeaderValue::try_from(etag).expect("hexadecimal digits in quotes");
+        headers.insert(ETAG, etag);
+        response
     }
-    // Always asked for, rarely sent: a new server never serves half an old page.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    let etag = HeaderValue::try_from(etag).expect("hexadecimal digits in quotes");
-    headers.insert(ETAG, etag);
-    response
 }
 
 /// Whether the browser reads gzip (RFC 9110, section 12.5.3).
@@ -138,17 +163,15 @@ fn is_text(content_type: &str) -> bool {
 }
 
 /// Content, compressed when it is asked for the first time; there is as much as the page has.
-fn gzip(etag: &str, data: &[u8]) -> Bytes {
-    static ZIPPED: LazyLock<Mutex<HashMap<String, Bytes>>> = LazyLock::new(Mutex::default);
+fn gzip(hash: [u8; 32], data: &[u8]) -> Bytes {
+    static ZIPPED: LazyLock<Mutex<HashMap<[u8; 32], Bytes>>> = LazyLock::new(Mutex::default);
     let mut zipped = ZIPPED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = zipped.get(etag) {
-        return known.clone();
-    }
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(data).expect("memory takes everything");
-    let compressed = Bytes::from(encoder.finish().expect("memory takes everything"));
-    zipped.insert(etag.to_owned(), compressed.clone());
-    compressed
+    let compress = || {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(data).expect("memory takes everything");
+        encoder.finish().expect("memory takes everything").into()
+    };
+    zipped.entry(hash).or_insert_with(compress).clone()
 }
 
 /// A short text.

@@ -5,9 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
+use signaling_proto::source::Source;
 use stun_turn::proto::proxy_header::{self, Header};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
+
+use crate::source;
 
 /// What a chain of proxies appends to.
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -28,6 +31,11 @@ impl Proxies {
     fn trust(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.trusted.iter().any(|network| network.contains(&ip))
+    }
+
+    /// Whom the server's places are shared out to; `None` for proxies, behind which are many.
+    pub(crate) fn source(&self, remote: Remote) -> Option<Source> {
+        source::of(remote.0).filter(|_| !self.trust(remote.0))
     }
 
     /// Whom a connection from `remote` speaks for; reads the PROXY header where one is due.

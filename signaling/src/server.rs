@@ -21,6 +21,7 @@ use crate::hub_task::HubHandle;
 use crate::ice_servers::{HubEnvironment, Told};
 use crate::listener::{self, Service};
 use crate::origin::{ForeignPages, Origins};
+use crate::places::Limits;
 use crate::proxies::Proxies;
 use crate::relay::{self, Bundled};
 use crate::room_token::{Gate, Gates};
@@ -30,10 +31,23 @@ use crate::{health, lan, session_secret, tls};
 
 /// How long clients may take to say goodbye when the server stops.
 const STOP_DEADLINE: Duration = Duration::from_millis(1500);
-/// Connections that are not WebSockets (yet), at once.
-const MAX_REQUESTS: usize = 4096;
+/// How long a connection may be there for requests, until it becomes a WebSocket: long enough for the page over a slow network, but
+/// whoever does not read the answers must not stay for ever.
+const REQUESTS_TIME: Duration = Duration::from_secs(30);
+/// Connections that are not WebSockets (yet).
+const REQUESTS: Limits = Limits {
+    served: 4096,
+    served_of_source: 3072,
+    accepted_of_source: 7168,
+    time: REQUESTS_TIME,
+};
 /// The same on the admin address.
-const MAX_ADMIN_REQUESTS: usize = 64;
+const ADMIN_REQUESTS: Limits = Limits {
+    served: 64,
+    served_of_source: 64,
+    accepted_of_source: 128,
+    time: REQUESTS_TIME,
+};
 
 /// A running service.
 pub struct Server {
@@ -106,7 +120,7 @@ impl Server {
             tls,
             stopping: stopping.clone(),
         };
-        tokio::spawn(listener::serve(page_listener, service, MAX_REQUESTS));
+        tokio::spawn(listener::serve(page_listener, service, REQUESTS));
         tokio::spawn(health::watch(told.clone(), hub.clone(), stopping.clone()));
         if let Some(relay) = &handle {
             tokio::spawn(relay::keep_fresh(relay.clone(), stopping.clone()));
@@ -124,7 +138,7 @@ impl Server {
             proxies: Arc::default(),
             stopping,
         };
-        tokio::spawn(listener::serve(admin_listener, service, MAX_ADMIN_REQUESTS));
+        tokio::spawn(listener::serve(admin_listener, service, ADMIN_REQUESTS));
         Ok(Self {
             page,
             admin,

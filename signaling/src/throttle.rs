@@ -1,7 +1,7 @@
 //! Holds back connections that send too much, alone or together with others of their source.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use signaling_proto::pace::{Bucket, Pace, Rate, Verdict};
@@ -29,7 +29,7 @@ pub(crate) struct Throttles {
 
 #[derive(Debug)]
 struct Sources {
-    buckets: HashMap<Source, Weak<Mutex<Bucket>>>,
+    buckets: HashMap<Source, Arc<Mutex<Bucket>>>,
     /// With how many entries it is tidied up next.
     tidy_at: usize,
 }
@@ -70,18 +70,21 @@ impl Throttles {
         // Every change is complete before anything can panic.
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         if sources.buckets.len() >= sources.tidy_at {
-            sources
-                .buckets
-                .retain(|_, bucket| bucket.strong_count() > 0);
+            // One that is not full is remembered, or else a new connection would be worth a new burst.
+            let now = Instant::now();
+            sources.buckets.retain(|_, bucket| {
+                let is_full = || lock(bucket).is_full(now);
+                Arc::strong_count(bucket) > 1 || !is_full()
+            });
             sources.tidy_at = FEW.max(sources.buckets.len() * 2);
         }
-        if let Some(bucket) = sources.buckets.get(&source).and_then(Weak::upgrade) {
-            return bucket;
-        }
-        let bucket = Arc::new(Mutex::new(Bucket::new(Instant::now())));
-        sources.buckets.insert(source, Arc::downgrade(&bucket));
-        bucket
+        let bucket = sources.buckets.entry(source);
+        Arc::clone(bucket.or_insert_with(|| Arc::new(Mutex::new(Bucket::new(Instant::now())))))
     }
+}
+
+fn lock(bucket: &Mutex<Bucket>) -> MutexGuard<'_, Bucket> {
+    bucket.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Throttle {
@@ -101,11 +104,7 @@ impl Throttle {
     }
 
     fn take_shared(&self) -> Option<Result<(), std::time::Duration>> {
-        let mut bucket = self
-            .shared
-            .as_ref()?
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = lock(self.shared.as_ref()?);
         Some(bucket.take(Instant::now(), self.shared_rate, 1))
     }
 }
@@ -141,6 +140,31 @@ mod tests {
             throttles.begin(source(1)).take_shared(),
             Some(Err(_))
         ));
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_has_no_new_burst() {
+        // However slow the machine is, what comes back in the meantime is no burst.
+        const BURST: u32 = 1000;
+        let throttles = Throttles::new(Rates {
+            connection: Rate::with_burst_of_ten_seconds(1_000_000),
+            source: Rate {
+                per_second: 1,
+                burst: BURST,
+            },
+        });
+        let mut first = throttles.begin(Some(Source(1)));
+        for _ in 0..BURST {
+            first.pass().await.unwrap();
+        }
+        drop(first);
+        // Others come by the thousand.
+        for number in 2..100_000_u32 {
+            throttles.begin(Some(Source(number.into())));
+        }
+        let again = throttles.begin(Some(Source(1)));
+        let mut taken = (0..BURST).map(|_| again.take_shared());
+        assert!(taken.any(|taken| matches!(taken, Some(Err(_)))));
     }
 
     #[test]

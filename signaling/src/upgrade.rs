@@ -24,8 +24,8 @@ const SUBPROTOCOL: &str = "signal.v1";
 /// What the WebSocket takes at once of what [`Incoming`] has read, in bytes. It is what an idle
 /// connection keeps; for a message that is larger, room is made and given back.
 const READ_BUFFER_BYTES: usize = 256;
-/// What is gathered before it is written, in bytes.
-const WRITE_BUFFER_BYTES: usize = 4 * 1024;
+/// What is gathered before it is written, in bytes: an offer or an answer and its first candidates.
+const WRITE_BUFFER_BYTES: usize = 8 * 1024;
 /// What may wait inside the WebSocket, in bytes: a large frame and what was gathered before it. What
 /// else waits is in the outbox.
 const MAX_WRITE_BUFFER_BYTES: usize = 2 * MAX_FRAME_BYTES + WRITE_BUFFER_BYTES;

@@ -12,7 +12,7 @@ mod tests;
 
 pub(crate) use address::{report_destination, report_original_destination, widen_buffers};
 pub(crate) use errors::{forbid_fragments, receive_error, report_errors};
-pub(crate) use receive::{RecvBatch, coalesce_received};
+pub(crate) use receive::{Received, RecvBatch, SLOTS, coalesce_received};
 pub(crate) use send::{Sender, Sent, Transmit};
 pub(crate) use steering::Steering;
 

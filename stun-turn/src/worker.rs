@@ -6,6 +6,7 @@
 
 mod bound;
 mod coalesce;
+mod commands;
 mod connections;
 mod crowd;
 mod datagrams;
@@ -18,6 +19,7 @@ mod relayed;
 mod splice;
 mod stream;
 mod token;
+mod window;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -33,7 +35,7 @@ use mio::{Events, Interest, Poll, Waker};
 use stun_turn_proto::relay::ReplyBuffer;
 use stun_turn_proto::{FiveTuple, Now, Relay, Settings, limits};
 
-use crate::control::{Colleague, Command, Mailbox, SessionInfo};
+use crate::control::{Colleague, Command, Mailbox};
 use crate::sockets::Listener;
 use crate::streams::Streams;
 use crate::tally::Tally;
@@ -251,40 +253,6 @@ impl Worker {
         }
         self.relay.shut_down(self.now());
         self.close_relayed();
-    }
-
-    /// Does what other threads ask for; false when it is to end.
-    fn obey(&mut self) -> bool {
-        let now = self.now();
-        while let Ok(command) = self.commands.try_recv() {
-            match command {
-                Command::Reconfigure(settings) => {
-                    self.settings = Arc::clone(&settings);
-                    self.relay.reconfigure(settings);
-                    self.tell_clients();
-                    self.close_relayed();
-                }
-                Command::Drain => self.relay.drain(),
-                Command::Sessions(answer) => {
-                    let sessions = self.relay.sessions(now);
-                    let sessions = sessions.map(|it| SessionInfo::new(self.index, &it));
-                    // Whoever asked may have given up.
-                    let _ = answer.send(sessions.collect());
-                }
-                Command::End(id, answer) => {
-                    let _ = answer.send(self.relay.end_session(now, id));
-                    self.close_relayed();
-                }
-                Command::EndAccount(account) => {
-                    self.relay.end_account(now, account.as_bytes());
-                    self.close_relayed();
-                }
-                Command::ShowLife => self.tally.signs_of_life.add(1),
-                Command::Adopt(stream) => self.adopt(now, stream),
-                Command::Stop => return false,
-            }
-        }
-        true
     }
 
     fn resume_accepts(&mut self, now: Now) {

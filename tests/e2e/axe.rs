@@ -1,5 +1,7 @@
 //! Accessibility: axe-core finds nothing, on any screen, in light and in dark.
 
+pub(crate) mod states;
+
 use std::fs;
 
 use serde_json::json;

@@ -1,20 +1,27 @@
 //! Calls with real browsers.
 
 mod check;
+mod check_causes;
 mod check_server;
+mod chosen;
 mod controls;
-mod devices;
+pub(crate) mod devices;
 pub(crate) mod files;
 mod hostile;
 mod hosts;
 mod invite;
+mod kept;
 mod keyboard;
 mod looks;
+mod looks_open;
 mod mesh;
 pub(crate) mod page;
-mod resume;
+pub(crate) mod resume;
 mod roaming;
+mod seen;
+mod told;
 mod trouble;
+mod upload;
 mod with_headless;
 mod with_relay;
 

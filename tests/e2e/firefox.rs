@@ -1,5 +1,7 @@
 //! Firefox, with others of its kind and with those of other kinds.
 
+mod calls;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use tests::browser::{Browser, Kind};
 use tests::page::Peer;
 use tests::stage::{self, Stage};
 
+use crate::axe::states;
 use crate::browser::{MESSAGES, files, meet};
 
 /// Sees, hears, exchanges messages and chats: everything that a call is, both ways.
@@ -152,6 +155,14 @@ fn axe_finds_nothing_in_firefox() {
         let open = "document.querySelector('[data-testid=toggle-chat]').click()";
         browser.value(open, Value::Null).await?;
         browser.finds_axe_nothing("the chat").await
+    });
+}
+
+#[test]
+fn axe_finds_nothing_in_firefox_when_ways_break_and_calls_end() {
+    stage::run(async |stage| {
+        states::ways_break(stage, Kind::Firefox).await?;
+        states::calls_end(stage, Kind::Firefox).await
     });
 }
 

@@ -26,7 +26,30 @@ pub enum Theme {
     Dark,
 }
 
+/// Whether the reader lets things move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Motion {
+    /// Nothing was said about it.
+    Any,
+    /// As little as possible.
+    Reduced,
+}
+
 impl Browser {
+    /// Has the page shown as to somebody who lets things move, or not.
+    ///
+    /// # Errors
+    /// When the browser can't.
+    pub async fn motion(&self, motion: Motion) -> anyhow::Result<()> {
+        let value = match motion {
+            Motion::Any => "no-preference",
+            Motion::Reduced => "reduce",
+        };
+        let feature = json!({"name": "prefers-reduced-motion", "value": value});
+        self.devtools("Emulation.setEmulatedMedia", json!({"features": [feature]}))
+            .await
+    }
+
     /// Has the page shown as to somebody who prefers a theme.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod chromium;
 mod console;
 mod firefox;
 mod keys;
+mod kind;
 mod usage;
 
 use std::fs;
@@ -13,16 +14,19 @@ use std::process::Command;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::{By, Capabilities, WebDriver};
 
 use crate::network::Place;
+use crate::page::SOON;
+use crate::poll::{self, Look};
 use crate::process::Process;
 use crate::stage::Stage;
 
 pub use keys::Key;
+pub use kind::Kind;
 pub use usage::Usage;
 
 /// How often a driver is started until it has found a port.
@@ -31,44 +35,6 @@ const DRIVER_ATTEMPTS: usize = 3;
 const SCRIPT_LIMIT: Duration = Duration::from_secs(30);
 /// How long ending a browser may take.
 const QUIT_LIMIT: Duration = Duration::from_secs(10);
-
-/// What a browser is like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Chromium with these flags besides those that all have.
-    Chromium(&'static [&'static str]),
-    /// Firefox, whose user permits camera and microphone.
-    Firefox,
-}
-
-impl Kind {
-    /// Chromium whose user permits camera and microphone.
-    pub const CHROMIUM: Self = Self::Chromium(&[chromium::PERMITTED, chromium::DEVICES]);
-    /// Chromium whose user refuses camera and microphone.
-    pub const REFUSING: Self = Self::Chromium(&[chromium::REFUSED, chromium::DEVICES]);
-    /// Chromium that takes every certificate.
-    pub const TRUSTING: Self =
-        Self::Chromium(&[chromium::PERMITTED, chromium::TRUSTING, chromium::DEVICES]);
-    /// Chromium on a computer without camera and microphone.
-    pub const BARE: Self = Self::Chromium(&[chromium::PERMITTED]);
-
-    /// Chromium whose camera has two pictures a second, of which many can be in a call on two cores.
-    pub const CALM: Self = Self::Chromium(&[chromium::PERMITTED, chromium::CALM_DEVICES]);
-
-    /// Chromium that trusts the page at [`crate::network::Networks::PAGE`].
-    pub const CARRIED: Self = Self::Chromium(&[
-        chromium::PERMITTED,
-        chromium::TRUSTED_PAGE,
-        chromium::DEVICES,
-    ]);
-
-    fn launch(self, profile: &Path) -> anyhow::Result<Launch> {
-        match self {
-            Self::Chromium(flags) => chromium::launch(profile, flags),
-            Self::Firefox => firefox::launch(profile),
-        }
-    }
-}
 
 /// How a driver is started, and what it is asked for.
 struct Launch {
@@ -143,6 +109,12 @@ impl Browser {
         })
     }
 
+    /// What kind it is of.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Opens a page.
     ///
     /// # Errors
@@ -191,6 +163,16 @@ impl Browser {
         Ok(())
     }
 
+    /// Lets the pages of an origin read what was copied.
+    ///
+    /// # Errors
+    /// When it is not Chromium.
+    pub async fn permit_clipboard(&self, origin: &str) -> anyhow::Result<()> {
+        let permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"];
+        let permissions = json!({"permissions": permissions, "origin": origin});
+        self.devtools("Browser.grantPermissions", permissions).await
+    }
+
     /// Has a script run in every page that is opened from now on, before any of its own.
     ///
     /// # Errors
@@ -211,6 +193,43 @@ impl Browser {
         clicked.with_context(|| format!("{}: clicking {selector}", self.name))
     }
 
+    /// Waits until an expression is true in the page.
+    ///
+    /// # Errors
+    /// When it does not become so soon.
+    pub async fn holds(&self, what: &str, expression: &str) -> anyhow::Result<()> {
+        let what = format!("{what} for {}", self.name);
+        poll::until(&what, SOON, async || {
+            let value = self.value(expression, Value::Null).await?;
+            Ok(if value == true {
+                Look::There(())
+            } else {
+                Look::NotYet(value.to_string())
+            })
+        })
+        .await
+    }
+
+    /// Chooses one of the options of a `select`.
+    ///
+    /// # Errors
+    /// When there is no such list or option.
+    pub async fn choose(&self, selector: &str, value: &str) -> anyhow::Result<()> {
+        let chosen = "(() => {
+            const list = document.querySelector(arg.selector);
+            list.value = arg.value;
+            list.dispatchEvent(new Event('change', { bubbles: true }));
+            return list.value === arg.value;
+        })()";
+        let chosen = self.value(chosen, json!({"selector": selector, "value": value}));
+        ensure!(
+            chosen.await? == true,
+            "{}: no {value} in {selector}",
+            self.name
+        );
+        Ok(())
+    }
+
     /// Chooses a file in a file input, which may be hidden.
     ///
     /// # Errors
@@ -220,6 +239,26 @@ impl Browser {
         let file = file.to_str().context("a path that is text")?;
         let chosen = element.send_keys(file).await;
         chosen.with_context(|| format!("{}: choosing {file}", self.name))
+    }
+
+    /// Drags files or folders from elsewhere over the middle of what a CSS selector finds, and drops them there if told to.
+    ///
+    /// # Errors
+    /// When it is not Chromium, or there is nothing.
+    pub async fn drag(&self, selector: &str, files: &[&Path], drop: bool) -> anyhow::Result<()> {
+        let middle = "(() => {
+            const {x, y, width, height} = document.querySelector(arg).getBoundingClientRect();
+            return [x + width / 2, y + height / 2];
+        })()";
+        let middle = self.value(middle, json!(selector)).await?;
+        // Copying is 1.
+        let data = json!({"items": [], "files": files, "dragOperationsMask": 1});
+        let last = drop.then_some("drop");
+        for kind in ["dragEnter", "dragOver"].into_iter().chain(last) {
+            let event = json!({"type": kind, "x": middle[0], "y": middle[1], "data": data});
+            self.devtools("Input.dispatchDragEvent", event).await?;
+        }
+        Ok(())
     }
 
     /// Where saved files are.
@@ -280,6 +319,19 @@ impl Browser {
     /// When the window can't be minimized.
     pub async fn hide(&self) -> anyhow::Result<()> {
         Ok(self.driver.minimize_window().await?)
+    }
+
+    /// Lets the page's scripts run, or stops them all, as Chromium does in tabs that nobody has looked at for long.
+    ///
+    /// # Errors
+    /// When it is not Chromium.
+    pub async fn freeze(&self, is_frozen: bool) -> anyhow::Result<()> {
+        let state = match is_frozen {
+            true => "frozen",
+            false => "active",
+        };
+        let state = json!({"state": state});
+        self.devtools("Page.setWebLifecycleState", state).await
     }
 
     /// Ends the page as a crash does: nothing of it says good-bye.

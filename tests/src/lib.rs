@@ -20,6 +20,7 @@ pub mod browser;
 pub mod check;
 pub mod coturn;
 pub mod guard;
+pub mod line;
 pub mod network;
 pub mod page;
 pub mod picture;

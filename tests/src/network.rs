@@ -17,11 +17,26 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use crate::page::SOON;
 use crate::poll::{self, Look};
 use crate::process::Process;
-use crate::stage::Stage;
+use crate::stage::{self, Stage};
+
+/// Runs a test with two places and a cable between them, as [`stage::run`] does. Where networks can't be made it says so instead.
+///
+/// # Panics
+/// When the test fails.
+pub fn run(test: impl AsyncFnOnce(&Stage, &Networks) -> anyhow::Result<()>) {
+    if !may_be_made() {
+        println!("skipped: needs `ip`, and root in a container that lets it make networks");
+        return;
+    }
+    stage::run(async |stage| {
+        let networks = Networks::new(stage).await?;
+        networks.plug_in(Way::Cable)?;
+        test(stage, &networks).await
+    });
+}
 
 /// Whether this process may make networks: root may, where its container lets it and iproute2 is installed.
-#[must_use]
-pub fn may_be_made() -> bool {
+fn may_be_made() -> bool {
     let tried = Command::new("unshare")
         .args(["--net", "ip", "link"])
         .output();
@@ -65,11 +80,17 @@ impl Place {
     }
 
     fn ip(&self, arguments: &str) -> anyhow::Result<()> {
-        let mut ip = Command::new("ip");
-        ip.args(arguments.split(' '));
-        let output = self.command(&ip).output().context("ip, of iproute2")?;
+        self.run("ip", arguments)
+    }
+
+    /// A program of iproute2, there.
+    fn run(&self, program: &str, arguments: &str) -> anyhow::Result<()> {
+        let mut command = Command::new(program);
+        command.args(arguments.split(' '));
+        let output = self.command(&command).output();
+        let output = output.with_context(|| format!("{program}, of iproute2"))?;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "ip {arguments}: {said}");
+        ensure!(output.status.success(), "{program} {arguments}: {said}");
         Ok(())
     }
 
@@ -151,7 +172,7 @@ impl Networks {
     ///
     /// # Errors
     /// When they can't be made.
-    pub async fn new(stage: &Stage) -> anyhow::Result<Self> {
+    async fn new(stage: &Stage) -> anyhow::Result<Self> {
         let home = Place::new(stage, "home").await?;
         let away = Place::new(stage, "away").await?;
         home.ip(&format!("address add {}/32 dev lo", Self::SERVER))?;
@@ -195,5 +216,29 @@ impl Networks {
         let number = way.number();
         self.away.ip(&format!("address flush dev way{number}"))?;
         self.away.ip(&format!("link set way{number} down"))
+    }
+    /// Lets only so much leave the place that is away, as an ordinary line into a house does; what is sent faster
+    /// waits, and is lost when it has waited for long.
+    ///
+    /// # Errors
+    /// When the system can't do that.
+    pub fn narrow(&self, way: Way, kilobits_per_second: u32) -> anyhow::Result<()> {
+        let number = way.number();
+        self.away.run(
+            "tc",
+            &format!(
+                "qdisc replace dev way{number} root tbf rate {kilobits_per_second}kbit burst 16kb latency 300ms"
+            ),
+        )
+    }
+
+    /// Takes that limit away again.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn widen(&self, way: Way) -> anyhow::Result<()> {
+        let number = way.number();
+        self.away
+            .run("tc", &format!("qdisc delete dev way{number} root"))
     }
 }

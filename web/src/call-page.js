@@ -2,6 +2,7 @@
 
 import { Call } from './call/call.js';
 import { Destinations } from './call/files/destination.js';
+import { newIdentity } from './call/identity.js';
 import { roomPath } from './protocol/room.js';
 import { SignalingClient, SUBPROTOCOL } from './protocol/signaling.js';
 import { systemClock } from './protocol/types.js';
@@ -36,7 +37,7 @@ function randomId() {
 }
 
 /** Of this page, in all its calls. */
-const instance = randomId();
+const identity = newIdentity();
 const destinations = new Destinations(
   {
     get showSaveFilePicker() {
@@ -45,7 +46,7 @@ const destinations = new Destinations(
     storage: navigator.storage,
     locks: navigator.locks,
   },
-  instance,
+  randomId(),
 );
 
 /**
@@ -53,10 +54,10 @@ const destinations = new Destinations(
  * @param {Shell} shell
  * @param {string} room
  * @param {Devices} devices
- * @param {() => void} onLeave
+ * @param {{explained: boolean, onLeave: () => void}} options `explained`: whether the reader has been told which devices could not be opened
  * @returns {Call}
  */
-export function startCall({ query, settings, socketUrl, show, view, update, remember, changeLanguage }, room, devices, onLeave) {
+export function startCall({ query, settings, socketUrl, show, view, update, remember, changeLanguage }, room, devices, { explained, onLeave }) {
   const name = query.name ?? settings.name;
   const call = new Call({
     createSignaling: (handlers) =>
@@ -73,32 +74,36 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
     preferences: () => settings,
     watch: query.watch,
     relayOnly: query.relayOnly ?? settings.relayOnly,
-    instance,
+    identity,
     newId: randomId,
     newHash,
     clock: systemClock,
     onChange: update,
     onNotice: (notice) => /** @type {Partial<CallView> | null} */ (view())?.notify?.(notice),
   });
-  show(
-    () =>
-      callView({
-        call,
-        devices,
-        selfName: name,
-        room,
-        link: new URL(roomPath(room), location.href).href,
-        watchLink: new URL(`${roomPath(room)}?watch=1`, location.href).href,
-        destinations,
-        settings,
-        onSettings: (changes) => {
-          remember(changes);
-          call.preferencesChanged();
-        },
-        onLeave,
-        onLanguage: changeLanguage,
-      }),
-    () => t('preview.room', { room }),
-  );
+  /** @type {CallView | null} */ let built = null;
+  const build = () => {
+    const before = built?.arrangement() ?? null;
+    built = callView({
+      call,
+      devices,
+      before,
+      explained: explained || before !== null,
+      selfName: name,
+      room,
+      link: new URL(roomPath(room), location.href).href,
+      watchLink: new URL(`${roomPath(room)}?watch=1`, location.href).href,
+      destinations,
+      settings,
+      onSettings: (changes) => {
+        remember(changes);
+        call.preferencesChanged();
+      },
+      onLeave,
+      onLanguage: changeLanguage,
+    });
+    return built;
+  };
+  show(build, () => t('preview.room', { room }));
   return call;
 }

@@ -40,7 +40,10 @@ export function openCheck({ socketUrl, onChange }) {
   return {
     /** @param {(language: import('./texts/texts.js').Language) => void} onLanguage @returns {View} */
     view: (onLanguage) => checkView({ check, devices, origin: location.origin, browser: navigator.userAgent, onLanguage }),
-    close: () => devices.closeAll(),
+    close: () => {
+      check.close();
+      devices.closeAll();
+    },
   };
 }
 

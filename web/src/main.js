@@ -88,13 +88,19 @@ function scheduleUpdate() {
   });
 }
 
-/** @param {string} path */
+/** @param {string} path which may say more behind `?` and `#` */
 function go(path) {
-  history.pushState(null, '', path + location.search);
+  const { pathname, searchParams, hash } = new URL(path, location.href);
+  const search = new URLSearchParams(location.search);
+  // These were about the room that was opened.
+  for (const name of ['watch', 'autojoin']) search.delete(name);
+  for (const [name, value] of searchParams) search.set(name, value);
+  history.pushState(null, '', pathname + (search.toString() && `?${search}`) + hash);
   route();
 }
 
 function route() {
+  Object.assign(query, readQuery(location.search));
   rooms?.leave();
   closeCheck();
   // Without the server the screen cannot be had; opening the page anew says so.
@@ -117,7 +123,7 @@ async function loadLanding() {
   const { landingView } = await import('./view/landing.js');
   const options = {
     onCreate: () => go(roomPath(newRoomName((bytes) => crypto.getRandomValues(bytes)))),
-    onJoin: (/** @type {string} */ room) => go(roomPath(room)),
+    onJoin: go,
     onLanguage: changeLanguage,
   };
   return () => show(() => landingView(options));

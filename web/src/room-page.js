@@ -73,7 +73,7 @@ export function createRooms(shell) {
     if (straightIn) {
       loadInBackground();
       await open();
-      if (devices === opened) void enter(room, opened);
+      if (devices === opened) void enter(room, opened, false);
     } else {
       showPreview(room, opened);
       // By the time that somebody has chosen a name it is there.
@@ -99,7 +99,7 @@ export function createRooms(shell) {
             if (changes.relayOnly !== undefined) query.relayOnly = null;
             remember(changes);
           },
-          onJoin: () => void enter(room, opened),
+          onJoin: () => void enter(room, opened, true),
           onLanguage: changeLanguage,
         }),
       () => t('preview.room', { room }),
@@ -109,8 +109,9 @@ export function createRooms(shell) {
   /**
    * @param {string} room
    * @param {Devices} opened
+   * @param {boolean} explained whether the reader knows which devices could not be opened
    */
-  async function enter(room, opened) {
+  async function enter(room, opened, explained) {
     // Once is enough, also for those who click twice.
     if (entering === opened) return;
     entering = opened;
@@ -118,7 +119,7 @@ export function createRooms(shell) {
     const page = await loadCall().catch(() => location.reload());
     // The reader may have gone on in the meantime.
     if (!page || devices !== opened) return;
-    call = page.startCall(shell, room, opened, () => endCall('left'));
+    call = page.startCall(shell, room, opened, { explained, onLeave: () => endCall('left') });
     call.enter();
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { REACTION_MS } from '../src/call/gestures.js';
 import { ids, info, setUp } from '../testing/call.js';
 
 test('a raised hand is told to everybody, and to those who come later', () => {
@@ -35,6 +36,19 @@ test('a reaction is shown for a while; what nobody knows is not', () => {
   assert.equal(call.participants[0].reaction, null);
 });
 
+test('a second reaction is shown as long as the first', () => {
+  const { call, clock, receive, welcome } = setUp();
+  welcome('me', info('a', 'Mina'));
+  const react = (/** @type {string} */ reaction) => receive({ type: 'event', seq: 1, from: 'a', id: 1, name: 'reaction', data: { reaction } });
+  react('clap');
+  clock.advance(REACTION_MS - 1);
+  react('heart');
+  clock.advance(REACTION_MS - 1);
+  assert.equal(call.participants[0].reaction, 'heart');
+  clock.advance(1);
+  assert.equal(call.participants[0].reaction, null);
+});
+
 test('whom a host has muted is told, and is muted', () => {
   const { call, devices, notices, receive, welcome } = setUp();
   welcome('me', info('a'));
@@ -58,6 +72,25 @@ test('a host moderates, and hears when the server refuses', () => {
   assert.equal(call.room.locked, true);
   settle({ id: 9, message: sent[sent.length - 1], refused: 'forbidden' });
   assert.deepEqual(notices, [{ kind: 'locked', locked: true }, { kind: 'refused', code: 'forbidden' }]);
+});
+
+test('the lock stays as the host has set it, until the server says how it is', () => {
+  const { call, receive, settle, state, welcome } = setUp();
+  welcome('me', info('a'));
+  call.moderate('lock');
+  receive({ type: 'peer_joined', seq: 1, peer: info('b') });
+  assert.deepEqual([call.locked, call.room.locked], [true, false]);
+  receive({ type: 'room_updated', seq: 2, locked: true });
+  receive({ type: 'room_updated', seq: 3, locked: false });
+  assert.equal(call.locked, false, 'another host has opened it');
+  call.moderate('lock');
+  settle({ id: 9, message: { type: 'moderate', action: 'lock' }, refused: 'forbidden' });
+  assert.equal(call.locked, false, 'refused');
+  call.moderate('lock');
+  state('moving', undefined);
+  assert.equal(call.locked, true, 'what was said over the connection before is not lost');
+  state('waiting', undefined);
+  assert.equal(call.locked, false, 'nobody knows whether it got there');
 });
 
 test('viewers have a link to whom they watch, and none to each other, but chat with everybody', () => {

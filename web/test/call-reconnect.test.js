@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ids, info, setUp } from '../testing/call.js';
+import { ids, info, settled, setUp } from '../testing/call.js';
 
 test('losing signaling leaves every link alone', () => {
   const { call, connections, state, welcome } = setUp();
@@ -24,20 +24,39 @@ test('coming back as somebody new keeps the old link until the new one carries',
   assert.equal(connections[0].closed, true);
 });
 
-test('whoever timed out stays while their media flows, and is known again when they come back', () => {
+/** @param {string} page @param {string} from @param {string} [to] */
+const proven = (page, from, to = 'me') => ({ type: 'event', seq: 0, from, id: 1, name: 'page', data: { key: page, proof: `${page} ${from} ${to}` } });
+
+test('whoever timed out stays while their media flows, and is known again when they come back', async () => {
   const { call, notices, connections, receive, welcome } = setUp();
   welcome('me', info('a', 'Mina'));
-  receive({ type: 'event', seq: 1, from: 'a', id: 1, name: 'streams', data: { instance: 'page-a', screen: 's' } });
+  receive(proven('page-a', 'a'));
   connections[0].become('connected');
   receive({ type: 'peer_left', seq: 2, peer: 'a', reason: 'timeout' });
   assert.deepEqual(call.participants.map(({ id, away }) => [id, away]), [['a', true]]);
   receive({ type: 'peer_joined', seq: 3, peer: info('a2', 'Mina') });
-  receive({ type: 'event', seq: 4, from: 'a2', id: 1, name: 'streams', data: { instance: 'page-a', screen: 's' } });
+  receive(proven('page-a', 'a2'));
+  await settled();
   assert.deepEqual(ids(call), ['a2'], 'one person, one tile');
   assert.equal(connections[0].closed, false);
   connections[1].become('connected');
   assert.equal(connections[0].closed, true);
   assert.deepEqual(notices.map(({ kind }) => kind), ['joined']);
+});
+
+// Each page once told everybody the same secret, with which anybody could take anybody's place, and get the files meant for them.
+test('nobody takes the place of somebody else with what these have told them', async () => {
+  const { call, connections, receive, welcome } = setUp();
+  welcome('me', info('a'), info('eve'));
+  receive(proven('page-a', 'a'));
+  await settled();
+  connections[0].become('connected');
+  for (const said of [proven('page-a', 'a'), proven('page-a', 'a', 'eve'), proven('page-a', 'eve', 'somebody')]) {
+    receive({ ...said, from: 'eve' });
+  }
+  await settled();
+  assert.deepEqual(ids(call), ['a', 'eve']);
+  assert.equal(connections[0].closed, false);
 });
 
 test('whoever timed out without media is gone, and so is the one whose media ends later', () => {
@@ -133,4 +152,12 @@ test('in another network every link looks for its way at once, also one that has
   // The second is the other side's to restart, which does not know.
   clock.advance(2000);
   assert.deepEqual(connections.map(({ restarts }) => restarts), [1, 1]);
+});
+
+test('an interruption is told, and its end', () => {
+  const { notices, connections, welcome } = setUp();
+  welcome('me', info('a', 'Mina'));
+  connections[0].become('connected');
+  for (const state of ['disconnected', 'failed', 'connected', 'connected']) connections[0].become(state);
+  assert.deepEqual(notices, [{ kind: 'interrupted', name: 'Mina' }, { kind: 'restored', name: 'Mina' }]);
 });

@@ -180,8 +180,9 @@ test('each device problem is explained, and what a device does when it works', (
     says(explainDeviceProblem('camera', problem), 'failed', `problem.${problem}`);
     says(explainDeviceProblem('microphone', problem), 'failed', `problem.${problem}`);
   }
-  says(explainCamera({ width: 640, height: 480, frames: 1 }), 'ok', 'check.camera_ok');
-  says(explainCamera({ width: 0, height: 0, frames: 0 }), 'failed', 'check.camera_black');
+  says(explainCamera({ width: 640, height: 480, frames: 1, dark: false }), 'ok', 'check.camera_ok');
+  says(explainCamera({ width: 640, height: 480, frames: 1, dark: true }), 'failed', 'check.camera_dark');
+  says(explainCamera({ width: 0, height: 0, frames: 0, dark: true }), 'failed', 'check.camera_black');
   says(explainMicrophone(true), 'ok', 'check.microphone_ok');
   says(explainMicrophone(false), 'failed', 'check.microphone_silent');
   says(explainSpeaker(true), 'ok', 'check.speaker_ok');

@@ -117,6 +117,34 @@ test('a second run keeps what was found about devices and forgets the rest', asy
   assert.deepEqual([state('camera'), state('socket'), check.verdict.level], ['ok', 'pending', 'running']);
 });
 
+test('a run that nobody waits for any more ends, opens nothing else and leaves nothing open', async () => {
+  const clock = new FakeClock();
+  const { createConnection, opened } = fakeGathering(() => ({ completes: false }));
+  const socket = fakeSocket({ frames: [WELCOME] });
+  let changes = 0;
+  const check = new Check({
+    connect: () => socket,
+    newRoom: () => 'unguessable',
+    serverTime: async () => 0,
+    createConnection,
+    page: { secure: true, origin: 'https://call.example' },
+    clock,
+    onChange: () => (changes += 1),
+  });
+  const ended = check.start();
+  for (let n = 0; opened.length === 0; n += 1) {
+    assert.ok(n < 200);
+    await turns();
+  }
+  const count = opened.length;
+  const before = changes;
+  check.close();
+  assert.deepEqual([opened.map(({ closed }) => closed), socket.closed], [Array(count).fill(true), true]);
+  clock.advance(GATHER_LIMIT_MS);
+  await ended;
+  assert.deepEqual([opened.length, changes, check.done, clock.pending], [count, before, false, []]);
+});
+
 test('a server that never speaks is given up', async () => {
   const clock = new FakeClock();
   const socket = fakeSocket({});

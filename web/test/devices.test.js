@@ -114,6 +114,45 @@ test('changing the camera stops the one before', async () => {
   assert.deepEqual(devices.stream.getTracks(), [devices.tracks.camera]);
 });
 
+/** Two cameras, of which the browser likes the first one; `asked` are the ids that were demanded. */
+function twoCameras() {
+  /** @type {(string | undefined)[]} */ const asked = [];
+  const getUserMedia = async (/** @type {any} */ { video }) => {
+    const id = video.deviceId?.exact;
+    asked.push(id);
+    if (id !== undefined && !['one', 'two'].includes(id)) throw Object.assign(new Error(), { name: 'OverconstrainedError' });
+    return new FakeStream([Object.assign(new FakeTrack('video'), { id: id ?? 'one' })]);
+  };
+  return { asked, ...setUp({ getUserMedia }) };
+}
+
+test('the chosen camera is demanded, and where it is gone another one is taken', async () => {
+  const { devices, asked } = twoCameras();
+  devices.chosen.camera = 'two';
+  await devices.openCamera();
+  assert.equal(devices.tracks.camera?.id, 'two');
+  devices.chosen.camera = 'gone';
+  await devices.openCamera();
+  assert.equal(devices.tracks.camera?.id, 'one');
+  assert.equal(devices.problems.camera, null);
+  assert.deepEqual(asked, ['two', 'gone', undefined]);
+});
+
+test('a camera that is chosen while another one opens is the one in the end', async () => {
+  const { devices, asked } = twoCameras();
+  const opening = devices.openCamera();
+  devices.chosen.camera = 'two';
+  void devices.openCamera();
+  await opening;
+  assert.equal(devices.tracks.camera?.id, 'two');
+  assert.equal(devices.opening.camera, false);
+  assert.deepEqual(asked, [undefined, 'two']);
+  // Asking twice for the same opens it once.
+  void devices.openCamera();
+  await devices.openCamera();
+  assert.deepEqual(asked.slice(2), ['two']);
+});
+
 test('a device that is allowed after leaving does not stay on', async () => {
   /** @type {any} */ let allow;
   const { devices } = setUp({ getUserMedia: () => new Promise((resolve) => (allow = resolve)) });
@@ -124,6 +163,18 @@ test('a device that is allowed after leaving does not stay on', async () => {
   await opening;
   assert.equal(track.stopped, true);
   assert.equal(devices.tracks.camera, null);
+});
+
+test('a tab that is chosen after leaving is not listened to', async () => {
+  /** @type {any} */ let choose;
+  const { devices } = setUp({ getDisplayMedia: () => new Promise((resolve) => (choose = resolve)) });
+  const opening = devices.shareScreen();
+  devices.closeAll();
+  const captured = new FakeStream([new FakeTrack('video'), new FakeTrack('audio')]);
+  choose(captured);
+  await opening;
+  assert.deepEqual(captured.tracks.map(({ stopped }) => stopped), [true, true]);
+  assert.deepEqual([devices.tracks.screen, devices.screenAudio, devices.screenStream.getTracks()], [null, null, []]);
 });
 
 test('settings are remembered, and survive a storage full of nonsense', () => {

@@ -96,6 +96,16 @@ test('either side may cancel in the middle, and nothing is left', async () => {
   }
 });
 
+test('who cancels too late is told that the other one has it all', async () => {
+  const { channel, outgoing, incoming } = await begin(noise(1000));
+  while (incoming.state !== 'done') await channel.run(1);
+  assert.equal(outgoing.state, 'checking');
+  outgoing.cancel();
+  assert.equal(outgoing.state, 'cancelled');
+  await channel.run();
+  assert.deepEqual([outgoing.state, incoming.state], ['done', 'done']);
+});
+
 test('a slow disk slows the sender down, and neither side fills its memory', async () => {
   const sink = new FakeSink();
   /** @type {(() => void)[]} */

@@ -157,7 +157,7 @@ test('a graph leaves gaps where nothing is known, and has a round upper edge', (
 
 test('sizes, times and rates read as people write them', async () => {
   await useLanguage('en');
-  assert.deepEqual([fileSize(0), fileSize(1500), fileSize(2_147_483_648), duration(12.1), duration(600)], ['0 byte', '1.5 kB', '2.1 GB', '13 sec', '10 min']);
+  assert.deepEqual([fileSize(0), fileSize(1500), fileSize(2_147_483_648), duration(12.1), duration(600)], ['0 bytes', '1.5 kB', '2.1 GB', '13 sec', '10 min']);
   assert.deepEqual([bitRate(64_000), bitRate(1_540_000)], ['64 kb/s', '1.5 Mb/s']);
   await useLanguage('ko');
   assert.equal(duration(600), '10분');

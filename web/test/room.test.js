@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cleanName, cleanText, newRoomName, roomFromInput, roomFromPath, roomPath } from '../src/protocol/room.js';
+import { cleanName, cleanText, newRoomName, pathFromInput, roomFromInput, roomFromPath, roomPath } from '../src/protocol/room.js';
 
 test('new rooms cannot be guessed and differ', () => {
   const fill = (/** @type {Uint8Array<ArrayBuffer>} */ bytes) => crypto.getRandomValues(bytes);
@@ -36,6 +36,16 @@ test('a room is found in a name, a path and a link', () => {
   assert.equal(roomFromInput('/room/%EB%B0%A9'), '방');
   assert.equal(roomFromInput('https://call.example/room/%E0%A4%A'), '%E0%A4%A');
   assert.equal(roomFromInput('   '), '');
+});
+
+// A pasted link once led into the room it named, but as a participant, and without its token not at all.
+test('a pasted invitation stays what it is', () => {
+  assert.equal(pathFromInput(' my team '), '/room/my-team');
+  assert.equal(pathFromInput('https://call.example/room/abc?relay=1&lang=ko#x'), '/room/abc');
+  assert.equal(pathFromInput('https://call.example/room/abc?watch=1'), '/room/abc?watch=1');
+  assert.equal(pathFromInput('https://call.example/room/abc?watch=0'), '/room/abc');
+  assert.equal(pathFromInput('https://call.example/room/abc/?watch=1#token=ey.J-_.x'), '/room/abc?watch=1#token=ey.J-_.x');
+  assert.equal(pathFromInput('  '), '');
 });
 
 test('addresses and rooms belong together', () => {

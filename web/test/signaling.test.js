@@ -53,6 +53,24 @@ test('hello comes first, then ids count from one, with what was sent before ther
   assert.deepEqual(states, ['connecting', 'open']);
 });
 
+test('what is sent into a connection that is ending goes over the next one', () => {
+  const { signaling, clock, sockets, enter } = client();
+  signaling.connect();
+  const socket = enter();
+  const told = socket.frames.length;
+  socket.readyState = 2;
+  socket.receive({ type: 'peer_left', seq: 1, peer: 'p', reason: 'bye' });
+  assert.equal(signaling.send({ type: 'chat', text: 'a' }), 1);
+  clock.advance(100);
+  assert.equal(socket.frames.length, told);
+  socket.onclose({ code: 1006 });
+  clock.advance(10_000);
+  assert.equal(sockets.length, 2);
+  sockets[1].onopen();
+  sockets[1].receive({ ...welcome, resumed: true });
+  assert.deepEqual(sockets[1].frames.slice(1), [{ type: 'chat', text: 'a', id: 1 }]);
+});
+
 test('what carries a seq is acknowledged, a burst with one frame', () => {
   const { signaling, clock, enter } = client();
   signaling.connect();
@@ -178,16 +196,64 @@ test('a connection on which nothing comes after something was said is left for a
   signaling.send({ type: 'chat', text: 'hello?' });
   assert.equal(sockets.length, 1);
   clock.advance(1_000);
-  assert.ok(dead.closed);
+  // If it works after all, nobody must be told that we are away.
+  assert.ok(!dead.closed);
   const next = sockets[1];
   next.onopen();
   next.receive({ ...welcome, resumed: true });
+  assert.ok(dead.closed);
   assert.deepEqual(next.frames.map(({ type, id, resume }) => id ?? resume?.ticket ?? type), ['t', 1, 2]);
-  assert.deepEqual(states, ['connecting', 'open', 'waiting', 'connecting', 'open']);
+  assert.deepEqual(states, ['connecting', 'open', 'moving', 'open']);
   // What the old one says when it ends is nobody's business.
   dead.onclose({ code: 1006 });
   clock.advance(60_000);
   assert.equal(sockets.length, 2);
+});
+
+test('a connection that works is kept until another one has taken its place, and hears who leaves before', () => {
+  const { signaling, clock, sockets, enter, states } = client();
+  signaling.connect();
+  const former = enter();
+  signaling.reconnect();
+  // The network is not there yet; nobody is told that we are away.
+  sockets[1].onclose({ code: 1006 });
+  assert.ok(!former.closed);
+  clock.advance(1_000);
+  sockets[2].onopen();
+  assert.deepEqual(states, ['connecting', 'open', 'moving', 'waiting', 'connecting']);
+  signaling.bye();
+  assert.deepEqual(former.frames.at(-1), { type: 'bye' });
+  assert.ok(former.closed);
+});
+
+test('nobody waits long for a connection that is to take the place of one', () => {
+  const { signaling, clock, enter, states } = client();
+  signaling.connect();
+  enter();
+  signaling.reconnect();
+  clock.advance(3_000);
+  assert.deepEqual(states, ['connecting', 'open', 'moving', 'waiting']);
+});
+
+// Two changes of the network within a second: the server heard of the first attempt after the second one, which it then closed as if
+// another tab had come.
+test('an attempt of our own that the server hears of late does not end the call', () => {
+  const { signaling, clock, sockets, enter, states } = client();
+  signaling.connect();
+  enter();
+  signaling.reconnect();
+  signaling.reconnect();
+  assert.ok(sockets[1].closed);
+  sockets[2].onopen();
+  sockets[2].receive({ ...welcome, resumed: true });
+  sockets[2].onclose({ code: 4409 });
+  assert.equal(states.at(-1), 'waiting');
+  clock.advance(1_000);
+  sockets[3].onopen();
+  sockets[3].receive({ ...welcome, resumed: true });
+  // And this is another tab.
+  sockets[3].onclose({ code: 4409 });
+  assert.equal(states.at(-1), 'closed replaced');
 });
 
 test('whatever the server says shows that it is there, and nobody waits for an answer to nothing', () => {

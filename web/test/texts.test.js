@@ -55,6 +55,16 @@ test('placeholders are filled with text as it is', async () => {
   assert.equal(t('notice.joined', { name: '민아' }), '민아 님이 들어왔습니다');
 });
 
+test('numbers are written as the language writes them, and text that looks like one is not touched', async () => {
+  for (const language of /** @type {const} */ (['en', 'ko'])) {
+    await useLanguage(language);
+    assert.equal(t('connection.ms', { ms: 12_345 }), '12,345 ms');
+    assert.equal(t('connection.percent', { percent: 0.1 + 0.2 }), '0.3 %');
+    assert.match(t('connection.lines', { lines: 1080 }), /1080/);
+    assert.match(t('preview.room', { room: '1234567.890' }), /1234567\.890/);
+  }
+});
+
 test('what only the check says is loaded when it is wanted, and then in every language', async () => {
   await useLanguage('en');
   assert.equal(t('check.title'), 'check.title');

@@ -79,6 +79,18 @@ export function info(peer, name = peer) {
   return { peer, name, role: /** @type {const} */ ('participant'), state: /** @type {const} */ ('here'), media, polite: true };
 }
 
+/** Proofs that are easy to write. @type {import('../src/call/identity.js').Identity} */
+const identity = {
+  introduce: async () => null,
+  recognise: async (said, from, to) => {
+    const { key, proof } = /** @type {Record<string, string>} */ (said);
+    return proof === `${key} ${from} ${to}` ? key : null;
+  },
+};
+
+/** When all promises have done what they can. */
+export const settled = () => new Promise((resolve) => setImmediate(resolve));
+
 /** A call with everything around it in our hands. */
 export function setUp({ watch = false } = {}) {
   const preferences = { low: false, codec: null };
@@ -124,7 +136,7 @@ export function setUp({ watch = false } = {}) {
     preferences: () => preferences,
     watch,
     relayOnly: false,
-    instance: 'this-page',
+    identity,
     newId: () => String((ids += 1)),
     newHash: newSha256,
     onChange: () => {},

@@ -3,6 +3,7 @@
 export class FakeSocket {
   /** @type {any[]} */ frames = [];
   closed = false;
+  readyState = 1;
   /** @type {any} */ onopen = null;
   /** @type {any} */ onmessage = null;
   /** @type {any} */ onclose = null;

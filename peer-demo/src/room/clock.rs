@@ -8,6 +8,7 @@ use crate::report::{self, Standing};
 /// How long a call may last beyond its duration while something is not verified: here, or at another headless
 /// peer, which needs us for it.
 const GRACE: Duration = Duration::from_secs(10);
+
 /// Decides when the call is over.
 pub(super) struct Clock {
     expected: usize,

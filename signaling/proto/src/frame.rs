@@ -1,8 +1,8 @@
 //! What goes over the wire to one client.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
-
-use bytes::Bytes;
+use std::sync::Arc;
 
 use crate::id::Seq;
 use crate::message::ServerMessage;
@@ -12,7 +12,7 @@ use crate::message::ServerMessage;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// With `seq`: a JSON object up to where its last field `seq` belongs. Without: all of it.
-    body: Bytes,
+    body: Arc<str>,
     seq: Option<Seq>,
 }
 
@@ -25,7 +25,7 @@ impl Frame {
     pub fn plain(message: &ServerMessage) -> Self {
         debug_assert_eq!(message.seq(), None, "content needs a `Body`");
         Self {
-            body: Bytes::from(message.to_text()),
+            body: encode(message, |text| text),
             seq: None,
         }
     }
@@ -33,9 +33,8 @@ impl Frame {
     /// The JSON text.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let body = std::str::from_utf8(&self.body).expect("serde_json writes UTF-8");
-        let mut text = String::with_capacity(body.len() + SEQ_BYTES);
-        text.push_str(body);
+        let mut text = String::with_capacity(self.body.len() + SEQ_BYTES);
+        text.push_str(&self.body);
         if let Some(seq) = self.seq {
             write!(text, r#","seq":{seq}}}"#).expect("a string takes everything");
         }
@@ -51,7 +50,7 @@ impl Frame {
 
 /// A message that carries content, encoded, without its `seq`.
 #[derive(Debug, Clone)]
-pub struct Body(Bytes);
+pub struct Body(Arc<str>);
 
 impl Body {
     /// Encodes it; the message's own `seq` does not matter.
@@ -60,19 +59,22 @@ impl Body {
     /// When the message has no `seq`, or not as its last field: a mistake of ours.
     #[must_use]
     pub fn new(message: &ServerMessage) -> Self {
-        let seq = message.seq().expect("only content has a body");
-        let mut text = message.to_text();
-        let end = format!(r#","seq":{seq}}}"#);
-        assert!(text.ends_with(&end), "`seq` is the last field");
-        text.truncate(text.len() - end.len());
-        // Without room to spare: it may be kept for long.
-        Self(Bytes::from(text.into_boxed_str().into_boxed_bytes()))
+        assert!(message.seq().is_some(), "only content has a body");
+        Self(encode(message, |text| {
+            without_seq(text).expect("`seq` is the last field")
+        }))
     }
 
     /// How long it is in bytes.
     #[must_use]
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Whether it tells of ICE servers.
+    #[must_use]
+    pub(crate) fn is_ice_servers(&self) -> bool {
+        self.0.starts_with(r#"{"type":"ice_servers""#)
     }
 
     /// The frame for one recipient.
@@ -83,6 +85,27 @@ impl Body {
             seq: Some(seq),
         }
     }
+}
+
+/// The text of a message, or a part of it, without room to spare: it may be kept for long.
+fn encode(message: &ServerMessage, part: impl Fn(&str) -> &str) -> Arc<str> {
+    thread_local! {
+        static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    TEXT.with_borrow_mut(|text| {
+        text.clear();
+        serde_json::to_writer(&mut *text, message)
+            .expect("messages have string keys only, so they always encode");
+        let text = std::str::from_utf8(text).expect("serde_json writes UTF-8");
+        Arc::from(part(text))
+    })
+}
+
+/// A JSON object up to its last field, which is `seq`.
+fn without_seq(text: &str) -> Option<&str> {
+    let number_ends = text.strip_suffix('}')?;
+    let number = number_ends.bytes().rev().take_while(u8::is_ascii_digit);
+    number_ends[..number_ends.len() - number.count()].strip_suffix(r#","seq":"#)
 }
 
 #[cfg(test)]

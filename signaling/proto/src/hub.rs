@@ -13,6 +13,7 @@
 mod drain;
 mod enter;
 mod environment;
+mod gathered;
 mod leave;
 pub mod limits;
 mod moderate;
@@ -30,7 +31,7 @@ mod session;
 mod sources;
 mod totals;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -144,11 +145,11 @@ pub struct Hub<E> {
     ticket_key: TicketKey,
     /// Which process this is among those with the same key.
     instance: u64,
-    // Keys that are counted, not chosen by anybody, need no hash that withstands attacks.
+    // Keys that are counted or drawn, not chosen by anybody, need no hash that withstands attacks.
     connections: FxHashMap<ConnectionId, Connection>,
     /// Boxed: the table has room to spare, which would be a session's each time.
     sessions: FxHashMap<SessionKey, Box<Session>>,
-    peers: HashMap<PeerId, SessionKey>,
+    peers: FxHashMap<PeerId, SessionKey>,
     rooms: HashMap<Arc<RoomKey>, Room>,
     namespaces: Namespaces,
     next_session: u64,
@@ -165,8 +166,8 @@ pub struct Hub<E> {
     renewal_due: VecDeque<(Instant, SessionKey, u32)>,
     /// When rooms stop waiting for those who have not come back.
     reunions_due: VecDeque<(Instant, Arc<RoomKey>)>,
-    /// Adopted sessions that are over,
-    ended: HashSet<PeerId>,
+    /// Sessions that are over and whose tickets nothing else tells about, with why they are,
+    ended: HashMap<PeerId, LeftReason>,
     /// and until when that matters.
     ended_order: VecDeque<(Instant, PeerId)>,
     /// Sessions with too much unacknowledged. They end when the present input is done with, so that
@@ -200,7 +201,7 @@ impl<E: Environment> Hub<E> {
             instance: u64::from_le_bytes(instance),
             connections: FxHashMap::default(),
             sessions: FxHashMap::default(),
-            peers: HashMap::new(),
+            peers: FxHashMap::default(),
             rooms: HashMap::new(),
             next_session: 0,
             sources: Sources::new(config.source),
@@ -211,7 +212,7 @@ impl<E: Environment> Hub<E> {
             away_due: VecDeque::new(),
             renewal_due: VecDeque::new(),
             reunions_due: VecDeque::new(),
-            ended: HashSet::new(),
+            ended: HashMap::new(),
             ended_order: VecDeque::new(),
             overflowing: Vec::new(),
             draining: false,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Who somebody is to the others in the room: given by the server, opaque to clients, unguessable.
@@ -15,6 +16,12 @@ impl PeerId {
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(Arc::from(text))
+    }
+
+    /// Whether a server could have given this name to somebody, as far as its shape tells.
+    #[must_use]
+    pub fn is_plausible(&self) -> bool {
+        self.0.len() <= 64 && self.0.bytes().all(|byte| byte.is_ascii_alphanumeric())
     }
 
     /// As it is written on the wire.
@@ -44,17 +51,48 @@ impl Serialize for PeerId {
 
 impl<'de> Deserialize<'de> for PeerId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(Arc::from(text)))
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = PeerId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<PeerId, E> {
+                Ok(PeerId::new(text))
+            }
+        }
+        // Without a `String` on the way: this is in nearly every frame.
+        deserializer.deserialize_str(Text)
     }
 }
 
+/// The largest number that every reader of JSON has exactly (RFC 8259, 6).
+const LARGEST: u64 = (1 << 53) - 1;
+
+/// A number that somebody else has counted up to.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    if number > LARGEST {
+        return Err(D::Error::custom("a number above 2^53 - 1"));
+    }
+    Ok(number)
+}
+
 /// Counts what one client sends within its session: 1, 2, 3, …
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct MessageId(pub u64);
+pub struct MessageId(
+    #[cfg_attr(feature = "schema", schemars(range(max = 9_007_199_254_740_991_u64)))] pub u64,
+);
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        count(deserializer).map(Self)
+    }
+}
 
 impl MessageId {
     /// The one after this.
@@ -71,12 +109,18 @@ impl fmt::Display for MessageId {
 }
 
 /// Counts what the server sends to one client within its session: 1, 2, 3, …
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct Seq(pub u64);
+pub struct Seq(
+    #[cfg_attr(feature = "schema", schemars(range(max = 9_007_199_254_740_991_u64)))] pub u64,
+);
+
+impl<'de> Deserialize<'de> for Seq {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        count(deserializer).map(Self)
+    }
+}
 
 impl Seq {
     /// The one after this.

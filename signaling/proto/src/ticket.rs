@@ -43,6 +43,9 @@ pub struct Ticket {
     /// As what.
     #[serde(rename = "a")]
     pub role: Role,
+    /// What it is called, where its token says so.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Box<str>>,
     /// How often the session had been resumed when this was written.
     #[serde(rename = "g")]
     pub generation: u32,
@@ -122,6 +125,7 @@ mod tests {
             namespace: "main".into(),
             room: "회의실 1".into(),
             role: Role::Host,
+            name: Some("미나".into()),
             generation: 7,
             instance: u64::MAX,
             entered_ms: 1_795_238_400_123,
@@ -139,6 +143,19 @@ mod tests {
         assert_eq!(key.open(&text, second * 1000), Err(TicketError::Expired));
         let other = TicketKey::new(b"south");
         assert_eq!(other.open(&text, second), Err(TicketError::Forged));
+    }
+
+    #[test]
+    fn tickets_of_the_version_before_are_read() {
+        let key = TicketKey::new(b"north");
+        let unnamed = Ticket {
+            name: None,
+            ..ticket()
+        };
+        let content = r#"{"p":"9f86d081884c7d659a2feaa0c55ad015","n":"main","r":"회의실 1","a":"host","g":7,"i":18446744073709551615,"b":1795238400123,"e":1000}"#;
+        assert_eq!(serde_json::to_string(&unnamed).unwrap(), content);
+        let read = key.open(&key.sign(&unnamed), Duration::ZERO);
+        assert_eq!(read, Ok(unnamed));
     }
 
     #[test]

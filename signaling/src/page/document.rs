@@ -7,8 +7,9 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use axum::body::{Body, Bytes};
 use axum::http::header::{ACCEPT_LANGUAGE, VARY};
 use axum::http::{HeaderMap, HeaderValue, Response, Uri};
+use sha2::{Digest as _, Sha256};
 
-use super::Files;
+use super::{Content, Files};
 
 /// Where the scripts begin; what they are made of is named before it.
 const START: &str = "<script type=\"module\" src=\"/src/main.js\"></script>";
@@ -55,22 +56,30 @@ fn language(uri: &Uri, request: &HeaderMap) -> &'static str {
 
 /// The document for an address.
 pub(crate) fn document(uri: &Uri, request: &HeaderMap) -> Response<Body> {
-    static WRITTEN: LazyLock<Mutex<BTreeMap<Vec<String>, Bytes>>> = LazyLock::new(Mutex::default);
-    let entries = entries(uri, language(uri, request));
-    let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let body = match written.get(&entries) {
-        Some(body) => body.clone(),
-        None => {
-            let body = Bytes::from(write(&entries));
-            written.insert(entries, body.clone());
-            body
-        }
-    };
-    drop(written);
-    let mut response = super::respond("text/html; charset=utf-8", &body, request);
+    let content = content(entries(uri, language(uri, request)));
+    let mut response = content.respond(request);
     let varies = HeaderValue::from_static("accept-encoding, accept-language");
     response.headers_mut().insert(VARY, varies);
     response
+}
+
+/// The document with these entries, written once; in a debug build, where the files may change, each time.
+fn content(entries: Vec<String>) -> Content {
+    static WRITTEN: LazyLock<Mutex<BTreeMap<Vec<String>, Content>>> = LazyLock::new(Mutex::default);
+    let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(content) = written.get(&entries) {
+        return content.clone();
+    }
+    let data = Bytes::from(write(&entries));
+    let content = Content {
+        content_type: "text/html; charset=utf-8",
+        hash: Sha256::digest(&data).into(),
+        data,
+    };
+    if !cfg!(debug_assertions) {
+        written.insert(entries, content.clone());
+    }
+    content
 }
 
 fn write(entries: &[String]) -> String {

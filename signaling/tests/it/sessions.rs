@@ -1,9 +1,12 @@
 //! Sessions outlive connections, and processes with the same secret.
 
+use std::io::{BufRead as _, BufReader};
+
 use signaling_proto::message::ServerMessage;
-use signaling_proto::message::server::{ErrorCode, Presence, Role, Welcome};
+use signaling_proto::message::server::{ErrorCode, LeftReason, Presence, Role, Welcome};
 
 use crate::harness::{Client, start};
+use crate::process::{FREE, Running, signaling};
 
 /// `hello` with the newest ticket.
 fn hello(welcome: &Welcome, received: u64) -> String {
@@ -69,6 +72,52 @@ async fn another_process_goes_on_with_the_session_if_it_has_the_secret() {
         }
         server.stop().await;
     }
+}
+
+/// A process of its own, and its clock.
+#[tokio::test]
+async fn who_comes_back_after_the_resume_window_is_told_so_and_enters_anew() {
+    let options = [&FREE[..], &["--resume-window", "1"]].concat();
+    let mut process = Running(signaling(&options).spawn().unwrap());
+    let mut lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
+    let page = lines.next().unwrap().unwrap();
+    let page = page.strip_prefix("Page: http://").unwrap();
+    let page = page.trim_end_matches('/').parse().unwrap();
+    let mut stays = Client::connect_to(page).await;
+    stays.hello("r").await;
+    let mut goes = Client::connect_to(page).await;
+    let welcome = goes.hello("r").await;
+    assert_eq!((welcome.resumed, welcome.resume_window_s), (false, 1));
+    drop(goes);
+    stays.say(r#"{"type":"chat","id":1,"text":"x"}"#).await;
+    let left = loop {
+        match stays.hear().await {
+            ServerMessage::PeerLeft(left) => break left,
+            ServerMessage::Delivered(delivered) => panic!("too early: {delivered:?}"),
+            _ => {}
+        }
+    };
+    assert_eq!(
+        (&left.peer, left.reason),
+        (&welcome.peer, LeftReason::Timeout)
+    );
+    // Its sender is told that it did not arrive.
+    let ServerMessage::Delivered(delivered) = stays.hear().await else {
+        panic!("no delivered")
+    };
+    let failed = delivered.failed.values().flatten();
+    assert_eq!(failed.collect::<Vec<_>>(), [&welcome.peer]);
+
+    let mut late = Client::connect_to(page).await;
+    late.say(&hello(&welcome, 0)).await;
+    late.assert_refused(ErrorCode::ResumeFailed, 4404).await;
+    let mut anew = Client::connect_to(page).await;
+    let again = anew.hello("r").await;
+    assert!(!again.resumed && again.peer != welcome.peer);
+    let ServerMessage::PeerJoined(joined) = stays.hear().await else {
+        panic!("no peer_joined")
+    };
+    assert_eq!(joined.peer.peer, again.peer);
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ fn every_lesson_names_tests_that_exist() {
             let source = source.unwrap_or_else(|error| panic!("{row}: {file}: {error}"));
             let wanted = match test.split_once(' ') {
                 Some(("case", id)) => format!("\"{id}"),
+                Some(("page", title)) => format!("test('{title}'"),
                 Some(("load", _)) => "pub(crate) fn run(".to_owned(),
                 _ => format!("fn {test}("),
             };

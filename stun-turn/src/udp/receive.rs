@@ -25,7 +25,7 @@ pub(crate) fn coalesce_received(socket: BorrowedFd<'_>) {
 
 /// So many that datagrams of one flow, between those of many others, are found again and leave
 /// together. Pages of memory that nothing has come to are not in use.
-const SLOTS: usize = 4 * BATCH;
+pub(crate) const SLOTS: usize = 4 * BATCH;
 
 /// Slots that receive, each with room in front and behind.
 pub(crate) struct RecvBatch {
@@ -128,6 +128,11 @@ impl RecvBatch {
     pub(crate) const fn room(&self) -> usize {
         let free = SLOTS - self.used;
         if free < BATCH { free } else { BATCH }
+    }
+
+    /// How many slots are filled.
+    pub(crate) const fn used(&self) -> usize {
+        self.used
     }
 
     /// Frees all slots.

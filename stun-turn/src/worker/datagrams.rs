@@ -1,7 +1,6 @@
 //! Reads datagrams of clients and peers, and what the network says about ours; each socket has a
 //! bounded turn.
 
-use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::AsFd;
@@ -11,16 +10,10 @@ use stun_turn_proto::relay::{DropReason, FromPeer, PeerDatagram};
 use stun_turn_proto::source::Source;
 use stun_turn_proto::{FiveTuple, Now, RelayId, Transport, demux};
 
+use super::window::{TurnSoFar, Window};
 use super::{Bound, Worker, listener_of};
-use crate::udp::{self, BATCH};
+use crate::udp::{self, BATCH, Received};
 
-/// Batches that one socket may take before the others have their turn.
-const BATCHES_A_TURN: usize = 4;
-/// The same for a socket that is behind, which drops most of what it takes
-/// ([`FairShare`](super::fair_share::FairShare)).
-const BATCHES_TO_CATCH_UP: usize = 16;
-/// Datagrams after which a turn ends, where many come in one batch.
-const DATAGRAMS_A_TURN: usize = 1024;
 /// Where peers' datagrams come in.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Inlet {
@@ -33,59 +26,67 @@ pub(super) enum Inlet {
 impl Worker {
     /// Clients' datagrams to one listener.
     pub(super) fn read_clients(&mut self, now: Now, index: usize) -> bool {
-        let batches = batches(self.udp[index].fair.is_behind());
-        let is_full = self.read_client_batches(now, index, batches);
+        let has_more = self.read_client_windows(now, index);
         let Bound { fair, requests, .. } = &mut self.udp[index];
-        // Requests alone are all served: there is nobody to be protected from them.
-        requests.end_turn(is_full && fair.has_counted());
-        fair.end_turn(is_full);
-        is_full
+        requests.end_turn(has_more);
+        fair.end_turn(has_more);
+        has_more
     }
 
-    /// Whether there may be more after so many batches.
-    fn read_client_batches(&mut self, now: Now, index: usize, batches: usize) -> bool {
-        let (mut is_full, before) = (false, self.datagrams);
-        for _ in 0..batches {
+    /// Whether there may be more after a turn's work.
+    fn read_client_windows(&mut self, now: Now, index: usize) -> bool {
+        let is_behind = self.udp[index].fair.is_behind();
+        let mut turn = TurnSoFar::new(is_behind);
+        loop {
             self.make_room();
-            let room = self.batch.room();
             let Bound {
                 socket, address, ..
             } = &self.udp[index];
-            let (address, received) = (*address, self.batch.receive(socket.as_fd()));
-            let Some(slots) = self.received(received) else {
-                return false;
-            };
-            let count = slots.len();
-            is_full = count == room;
-            for slot in slots {
+            let (address, errors) = (*address, &self.tally.socket_errors);
+            let window = Window::receive(&mut self.batch, socket.as_fd(), errors);
+            self.datagrams += window.datagrams;
+            if is_behind || window.is_crowded() {
+                self.weigh_clients(index, address, window.slots.clone());
+            }
+            for slot in window.slots.clone() {
                 self.client_slot(now, index, address, slot);
             }
             self.close_relayed();
-            if (1..room).contains(&count) {
-                return false;
-            }
-            if self.datagrams - before > DATAGRAMS_A_TURN {
-                return true;
+            if let Some(has_more) = turn.ends_after(&window) {
+                return has_more;
             }
         }
-        // A socket that ends its turn with an error waits for its next event: no error may spin.
-        is_full
+    }
+
+    /// Counts what was read, so that nobody has more than a share of the turn.
+    fn weigh_clients(&mut self, listener: usize, address: SocketAddr, slots: Range<usize>) {
+        let Bound { fair, requests, .. } = &mut self.udp[listener];
+        for slot in slots {
+            let (received, buffer) = self.batch.get(slot);
+            let asking = (0..received.count())
+                .filter(|index| demux::is_request(&buffer[received.payload(*index)]))
+                .count();
+            if asking > 0 {
+                requests.count(Source::of(received.from.ip()), asking);
+            }
+            let data = received.count() - asking;
+            if data > 0 && self.relay.has_allocation(&client(address, received)) {
+                fair.count(received.from, data);
+            }
+        }
+        fair.draw();
+        // Requests alone are all served: there is nobody to be protected from them.
+        if fair.has_counted() {
+            requests.draw();
+        }
     }
 
     fn client_slot(&mut self, now: Now, listener: usize, address: SocketAddr, slot: usize) {
         let (received, _) = self.batch.get(slot);
-        let server = SocketAddr::new(received.to.unwrap_or(address.ip()), address.port());
-        if !may_be_answered(received.from, server) {
+        let client = client(address, received);
+        if !may_be_answered(client.client, client.server) {
             return;
         }
-        let client = FiveTuple {
-            transport: Transport::Udp,
-            client: received.from,
-            server,
-        };
-        self.datagrams += received.count();
-        let is_behind = self.udp[listener].fair.is_behind();
-        let is_stranger = is_behind && !self.relay.has_allocation(&client);
         for index in 0..received.count() {
             let payload = received.payload(index);
             let (_, buffer) = self.batch.get(slot);
@@ -94,7 +95,7 @@ impl Worker {
             let is_admitted = if demux::is_request(datagram) {
                 requests.admit(Source::of(received.from.ip()))
             } else {
-                is_stranger || fair.admit(received.from)
+                fair.admit(received.from)
             };
             if !is_admitted {
                 self.relay.count_drop(DropReason::OverShare);
@@ -108,24 +109,23 @@ impl Worker {
 
     /// Peers' datagrams to one relayed socket, or to all of a family.
     pub(super) fn read_peers(&mut self, now: Now, inlet: Inlet) -> bool {
+        let has_more = self.read_peer_windows(now, inlet);
+        if let Inlet::Shared(family) = inlet
+            && let Some(fair) = self.relayed.fair(family)
+        {
+            fair.end_turn(has_more);
+        }
+        has_more
+    }
+
+    fn read_peer_windows(&mut self, now: Now, inlet: Inlet) -> bool {
         let is_behind = match inlet {
             Inlet::Own(_) => false,
             Inlet::Shared(family) => self.relayed.fair(family).is_some_and(|it| it.is_behind()),
         };
-        let is_full = self.read_peer_batches(now, inlet, batches(is_behind));
-        if let Inlet::Shared(family) = inlet
-            && let Some(fair) = self.relayed.fair(family)
-        {
-            fair.end_turn(is_full);
-        }
-        is_full
-    }
-
-    fn read_peer_batches(&mut self, now: Now, inlet: Inlet, batches: usize) -> bool {
-        let (mut is_full, before) = (false, self.datagrams);
-        for _ in 0..batches {
+        let mut turn = TurnSoFar::new(is_behind);
+        loop {
             self.make_room();
-            let room = self.batch.room();
             let socket = match inlet {
                 Inlet::Own(index) => self.relayed.socket(index).map(AsFd::as_fd),
                 Inlet::Shared(family) => self.relayed.receiver(family).map(AsFd::as_fd),
@@ -133,30 +133,42 @@ impl Worker {
             let Some(socket) = socket else {
                 return false;
             };
-            let received = self.batch.receive(socket);
-            let Some(slots) = self.received(received) else {
-                return false;
-            };
-            let count = slots.len();
-            is_full = count == room;
-            for slot in slots {
+            let window = Window::receive(&mut self.batch, socket, &self.tally.socket_errors);
+            self.datagrams += window.datagrams;
+            if let Inlet::Shared(family) = inlet
+                && (is_behind || window.is_crowded())
+            {
+                self.weigh_peers(now, family, window.slots.clone());
+            }
+            for slot in window.slots.clone() {
                 self.peer_slot(now, inlet, slot);
             }
-            if (1..room).contains(&count) {
-                return false;
-            }
-            if self.datagrams - before > DATAGRAMS_A_TURN {
-                return true;
+            if let Some(has_more) = turn.ends_after(&window) {
+                return has_more;
             }
         }
-        // A socket that ends its turn with an error waits for its next event: no error may spin.
-        is_full
+    }
+
+    /// Counts what was read, so that nobody has more than a share of the turn.
+    fn weigh_peers(&mut self, now: Now, family: usize, slots: Range<usize>) {
+        for slot in slots {
+            let received = self.batch.get(slot).0;
+            let relay = received.original.and_then(|it| self.relayed.find(it));
+            if let Some(relay) = relay
+                && self.relay.has_permission(now, relay, received.from)
+                && let Some(fair) = self.relayed.fair(family)
+            {
+                fair.count(relay, received.count());
+            }
+        }
+        if let Some(fair) = self.relayed.fair(family) {
+            fair.draw();
+        }
     }
 
     fn peer_slot(&mut self, now: Now, inlet: Inlet, slot: usize) {
         let received = self.batch.get(slot).0;
         let segments = received.count();
-        self.datagrams += segments;
         let relay = match inlet {
             Inlet::Own(index) => Some(RelayId::of_index(index)),
             Inlet::Shared(_) => received.original.and_then(|it| self.relayed.find(it)),
@@ -182,7 +194,7 @@ impl Worker {
             return false;
         };
         let fair = self.relayed.fair(family);
-        fair.filter(|fair| fair.is_behind())
+        fair.filter(|fair| fair.holds_back())
             .filter(|_| self.relay.has_permission(now, relay, from))
             .is_some_and(|fair| !fair.admit(relay))
     }
@@ -269,33 +281,20 @@ impl Worker {
         }
         true
     }
+}
 
-    /// The slots that were filled; `None` when the socket has nothing (more).
-    fn received(&self, received: io::Result<Range<usize>>) -> Option<Range<usize>> {
-        match received {
-            Ok(slots) => Some(slots),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            // An error of an earlier datagram, reported late: the caller asks again within its
-            // turn's bounds.
-            Err(error) => {
-                self.tally.socket_errors.count(&error);
-                Some(0..0)
-            }
-        }
+/// Whom a datagram to a listener is from.
+fn client(listener: SocketAddr, received: Received) -> FiveTuple {
+    FiveTuple {
+        transport: Transport::Udp,
+        client: received.from,
+        server: SocketAddr::new(received.to.unwrap_or(listener.ip()), listener.port()),
     }
 }
 
 /// Nobody can be answered at port 0, and answering ourselves would never end.
 fn may_be_answered(from: SocketAddr, server: SocketAddr) -> bool {
     from.port() != 0 && from != server
-}
-
-const fn batches(is_behind: bool) -> usize {
-    if is_behind {
-        BATCHES_TO_CATCH_UP
-    } else {
-        BATCHES_A_TURN
-    }
 }
 
 /// Bytes before and behind a datagram that belong to others.

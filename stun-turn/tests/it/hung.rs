@@ -2,10 +2,15 @@
 //! `signaling` has its tests with it too.
 
 use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use nix::sys::ptrace::{self, Options};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+
+/// How long a program may take until its threads have their names.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Held until this is dropped, by the thread that began it.
 pub(crate) struct Hung(Pid);
@@ -13,13 +18,21 @@ pub(crate) struct Hung(Pid);
 impl Hung {
     /// Holds the thread of this name of a child process.
     pub(crate) fn thread(process: u32, name: &str) -> Self {
-        let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
-        let mut threads = threads.map(|thread| thread.unwrap().path());
-        let is_named = |thread: &std::path::PathBuf| {
+        let is_named = |thread: &PathBuf| {
             let found = fs::read_to_string(thread.join("comm"));
             found.is_ok_and(|found| found.trim() == name)
         };
-        let thread = threads.find(is_named).expect("a thread of this name");
+        // A thread gives itself its name, perhaps when the program is ready already.
+        let since = Instant::now();
+        let thread = loop {
+            let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+            let mut threads = threads.map(|thread| thread.unwrap().path());
+            if let Some(thread) = threads.find(is_named) {
+                break thread;
+            }
+            assert!(since.elapsed() < PATIENCE, "no thread {name}");
+            std::thread::yield_now();
+        };
         let id = thread.file_name().unwrap().to_str().unwrap();
         let id = Pid::from_raw(id.parse().unwrap());
         ptrace::seize(id, Options::empty()).expect("a parent may hold threads of its child");

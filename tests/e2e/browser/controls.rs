@@ -1,25 +1,13 @@
 //! What can be done in a call besides talking: show a hand, react, choose how it looks and sounds, watch only.
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 use tests::browser::Browser;
-use tests::page::{Peer, SOON};
-use tests::poll::{self, Look};
+use tests::page::Peer;
 use tests::stage;
 
-use super::pair;
-
-/// Waits until an expression is true in the page.
-async fn holds(browser: &Browser, what: &str, expression: &str) -> anyhow::Result<()> {
-    poll::until(what, SOON, async || {
-        let value = browser.value(expression, Value::Null).await?;
-        Ok(if value == true {
-            Look::There(())
-        } else {
-            Look::NotYet(value.to_string())
-        })
-    })
-    .await
-}
+use super::trouble::KEEP_CONNECTIONS;
+use super::{meet, pair};
 
 /// Presses or releases a key, wherever the focus is.
 async fn key(browser: &Browser, event: &str, key: &str, code: &str) -> anyhow::Result<()> {
@@ -39,7 +27,7 @@ fn hands_and_reactions_are_seen_by_the_others() {
         ann.says("[data-testid=notices]", &["bob raises a hand"])
             .await?;
         let raised = "document.querySelector('.tile-peer [data-testid=hand]').checkVisibility()";
-        holds(&ann, "raised hand", raised).await?;
+        ann.holds("raised hand", raised).await?;
         bob.click("[data-testid=react]").await?;
         bob.click_when_there("[data-testid=reaction-clap]").await?;
         ann.says(".tile-peer [data-testid=reaction]", &["👏"])
@@ -47,7 +35,7 @@ fn hands_and_reactions_are_seen_by_the_others() {
         ann.says("[data-testid=notices]", &["bob: Applause"])
             .await?;
         bob.click("[data-testid=raise-hand]").await?;
-        holds(&ann, "lowered hand", &format!("!{raised}")).await
+        ann.holds("lowered hand", &format!("!{raised}")).await
     });
 }
 
@@ -84,7 +72,7 @@ fn the_microphone_follows_the_keys() {
             .await?;
         key(&ann, "keydown", "h", "KeyH").await?;
         let lowered = "document.querySelector('[data-testid=raise-hand]').ariaPressed === 'false'";
-        holds(&ann, "hand that stays down", lowered).await?;
+        ann.holds("hand that stays down", lowered).await?;
         ann.screenshot("settings").await
     });
 }
@@ -96,22 +84,20 @@ fn another_microphone_and_other_settings_do_not_interrupt() {
         let [(ann, _), (bob, ann_there)] = pair(stage, &service, "").await?;
         bob.sees_and_hears(&ann_there).await?;
         ann.click("[data-testid=toggle-settings]").await?;
-        let choose = "(() => {
-            const select = document.querySelector('[data-testid=settings] select[id=select-microphone]');
-            select.selectedIndex = select.options.length - 1;
-            select.dispatchEvent(new Event('change'));
-            return select.options.length;
-        })()";
         ann.text_of("[data-testid=settings]").await?;
-        holds(&ann, "several microphones", "document.querySelectorAll('[data-testid=settings] #select-microphone option').length > 1").await?;
-        ann.value(choose, Value::Null).await?;
+        ann.holds("several microphones", "document.querySelectorAll('[data-testid=settings] #select-microphone option').length > 1").await?;
+        let list = "[data-testid=settings] #select-microphone";
+        let last = format!("[...document.querySelector('{list}').options].at(-1).value");
+        let last = ann.value(&last, Value::Null).await?;
+        ann.choose(list, last.as_str().context("a microphone")?)
+            .await?;
         ann.click("[data-testid=settings] label[for=noise-suppression]")
             .await?;
         ann.click("[data-testid=settings] label[for=low-bandwidth]")
             .await?;
         bob.sees_and_hears(&ann_there).await?;
         let small = "document.querySelector('video[data-peer]').videoWidth <= 320";
-        holds(&bob, "a small picture", small).await?;
+        bob.holds("a small picture", small).await?;
         assert_eq!(bob.peers(1).await?[0].id(), ann_there.id());
         Ok(())
     });
@@ -155,6 +141,40 @@ fn a_viewer_watches_and_chats_and_sends_nothing() {
 }
 
 #[test]
+fn the_sound_of_a_shared_screen_is_heard() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browsers = tokio::try_join!(stage.browser("ann"), stage.browser("bob"))?;
+        browsers.1.before_each_page(KEEP_CONNECTIONS).await?;
+        // Nothing but the screen has any.
+        let [(ann, _), (bob, ann_there)] = meet(browsers, &service, "&audio=0").await?;
+        let music = "(() => {
+            window.music = new AudioContext();
+            const tone = window.music.createOscillator();
+            tone.connect(window.music.destination);
+            tone.start();
+        })()";
+        ann.value(music, Value::Null).await?;
+        ann.click("[data-testid=share-screen]").await?;
+        let plays = format!(
+            "(() => {{
+                const video = document.querySelector('video[data-screen-of=\"{}\"]');
+                const [sound] = video?.srcObject.getAudioTracks() ?? [];
+                return sound !== undefined && !sound.muted && !video.muted && !video.paused;
+            }})()",
+            ann_there.id()
+        );
+        bob.holds("sound of the screen", &plays).await?;
+        let is_loud = "connections.at(-1).getStats().then((statistics) => [...statistics.values()]
+            .some(({type, kind, audioLevel}) => type === 'inbound-rtp' && kind === 'audio' && audioLevel > 0.01))";
+        bob.holds("a tone", is_loud).await?;
+        ann.click("[data-testid=share-screen]").await?;
+        let is_silent = "document.querySelector('.tile-screen') === null";
+        bob.holds("no screen", is_silent).await
+    });
+}
+
+#[test]
 fn a_shared_screen_is_large_and_whom_one_pins_too() {
     stage::run(async |stage| {
         let service = stage.signaling(&[]).await?;
@@ -165,22 +185,21 @@ fn a_shared_screen_is_large_and_whom_one_pins_too() {
                 "document.querySelector('.tile-{tile}')?.dataset.size === 'large' && document.querySelector('.tile-{tile}').clientWidth > 600"
             )
         };
-        holds(&bob, "large screen", &large("screen")).await?;
+        bob.holds("large screen", &large("screen")).await?;
         let video = format!(
             "document.querySelector('video[data-screen-of=\"{}\"]').videoWidth > 0",
             ann_there.id()
         );
-        holds(&bob, "picture of the screen", &video).await?;
+        bob.holds("picture of the screen", &video).await?;
         bob.screenshot("screen").await?;
         bob.value(
             "document.querySelector('.tile-peer [data-testid=pin]').click()",
             Value::Null,
         )
         .await?;
-        holds(&bob, "pinned person", &large("peer")).await?;
+        bob.holds("pinned person", &large("peer")).await?;
         ann.click("[data-testid=share-screen]").await?;
-        holds(
-            &bob,
+        bob.holds(
             "no screen",
             "document.querySelector('.tile-screen') === null",
         )

@@ -14,7 +14,7 @@ fn insecure(url: &str) -> String {
 }
 
 /// The preview says what is the matter with both devices, and one can join all the same, see and hear.
-async fn join_without(
+pub(crate) async fn join_without(
     stage: &Stage,
     kind: Kind,
     insecurely: bool,

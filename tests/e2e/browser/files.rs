@@ -33,9 +33,16 @@ fn noise(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-fn file(stage: &Stage, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
+pub(super) fn file(stage: &Stage, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
     let path = stage.folder().join(name);
     fs::write(&path, content)?;
+    Ok(path)
+}
+
+/// One that is on its way for a good while, wherever it is sent. Its zeros need no room on the disk.
+pub(super) fn endless_file(stage: &Stage) -> anyhow::Result<PathBuf> {
+    let path = stage.folder().join("long.bin");
+    fs::File::create(&path)?.set_len(2_000_000_000)?;
     Ok(path)
 }
 
@@ -51,7 +58,7 @@ pub(crate) async fn state(browser: &Browser, wanted: &str) -> anyhow::Result<()>
     .await
 }
 
-async fn arrives(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+pub(super) async fn arrives(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let what = format!("{} bytes on the disk", content.len());
     poll::until(&what, SOON, async || match fs::read(path) {
         Ok(saved) if saved == content => Ok(Look::There(())),
@@ -108,46 +115,54 @@ fn a_file_stands_still_while_it_is_paused_and_can_be_cancelled_by_either_side() 
     stage::run(async |stage| {
         let service = stage.signaling(&[]).await?;
         let [(ann, _), (bob, _)] = pair(stage, &service, "&audio=0&video=0").await?;
-        bob.value(NO_DIALOG, json!(null)).await?;
-        for browser in [&ann, &bob] {
-            open_chat(browser).await?;
-        }
-        let path = file(stage, "long.bin", &noise(10 * MANY_BYTES))?;
-        for (pauses, cancels) in [(&ann, &bob), (&bob, &ann)] {
-            ann.send_file(&path).await?;
-            state(&bob, "offered").await?;
-            bob.click("[data-state=offered] [data-testid=file-accept]")
-                .await?;
-            state(pauses, "running").await?;
-            pauses
-                .click("[data-state=running] [data-testid=file-pause]")
-                .await?;
-            // What was on its way arrives, and then nothing more.
-            let still = stands_still(&bob).await?;
-            pauses
-                .click("[data-state=running] [data-testid=file-pause]")
-                .await?;
-            poll::until("progress", SOON, async || {
-                let now = bob.value(PROGRESS, json!(null)).await?;
-                Ok(if now == still {
-                    Look::NotYet(now.to_string())
-                } else {
-                    Look::There(())
-                })
-            })
-            .await?;
-            cancels
-                .click("[data-state=running] [data-testid=file-cancel]")
-                .await?;
-            state(&ann, "cancelled").await?;
-            state(&bob, "cancelled").await?;
-        }
-        assert!(
-            !bob.downloads().join("long.bin").exists(),
-            "nothing is left of it"
-        );
-        Ok(())
+        pauses_and_cancels(stage, [&ann, &bob]).await
     });
+}
+
+/// Both can pause and cancel what one sends to the other.
+pub(crate) async fn pauses_and_cancels(
+    stage: &Stage,
+    [ann, bob]: [&Browser; 2],
+) -> anyhow::Result<()> {
+    bob.value(NO_DIALOG, json!(null)).await?;
+    for browser in [ann, bob] {
+        open_chat(browser).await?;
+    }
+    let path = endless_file(stage)?;
+    for (pauses, cancels) in [(ann, bob), (bob, ann)] {
+        ann.send_file(&path).await?;
+        state(bob, "offered").await?;
+        bob.click("[data-state=offered] [data-testid=file-accept]")
+            .await?;
+        state(pauses, "running").await?;
+        pauses
+            .click("[data-state=running] [data-testid=file-pause]")
+            .await?;
+        // What was on its way arrives, and then nothing more.
+        let still = stands_still(bob).await?;
+        pauses
+            .click("[data-state=running] [data-testid=file-pause]")
+            .await?;
+        poll::until("progress", SOON, async || {
+            let now = bob.value(PROGRESS, json!(null)).await?;
+            Ok(if now == still {
+                Look::NotYet(now.to_string())
+            } else {
+                Look::There(())
+            })
+        })
+        .await?;
+        cancels
+            .click("[data-state=running] [data-testid=file-cancel]")
+            .await?;
+        state(ann, "cancelled").await?;
+        state(bob, "cancelled").await?;
+    }
+    assert!(
+        !bob.downloads().join("long.bin").exists(),
+        "nothing is left of it"
+    );
+    Ok(())
 }
 
 /// Waits until two looks, with a turn of the page's own progress reports between them, are the same.
@@ -167,6 +182,70 @@ async fn stands_still(browser: &Browser) -> anyhow::Result<Value> {
     })
     .await
 }
+
+/// What moves is missed: when a line of text more pushed the buttons down, whoever cancelled at that moment did not.
+#[test]
+fn the_buttons_of_a_file_stay_where_they_are_while_it_is_on_its_way() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let [(ann, _), (bob, _)] = pair(stage, &service, "&audio=0&video=0").await?;
+        bob.value(NO_DIALOG, json!(null)).await?;
+        for browser in [&ann, &bob] {
+            open_chat(browser).await?;
+        }
+        let path = endless_file(stage)?;
+        for language in ["en", "ko"] {
+            for browser in [&ann, &bob] {
+                browser.choose("[data-testid=language]", language).await?;
+            }
+            ann.send_file(&path).await?;
+            bob.click_when_there("[data-state=offered] [data-testid=file-accept]")
+                .await?;
+            for browser in [&ann, &bob] {
+                browser.value(WATCH_BUTTONS, json!(null)).await?;
+            }
+            state(&bob, "running").await?;
+            for pauses in [&ann, &bob] {
+                let pause = "[data-state=running] [data-testid=file-pause]";
+                pauses.holds("its speed", SPEED).await?;
+                pauses.click(pause).await?;
+                stands_still(&bob).await?;
+                pauses.screenshot(&format!("file-{language}")).await?;
+                pauses.click(pause).await?;
+                pauses.holds("its speed again", SPEED).await?;
+            }
+            ann.click("[data-state=running] [data-testid=file-cancel]")
+                .await?;
+            state(&bob, "cancelled").await?;
+            for browser in [&ann, &bob] {
+                let places = browser.value("placesOfCancel()", json!(null)).await?;
+                let places = places.as_array().map_or(0, Vec::len);
+                assert_eq!(
+                    places, 1,
+                    "{language}: {places:?} places of the button to cancel"
+                );
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Whether the newest card tells how quickly the file comes.
+const SPEED: &str = "[...document.querySelectorAll('[data-testid=file] .file-state')].at(-1).textContent.includes('·')";
+
+/// Notes where the newest card has its button to cancel whenever something changes.
+const WATCH_BUTTONS: &str = "(() => {
+    const places = new Set();
+    const card = [...document.querySelectorAll('[data-testid=file]')].at(-1);
+    const look = () => {
+        const button = card.querySelector('[data-testid=file-cancel]');
+        if (card.dataset.state !== 'running' || button.hidden) return;
+        const { left, top, width } = button.getBoundingClientRect();
+        places.add([left, top, width].map(Math.round).join(' '));
+    };
+    new MutationObserver(look).observe(card, { subtree: true, childList: true, characterData: true, attributes: true });
+    window.placesOfCancel = () => [...places];
+})()";
 
 #[test]
 fn a_file_goes_on_over_another_relay_when_the_first_one_died() {

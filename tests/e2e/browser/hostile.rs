@@ -122,7 +122,8 @@ fn two_hundred_ways_to_smuggle_a_script_are_shown_as_text() {
         for (number, payload) in payloads.iter().enumerate() {
             let attack = "[{type: 'update', name: arg}, {type: 'chat', text: arg},
                 {type: 'event', name: 'reaction', data: {reaction: arg}},
-                {type: 'event', name: 'streams', data: {instance: arg, screen: arg}}].forEach(window.intruder)";
+                {type: 'event', name: 'streams', data: {screen: arg}},
+                {type: 'event', name: 'page', data: {key: arg, proof: arg}}].forEach(window.intruder)";
             eve.value(attack, json!(payload)).await?;
             // As text: with what is invisible taken out.
             let count = format!("said {}", number + 1);
@@ -219,8 +220,10 @@ const LYING_SERVER: &str = "(() => {
   const people = Array.from({length: 1000}, (_, number) => ({peer: `p${number}`, name: `<b>${number}`, role: 'participant',
     state: 'here', media: {audio: true, video: true, screen: false}, polite: number % 2 === 0}));
   window.WebSocket = class {
+    static OPEN = 1;
     constructor() {
       window.socket = this;
+      this.readyState = WebSocket.OPEN;
       setTimeout(() => this.onopen?.({}));
     }
     send(text) {

@@ -3,10 +3,14 @@
 use std::process::Command;
 
 use anyhow::ensure;
-use serde_json::Value;
-use tests::page::Peer;
+use serde_json::{Value, json};
+use tests::browser::Browser;
+use tests::page::{Peer, SOON};
+use tests::poll::{self, Look};
 use tests::programs::{Signaling, program};
 use tests::stage;
+
+use super::MESSAGES;
 
 const SECRET: [&str; 2] = ["--token-secret", "0123456789abcdef0123456789abcdef"];
 
@@ -56,5 +60,89 @@ fn a_host_mutes_locks_and_kicks_and_others_cannot() {
             .await?;
         ann.peers(0).await?;
         Ok(())
+    });
+}
+
+/// Everybody's role in the room, as somebody's list of people says.
+async fn hosts(browser: &Browser, names: &[&str]) -> anyhow::Result<()> {
+    let hosts = "[...document.querySelectorAll('[data-testid=people] .person')]
+        .filter((person) => person.querySelector('.person-role')?.textContent === 'Host')
+        .map((person) => person.querySelector('.person-name').textContent)";
+    poll::until(&format!("hosts: {names:?}"), SOON, async || {
+        let now = browser.value(hosts, Value::Null).await?;
+        Ok(if now == json!(names) {
+            Look::There(())
+        } else {
+            Look::NotYet(now.to_string())
+        })
+    })
+    .await
+}
+
+#[test]
+fn whoever_was_refused_by_a_lock_gets_in_when_it_is_open_again() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let (ann, cyd) = tokio::try_join!(stage.browser("ann"), stage.browser("cyd"))?;
+        ann.enter(&service.room("tea", "ann", "&audio=0&video=0"))
+            .await?;
+        ann.click("[data-testid=toggle-people]").await?;
+        ann.text_of("[data-testid=people]").await?;
+        ann.click("[data-testid=lock]").await?;
+        ann.says("[data-testid=notices]", &["The room is locked"])
+            .await?;
+        cyd.open(&service.room("tea", "cyd", "&audio=0&video=0"))
+            .await?;
+        cyd.says("[role=alert]", &["The room is locked", "Ask the host"])
+            .await?;
+        ann.click("[data-testid=lock]").await?;
+        ann.says("[data-testid=notices]", &["The room is open again"])
+            .await?;
+        ann.holds(
+            "a switch that is off",
+            "!document.querySelector('[data-testid=lock]').checked",
+        )
+        .await?;
+        // The page leads in again, without being loaded anew.
+        cyd.click("[data-testid=enter-again]").await?;
+        cyd.click_when_there("[data-testid=join]").await?;
+        cyd.is_in_the_room().await?;
+        let [ann_there] = <[Peer; 1]>::try_from(cyd.peers(1).await?).expect("one peer");
+        cyd.echo(&ann_there, MESSAGES).await
+    });
+}
+
+#[test]
+fn when_the_host_has_left_whoever_has_been_there_longest_is_the_host() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let (ann, bob, cyd) = tokio::try_join!(
+            stage.browser("ann"),
+            stage.browser("bob"),
+            stage.browser("cyd")
+        )?;
+        for (browser, name) in [(&ann, "ann"), (&bob, "bob"), (&cyd, "cyd")] {
+            browser
+                .enter(&service.room("tea", name, "&audio=0&video=0"))
+                .await?;
+            browser.click("[data-testid=toggle-people]").await?;
+            browser.text_of("[data-testid=people]").await?;
+        }
+        hosts(&cyd, &["ann"]).await?;
+        let powers = "document.querySelectorAll('[data-testid=kick]').length > 0
+            && document.querySelector('[data-testid=lock]').checkVisibility()";
+        assert_eq!(bob.value(powers, Value::Null).await?, false);
+        ann.click("[data-testid=leave]").await?;
+        bob.says("[data-testid=notices]", &["You are the host now"])
+            .await?;
+        hosts(&bob, &["bob (You)"]).await?;
+        hosts(&cyd, &["bob"]).await?;
+        bob.holds("what a host may do", powers).await?;
+        assert_eq!(cyd.value(powers, Value::Null).await?, false);
+        bob.screenshot("host-by-inheritance").await?;
+        // And it is more than a word.
+        bob.click("[data-testid=kick]").await?;
+        cyd.says("[role=alert]", &["A host has taken you out of the call"])
+            .await
     });
 }

@@ -3,12 +3,18 @@
 
 use serde_json::{Value, json};
 use tests::axe::Theme;
-use tests::browser::Browser;
+use tests::browser::{Browser, Kind};
 use tests::stage;
 
 /// Widths and heights of windows, in CSS pixels.
-const SIZES: [(u32, u32); 4] = [(360, 740), (768, 1024), (1280, 800), (1920, 1080)];
-const LOOKS: [(Theme, &str); 4] = [
+const SIZES: [(u32, u32); 5] = [
+    (360, 740),
+    (740, 360),
+    (768, 1024),
+    (1280, 800),
+    (1920, 1080),
+];
+pub(super) const LOOKS: [(Theme, &str); 4] = [
     (Theme::Light, "en"),
     (Theme::Dark, "ko"),
     (Theme::Dark, "en"),
@@ -22,6 +28,28 @@ const TOO_WIDE: &str = "(() => {
   return [...document.querySelectorAll('body *')]
     .filter((element) => element.checkVisibility() && element.getBoundingClientRect().right > width + 1)
     .map((element) => `${element.tagName}.${element.className} to ${element.getBoundingClientRect().right} of ${width}`);
+})()";
+
+/// Buttons and fields that the window's edge cuts off. (In a call nothing scrolls, so that nothing would be too wide.)
+const CUT_OFF: &str = "(() => {
+  const width = document.documentElement.clientWidth;
+  return [...document.querySelectorAll('button, select, input, textarea, a[href]')]
+    .filter((element) => element.checkVisibility({visibilityProperty: true, opacityProperty: true}))
+    .map((element) => [element, element.getBoundingClientRect()])
+    .filter(([, {left, right}]) => right > 0 && left < width && (left < -1 || right > width + 1))
+    .map(([element, {left, right}]) => `${element.dataset.testid ?? element.tagName}: ${left} to ${right} of ${width}`);
+})()";
+
+/// Buttons and fields of a call that are out of sight above or below, where nothing can be scrolled to them.
+const OUT_OF_SIGHT: &str = "(() => {
+  const height = document.documentElement.clientHeight;
+  const scrolls = (element) => element !== null
+    && (['auto', 'scroll'].includes(getComputedStyle(element).overflowY) || scrolls(element.parentElement));
+  return [...document.querySelectorAll('.call :is(button, select, input, textarea, a[href])')]
+    .filter((element) => element.checkVisibility({visibilityProperty: true, opacityProperty: true}) && !scrolls(element))
+    .map((element) => [element, element.getBoundingClientRect()])
+    .filter(([, {top, bottom}]) => top < -1 || bottom > height + 1)
+    .map(([element, {top, bottom}]) => `${element.dataset.testid ?? element.className}: ${top} to ${bottom} of ${height}`);
 })()";
 
 /// What scrolls sideways inside of the page.
@@ -46,7 +74,7 @@ const SETTLED: &str = "(async () => {
   await Promise.allSettled(moving.map(({finished}) => finished));
 })()";
 
-async fn look(
+pub(super) async fn look(
     browser: &Browser,
     screen: &str,
     (theme, language): (Theme, &str),
@@ -54,7 +82,7 @@ async fn look(
     for (width, height) in SIZES {
         browser.window(width, height).await?;
         browser.value(SETTLED, Value::Null).await?;
-        for wrong in [TOO_WIDE, SCROLLS_SIDEWAYS, TOO_SMALL] {
+        for wrong in [TOO_WIDE, CUT_OFF, OUT_OF_SIGHT, SCROLLS_SIDEWAYS, TOO_SMALL] {
             let found = browser.value(wrong, Value::Null).await?;
             assert_eq!(found, json!([]), "{screen} at {width}");
         }
@@ -136,6 +164,67 @@ fn a_call_fits_every_window() {
                 look(&ann, name, style).await?;
                 ann.value(press, json!(control)).await?;
             }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_full_stage_fits_every_window_and_axe_finds_nothing() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let (ann, bob, cyd, vic) = tokio::try_join!(
+            stage.browser_of(Kind::CALM, "a"),
+            stage.browser_of(Kind::CALM, "b"),
+            stage.browser_of(Kind::CALM, "c"),
+            stage.browser_of(Kind::CALM, "v")
+        )?;
+        cyd.enter(&service.room("tea", "cyd", "&audio=0&video=0"))
+            .await?;
+        vic.enter(&service.room("tea", "vic", "&watch=1")).await?;
+        for style @ (theme, language) in [LOOKS[0], LOOKS[1]] {
+            // With three on the stage and one who watches, everything is there that a header may have.
+            for browser in [&ann, &vic] {
+                browser.theme(theme).await?;
+                browser.window(1280, 800).await?;
+            }
+            let room = service.room("tea", "Ann", "");
+            ann.enter(&room.replace("lang=en", &format!("lang={language}")))
+                .await?;
+            bob.enter(&service.room("tea", "김민아", "&audio=0"))
+                .await?;
+            ann.peers(3).await?;
+            vic.peers(3).await?;
+            look(&ann, "three", style).await?;
+            bob.click("[data-testid=share-screen]").await?;
+            let shown = "document.querySelector('.tile-screen video')?.videoWidth > 0";
+            for browser in [&ann, &vic] {
+                browser.holds("a shared screen", shown).await?;
+            }
+            look(&ann, "screen", style).await?;
+            ann.finds_axe_nothing("a shared screen").await?;
+            look(&vic, "watching", style).await?;
+            vic.finds_axe_nothing("watching").await?;
+            // On a phone, the chat is over the pictures, and panels are over the chat.
+            ann.window(360, 740).await?;
+            bob.send_chat("안녕하세요").await?;
+            for (control, panel) in [("chat", "chat-log"), ("people", "people")] {
+                let press = "document.querySelector(`[data-testid=toggle-${arg}]`).click()";
+                ann.value(press, json!(control)).await?;
+                let panel = format!("[data-testid={panel}]");
+                ann.text_of(&panel).await?;
+                let height = format!("document.querySelector('{panel}').clientHeight > 200");
+                ann.holds(&panel, &height).await?;
+                ann.finds_axe_nothing(&format!("{control} on a phone"))
+                    .await?;
+                ann.screenshot(&format!("phone-{control}-{language}"))
+                    .await?;
+            }
+            for browser in [&ann, &bob] {
+                browser.click("[data-testid=leave]").await?;
+                browser.text_of("[data-testid=end-title]").await?;
+            }
+            cyd.peers(1).await?;
         }
         Ok(())
     });

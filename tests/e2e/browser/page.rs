@@ -63,7 +63,7 @@ fn the_example_of_thirty_lines_is_a_whole_call() {
 }
 
 /// What the first visit may cost, in bytes.
-const FIRST_LOAD: u64 = 137_000;
+const FIRST_LOAD: u64 = 145_000;
 
 /// Scripts that were begun before the page could be used, and not because the document names them.
 const LATE_SCRIPTS: &str = "(() => {
@@ -179,12 +179,7 @@ fn the_language_changes_at_a_switch_and_is_remembered() {
         let browser = stage.browser("ann").await?;
         browser.open(&service.page).await?;
         browser.says("h1", &["A call is one link"]).await?;
-        let choose = "(() => {
-            const select = document.querySelector('[data-testid=language]');
-            select.value = 'ko';
-            select.dispatchEvent(new Event('change'));
-        })()";
-        browser.value(choose, Value::Null).await?;
+        browser.choose("[data-testid=language]", "ko").await?;
         browser.says("h1", &["링크 하나면"]).await?;
         browser.open(&service.page).await?;
         browser.says("h1", &["링크 하나면"]).await?;

@@ -5,21 +5,14 @@ use tests::browser::Kind;
 use tests::network::{self, Networks, Way};
 use tests::page::SOON;
 use tests::poll::{self, Look};
-use tests::stage;
 
 use super::{MESSAGES, meet};
 use crate::browser::trouble::{ICE_SESSION, KEEP_CONNECTIONS};
 
 #[test]
 fn a_call_goes_on_when_its_address_is_taken_away_and_another_one_comes() {
-    if !network::may_be_made() {
-        println!("skipped: needs `ip`, and root in a container that lets it make networks");
-        return;
-    }
-    stage::run(async |stage| {
-        let networks = Networks::new(stage).await?;
-        networks.plug_in(Way::Cable)?;
-        let service = stage.signaling_at_home(&networks).await?;
+    network::run(async |stage, networks| {
+        let service = stage.signaling_at_home(networks).await?;
         let browsers = tokio::try_join!(
             stage.browser_in(&networks.away, Kind::CARRIED, "ann"),
             stage.browser_in(&networks.home, Kind::CARRIED, "bob")

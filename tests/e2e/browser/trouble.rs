@@ -101,6 +101,43 @@ fn a_call_goes_on_in_a_tab_in_the_background() {
     });
 }
 
+/// A dead client is told of after 17 s; this one's scripts stand still for longer, its browser answers for it.
+#[test]
+fn a_tab_whose_scripts_stand_still_is_not_taken_for_dead() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let [(ann, bob_there), (bob, ann_there)] = pair(stage, &service, "").await?;
+        bob.sees_and_hears(&ann_there).await?;
+        ann.hide().await?;
+        ann.freeze(true).await?;
+        let now = "performance.now()";
+        let since = bob.value(now, Value::Null).await?.as_f64();
+        let is_longer = async || {
+            let now = bob.value(now, Value::Null).await?.as_f64();
+            let passed = now.zip(since).map(|(now, since)| now - since);
+            Ok(match passed.is_some_and(|passed| passed > 25_000.0) {
+                true => Look::There(()),
+                false => Look::NotYet(format!("{passed:?} ms")),
+            })
+        };
+        poll::until("longer than for a dead one", SOON, is_longer).await?;
+        let [ann_now] = <[Peer; 1]>::try_from(bob.peers(1).await?).expect("one peer");
+        assert_eq!(ann_now.id(), ann_there.id());
+        assert!(!ann_now.is_away());
+        bob.media_advances(&ann_there).await?;
+        bob.send_chat("are you there?").await?;
+        bob.click("[data-testid=raise-hand]").await?;
+
+        ann.freeze(false).await?;
+        let said = |bob: &Peer| bob.chat() == ["are you there?"];
+        ann.peer_until(bob_there.id(), "chat", said).await?;
+        ann.says("[data-testid=notices]", &["bob raises a hand"])
+            .await?;
+        ann.is_in_the_room().await?;
+        bob.sees_and_hears(&ann_there).await
+    });
+}
+
 #[test]
 fn a_call_outlives_the_signaling_service() {
     stage::run(async |stage| {

@@ -1,30 +1,58 @@
-//! Clients of the signaling service that write anything, break off, come back and wait: nobody who was
-//! closed is sent anything, and in the end nothing is left.
+//! Clients of two signaling servers with one secret, in any order: some keep to the protocol, move, come
+//! back and send again; others write anything, with anybody's tickets. Nobody who was closed is sent
+//! anything, what clients are told is true, and in the end nothing is left.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+mod actor;
+mod server;
+mod world;
+
+use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use signaling_proto::hub::{
-    Arrival, Config, ConnectionId, Environment, Grant, Hub, Output, SourceLimits, Unauthorized,
-};
 use signaling_proto::id::PeerId;
-use signaling_proto::message::client::Hello;
-use signaling_proto::message::server::IceServer;
-use signaling_proto::message::{ClientMessage, ServerMessage};
-use signaling_proto::pace::Rate;
-use signaling_proto::ticket::TicketKey;
 
-/// How long what may be resumed waits.
-const WINDOW: Duration = Duration::from_secs(60);
+use self::actor::Actor;
+use self::server::config;
+use self::world::{Reached, World};
+
+/// Those who keep to the protocol.
+const ACTORS: usize = 3;
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    Open,
+    /// Somebody who keeps to the protocol enters, or reconnects at once.
+    Enter {
+        favoured: bool,
+    },
+    /// It says something, to one peer or all.
+    Say {
+        actor: u8,
+        to: Option<u8>,
+    },
+    /// What is on its way to it arrives.
+    CarryDown {
+        actor: u8,
+        most: u8,
+    },
+    /// Its connection breaks, and it reconnects at once to this server.
+    Move {
+        actor: u8,
+        to: bool,
+        noticed: bool,
+    },
+    /// Its connection breaks.
+    Cut {
+        actor: u8,
+        noticed: bool,
+    },
+    Crash(bool),
+    Open(bool),
     Hello {
         client: u8,
         room: u8,
         resumes: Option<u8>,
+        received: u8,
+        peers: Option<Vec<u8>>,
     },
     Chat {
         client: u8,
@@ -52,139 +80,90 @@ enum Step {
         text: String,
     },
     Break(u8),
-    Pass(u16),
-}
-
-struct Machine(u8);
-
-impl Environment for Machine {
-    fn random(&mut self, bytes: &mut [u8]) {
-        // Different each time, and the same in each run.
-        self.0 = self.0.wrapping_add(1);
-        bytes.fill(self.0);
-    }
-
-    fn unix_time(&mut self) -> Duration {
-        Duration::from_secs(1_795_000_000)
-    }
-
-    fn permits(&mut self, _: &str, _: &str) -> bool {
-        true
-    }
-
-    fn authorize(&mut self, _: &Hello) -> Result<Grant, Unauthorized> {
-        Ok(Grant::default())
-    }
-
-    fn ice_servers(&mut self, _: &PeerId, _: &str) -> Vec<IceServer> {
-        Vec::new()
-    }
-}
-
-struct World {
-    hub: Hub<Machine>,
-    now: Instant,
-    opened: u64,
-    open: BTreeSet<ConnectionId>,
-    /// Peers and tickets of all welcomes.
-    welcomed: Vec<(String, String)>,
+    Pass {
+        milliseconds: u16,
+        prompt: bool,
+    },
 }
 
 impl World {
-    fn of(&self, number: u8) -> ConnectionId {
-        ConnectionId(u64::from(number) % self.opened.max(1))
+    fn actor(&self, number: u8) -> Option<usize> {
+        usize::from(number).checked_rem(self.actors.len())
     }
 
-    fn peer(&self, number: u8) -> &str {
-        let place = usize::from(number) % self.welcomed.len().max(1);
-        self.welcomed.get(place).map_or("nobody", |(peer, _)| peer)
+    fn named(&self, numbers: &[u8]) -> Vec<String> {
+        let peers = numbers.iter().map(|number| self.peer(*number).to_owned());
+        peers.collect()
     }
 
-    fn say(&mut self, client: u8, text: &str) {
-        let connection = self.of(client);
-        if self.open.contains(&connection) {
-            let message = ClientMessage::parse(text);
-            self.hub.handle_message(self.now, connection, message);
-            self.collect();
+    fn hello(
+        &mut self,
+        room: u8,
+        resumes: Option<u8>,
+        received: u8,
+        peers: Option<Vec<u8>>,
+    ) -> String {
+        let peers = peers.map_or_else(String::new, |peers| {
+            format!(r#","peers":{:?}"#, self.named(&peers))
+        });
+        let ticket = resumes.and_then(|number| self.steal(number));
+        let resume = ticket.map_or_else(String::new, |ticket| {
+            format!(r#","resume":{{"ticket":"{ticket}","received":{received}{peers}}}"#)
+        });
+        format!(r#"{{"type":"hello","room":"r{}"{resume}}}"#, room % 3)
+    }
+
+    fn moderate(&self, id: u8, action: u8, peer: u8) -> String {
+        let actions = ["kick", "lock", "unlock", "mute"];
+        let action = actions[usize::from(action) % actions.len()];
+        let peer = self.peer(peer);
+        format!(r#"{{"type":"moderate","id":{id},"action":"{action}","peer":"{peer}"}}"#)
+    }
+
+    fn add_actor(&mut self) {
+        self.actors
+            .retain(|actor| !actor.is_over || !actor.pending.is_empty());
+        if self.actors.len() < ACTORS {
+            self.actors.push(Actor::new(self.now));
         }
     }
 
-    fn collect(&mut self) {
-        while let Some(output) = self.hub.poll_output() {
-            match output {
-                Output::Send { connection, frame } => {
-                    assert!(self.open.contains(&connection), "{frame:?} after the end");
-                    let message = ServerMessage::parse(&frame.to_text()).unwrap();
-                    if let ServerMessage::Welcome(welcome) = message {
-                        let peer = welcome.peer.to_string();
-                        self.welcomed.push((peer, welcome.ticket));
-                    }
-                }
-                Output::Close { connection, .. } => {
-                    assert!(self.open.remove(&connection), "closed twice");
-                }
-                Output::Revoke { .. } => {}
-            }
-        }
-    }
-
-    fn pass(&mut self, time: Duration) {
-        let end = self.now + time;
-        while let Some(due) = self.hub.poll_deadline().filter(|due| *due <= end) {
-            self.now = self.now.max(due);
-            self.hub.handle_timeout(self.now);
-            self.collect();
-        }
-        self.now = end;
-    }
-
-    fn break_off(&mut self, connection: ConnectionId) {
-        if self.open.remove(&connection) {
-            self.hub.handle_close(self.now, connection);
-            self.collect();
+    fn move_actor(&mut self, number: u8, noticed: bool) {
+        if let Some(actor) = self.actor(number) {
+            self.cut(actor, noticed);
+            self.actors[actor].client.handle_start(self.now);
+            self.carry_out();
         }
     }
 
     fn apply(&mut self, step: Step) {
         match step {
-            Step::Open => {
-                let connection = ConnectionId(self.opened);
-                self.opened += 1;
-                self.open.insert(connection);
-                self.hub
-                    .handle_open(self.now, connection, Arrival::default());
-                self.collect();
+            Step::Open(to) => {
+                let connection = self.open(usize::from(to));
+                self.others.push(connection);
             }
             Step::Hello {
                 client,
                 room,
                 resumes,
+                received,
+                peers,
             } => {
-                let ticket = resumes.and_then(|number| {
-                    let place = usize::from(number) % self.welcomed.len().max(1);
-                    self.welcomed.get(place).map(|(_, ticket)| ticket)
-                });
-                let resume = ticket.map_or_else(String::new, |ticket| {
-                    format!(r#","resume":{{"ticket":"{ticket}","received":0}}"#)
-                });
-                let room = room % 3;
-                self.say(
-                    client,
-                    &format!(r#"{{"type":"hello","room":"r{room}"{resume}}}"#),
-                );
+                let hello = self.hello(room, resumes, received, peers);
+                self.say(self.of(client), &hello);
             }
             Step::Chat { client, id, to } => {
                 let to = to.map(|to| format!(r#","to":"{}""#, self.peer(to)));
                 let to = to.unwrap_or_default();
                 self.say(
-                    client,
+                    self.of(client),
                     &format!(r#"{{"type":"chat","id":{id},"text":"x"{to}}}"#),
                 );
             }
             Step::Event { client, id, to } => {
-                let to: Vec<_> = to.iter().map(|to| self.peer(*to).to_owned()).collect();
+                let to = self.named(&to);
                 self.say(
-                    client,
+                    self.of(client),
                     &format!(r#"{{"type":"event","id":{id},"name":"e","to":{to:?}}}"#),
                 );
             }
@@ -194,61 +173,105 @@ impl World {
                 action,
                 peer,
             } => {
-                let actions = ["kick", "lock", "unlock", "mute"];
-                let action = actions[usize::from(action) % actions.len()];
-                let peer = self.peer(peer);
-                let text = format!(
-                    r#"{{"type":"moderate","id":{id},"action":"{action}","peer":"{peer}"}}"#
-                );
-                self.say(client, &text);
+                let text = self.moderate(id, action, peer);
+                self.say(self.of(client), &text);
             }
             Step::Ack { client, seq } => {
-                self.say(client, &format!(r#"{{"type":"ack","seq":{seq}}}"#));
+                self.say(self.of(client), &format!(r#"{{"type":"ack","seq":{seq}}}"#));
             }
-            Step::Bye(client) => self.say(client, r#"{"type":"bye"}"#),
-            Step::Raw { client, text } => self.say(client, &text),
-            Step::Break(client) => self.break_off(self.of(client)),
-            Step::Pass(milliseconds) => self.pass(Duration::from_millis(milliseconds.into())),
+            Step::Bye(client) => self.say(self.of(client), r#"{"type":"bye"}"#),
+            Step::Raw { client, text } => self.say(self.of(client), &text),
+            Step::Break(client) => self.close(self.of(client)),
+            Step::Pass {
+                milliseconds,
+                prompt,
+            } => self.pass(Duration::from_millis(milliseconds.into()), prompt),
+            Step::Enter { favoured } => {
+                self.favoured = usize::from(favoured);
+                self.add_actor();
+                self.carry_out();
+            }
+            Step::Say { actor, to } => {
+                let to = to.map(|to| PeerId::new(self.peer(to)));
+                if let Some(actor) = self.actor(actor) {
+                    self.actors[actor].say(to);
+                    self.carry_out();
+                }
+            }
+            Step::CarryDown { actor, most } => {
+                if let Some(actor) = self.actor(actor) {
+                    self.carry_down(actor, most.into());
+                }
+            }
+            Step::Move { actor, to, noticed } => {
+                self.favoured = usize::from(to);
+                self.move_actor(actor, noticed);
+            }
+            Step::Cut { actor, noticed } => {
+                if let Some(actor) = self.actor(actor) {
+                    self.cut(actor, noticed);
+                }
+            }
+            Step::Crash(at) => self.crash(usize::from(at)),
         }
     }
 }
 
-pub(crate) fn run(input: &[u8]) {
-    let rate = Rate::with_burst_of_ten_seconds(1000);
-    let config = Config {
-        max_room: 3,
-        max_rooms: 2,
-        max_sessions: 5,
-        namespaces: BTreeMap::new(),
-        max_greeting: 4,
-        source: SourceLimits {
-            sessions: 5,
-            hellos: rate,
-        },
-        resume_window: WINDOW,
-        renew_ice_servers_after: Duration::from_secs(300),
-    };
-    let mut world = World {
-        hub: Hub::new(config.clone(), TicketKey::new(b"north"), Machine(0)),
-        now: Instant::now(),
-        opened: 0,
-        open: BTreeSet::new(),
-        welcomed: Vec::new(),
-    };
+/// Runs an input: what it has made happen.
+pub(crate) fn explore(input: &[u8]) -> Reached {
+    let mut world = World::new();
     let mut source = Unstructured::new(input);
     for _ in 0..200 {
         match Step::arbitrary(&mut source) {
             Ok(step) if !source.is_empty() => world.apply(step),
             _ => break,
         }
-        let snapshot = world.hub.snapshot();
-        assert_eq!(snapshot.connections, world.open.len());
-        assert!(snapshot.sessions <= config.max_sessions && snapshot.rooms <= config.max_rooms);
+        for (at, hub) in world.hubs.iter().enumerate() {
+            let (snapshot, limits) = (hub.snapshot(), config());
+            assert_eq!(snapshot.connections, world.connections(at));
+            assert!(snapshot.sessions <= limits.max_sessions && snapshot.rooms <= limits.max_rooms);
+        }
     }
-    for connection in world.open.clone() {
-        world.break_off(connection);
+    world.end();
+    world.reached
+}
+
+pub(crate) fn run(input: &[u8]) {
+    explore(input);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Inputs are bytes to which a change of [`Step`] gives another meaning: they must still lead to
+    /// what there is to break.
+    #[test]
+    fn the_corpus_reaches_adoption_return_and_reunion() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/hub");
+        let mut all = Reached::default();
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            let reached = explore(&std::fs::read(entry.unwrap().path()).unwrap());
+            all.adopted += reached.adopted;
+            all.returned += reached.returned;
+            all.kept += reached.kept;
+            all.delivered += reached.delivered;
+            all.failed += reached.failed;
+            all.proven += reached.proven;
+        }
+        println!("{all:?}");
+        let Reached {
+            adopted,
+            returned,
+            kept,
+            delivered,
+            failed,
+            proven,
+        } = all;
+        for reached in [adopted, returned, kept, delivered, failed, proven] {
+            assert!(reached >= 20, "{all:?}");
+        }
     }
-    world.pass(WINDOW * 2);
-    let left = world.hub.snapshot();
-    assert_eq!((left.connections, left.sessions, left.rooms), (0, 0, 0));
 }

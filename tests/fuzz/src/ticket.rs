@@ -13,6 +13,7 @@ pub(crate) fn run(input: &[u8]) {
         namespace: "main".into(),
         room: "stand-up".into(),
         role: Role::Participant,
+        name: None,
         generation: 3,
         instance: 7,
         entered_ms: 1_795_000_000_000,

@@ -1,6 +1,7 @@
 //! Signaling servers side by side: each on one core, the same clients, one after the other.
 
 mod bare;
+mod bystanders;
 mod connecting;
 mod dialect;
 mod measure;

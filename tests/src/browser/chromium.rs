@@ -44,6 +44,8 @@ pub(super) const TRUSTED_PAGE: &str =
 pub(super) const TRUSTING: &str = "--ignore-certificate-errors";
 /// A camera and a microphone that everybody has. Ten pictures a second: two cores must code those of three browsers.
 pub(super) const DEVICES: &str = "--use-fake-device-for-media-stream=fps=10";
+/// Three, of which the second one sees depth and not light.
+pub(super) const CAMERAS: &str = "--use-fake-device-for-media-stream=fps=10,device-count=3";
 pub(super) const CALM_DEVICES: &str = "--use-fake-device-for-media-stream=fps=2";
 
 pub(super) fn launch(profile: &Path, flags: &[&str]) -> anyhow::Result<Launch> {

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 
 use thirtyfour::common::log::BrowserLogEntry;
 
-use super::{Browser, Kind};
+use super::Browser;
 
 impl Browser {
     /// All entries of the console since the last look.
     pub(super) async fn console(&self) -> anyhow::Result<Vec<String>> {
-        if self.kind == Kind::Firefox {
+        if self.kind.is_firefox() {
             return self.complaints_of_firefox().await;
         }
         let entries = self.driver.browser_log().await?;
@@ -22,7 +22,7 @@ impl Browser {
     /// # Errors
     /// When the browser does not tell.
     pub async fn complaints(&self) -> anyhow::Result<Vec<String>> {
-        if self.kind == Kind::Firefox {
+        if self.kind.is_firefox() {
             return self.complaints_of_firefox().await;
         }
         let entries = self.driver.browser_log().await?;

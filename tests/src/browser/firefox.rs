@@ -14,11 +14,11 @@ use thirtyfour::common::command::{Command as DriverCommand, ExtensionCommand};
 use super::{Browser, Launch, downloads};
 
 /// What is set apart from geckodriver's own preferences, which keep Firefox from talking to its makers.
-fn preferences(profile: &Path) -> Vec<(&'static str, Value)> {
+fn preferences(profile: &Path, refuses: bool) -> Vec<(&'static str, Value)> {
     vec![
         // A camera and a microphone that everybody has, and whose use everybody permits.
         ("media.navigator.streams.fake", json!(true)),
-        ("media.navigator.permission.disabled", json!(true)),
+        ("media.navigator.permission.disabled", json!(!refuses)),
         ("media.autoplay.default", json!(0)),
         // Machines without a network card have nothing but loopback.
         ("media.peerconnection.ice.loopback", json!(true)),
@@ -42,15 +42,26 @@ fn preferences(profile: &Path) -> Vec<(&'static str, Value)> {
     ]
 }
 
-pub(super) fn launch(profile: &Path) -> anyhow::Result<Launch> {
+/// What is different for somebody who refuses; 2 is no, for every page.
+const REFUSED: [(&str, i32); 2] = [
+    ("permissions.default.camera", 2),
+    ("permissions.default.microphone", 2),
+];
+
+pub(super) fn launch(profile: &Path, refuses: bool) -> anyhow::Result<Launch> {
     let mut wishes = DesiredCapabilities::firefox();
     wishes.add_arg("-headless")?;
     for size in ["--width=1280", "--height=800"] {
         wishes.add_arg(size)?;
     }
     let mut chosen = FirefoxPreferences::new();
-    for (name, value) in preferences(profile) {
+    for (name, value) in preferences(profile, refuses) {
         chosen.set(name, value)?;
+    }
+    if refuses {
+        for (name, value) in REFUSED {
+            chosen.set(name, value)?;
+        }
     }
     wishes.set_preferences(chosen)?;
     // Its files end with the test's, also when it is killed.

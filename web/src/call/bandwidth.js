@@ -9,6 +9,8 @@ const LEAST = 120_000;
 const LOW = 150_000;
 /** How much of what the browser believes to be free is used: the rest is for sound, files and errors of the estimate. */
 const SHARE = 0.85;
+/** What the screen gets of one's share where the camera is sent, too: it is what people look at. */
+const SCREEN_SHARE = 0.75;
 /** How fast more is tried again after a shortage, each second. */
 const GROWTH = 1.08;
 /** Rates from which on the picture is sent with all its lines, and with half of them. */
@@ -53,14 +55,16 @@ export class SendBudget {
 
   /**
    * What one of the others is sent at most.
-   * @param {{recipients: number, low: boolean}} of `low`: they or we want little
+   * @param {{recipients: number, low: boolean, both: boolean}} of `low`: they or we want little; `both`: camera and screen are sent
    * @returns {Limits}
    */
-  limits({ recipients, low }) {
-    const each = this.upload === null ? FULL : (this.upload * SHARE) / Math.max(1, recipients);
-    const rate = Math.round(Math.max(LEAST, Math.min(low ? LOW : FULL, each)));
-    const cameraScale = rate >= ALL_LINES ? 1 : rate >= HALF_THE_LINES ? 2 : 4;
-    return { camera: rate, cameraScale, screen: Math.max(rate, 2 * LOW), framesPerSecond: low ? 12 : 30 };
+  limits({ recipients, low, both }) {
+    const each = this.upload === null ? Infinity : (this.upload * SHARE) / Math.max(1, recipients);
+    const most = low ? LOW : FULL;
+    const camera = Math.round(Math.max(LEAST, Math.min(most, both ? each * (1 - SCREEN_SHARE) : each)));
+    const screen = Math.round(Math.max(2 * LOW, Math.min(most, both ? each * SCREEN_SHARE : each)));
+    const cameraScale = camera >= ALL_LINES ? 1 : camera >= HALF_THE_LINES ? 2 : 4;
+    return { camera, cameraScale, screen, framesPerSecond: low ? 12 : 30 };
   }
 
   /** For how many viewers the upload is enough. */

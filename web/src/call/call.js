@@ -8,6 +8,7 @@ import { Events } from './events.js';
 import { People } from './people.js';
 import { Upload } from './upload.js';
 
+/** @import { Identity } from './identity.js' */
 /** @import { Clock, InMessage, ModerateAction, OutMessage, PeerInfo, Role, Welcome } from '../protocol/types.js' */
 /** @import { Outcome, SignalingState } from '../protocol/signaling.js' */
 /** @import { ChatMessage } from './chat.js' */
@@ -20,7 +21,7 @@ import { Upload } from './upload.js';
 
 /**
  * What people should hear about at once.
- * @typedef {{kind: 'joined' | 'left', name: string} | {kind: 'back' | 'muted' | 'host'} | {kind: 'chat', message: ChatMessage}
+ * @typedef {{kind: 'joined' | 'left' | 'interrupted' | 'restored', name: string} | {kind: 'back' | 'muted' | 'host'} | {kind: 'chat', message: ChatMessage}
  *   | {kind: 'file', name: string, file: string} | GestureNotice
  *   | {kind: 'locked', locked: boolean} | {kind: 'refused', code: string}} Notice
  *
@@ -39,7 +40,7 @@ import { Upload } from './upload.js';
  * @property {() => Preferences} preferences
  * @property {boolean} watch whether we only watch
  * @property {boolean} relayOnly
- * @property {string} instance unguessable; the same for all sessions of this page, so that others know it again
+ * @property {Identity} identity the same for all sessions of this page, so that others know it again
  * @property {() => string} newId
  * @property {() => Promise<Hash>} newHash SHA-256
  * @property {() => void} onChange
@@ -64,6 +65,7 @@ export class Call {
   selfId = '';
   /** @type {Role} */ role;
   room = { name: '', locked: false, capacity: 0 };
+  /** What we asked the server for, until it says how it is. @type {boolean | null} */ #lockAsked = null;
 
   /** @param {CallOptions} options */
   constructor(options) {
@@ -85,12 +87,14 @@ export class Call {
         if (message?.type === 'chat') this.#chatted(participant.id, String(message.id), message.text);
       },
       onLeft: ({ name }) => options.onNotice({ kind: 'left', name }),
+      onInterrupted: ({ name }, interrupted) => options.onNotice({ kind: interrupted ? 'interrupted' : 'restored', name }),
       onFile: (name, file) => options.onNotice({ kind: 'file', name, file }),
     });
     this.#events = new Events({
       ...options,
       send: (message) => this.#signaling.send(message),
-      onInstance: (participant, instance) => this.#people.recognise(participant, instance),
+      selfId: () => this.selfId,
+      onPage: (participant, page) => this.#people.recognise(participant, page),
       onAppetite: () => this.#upload.share(),
     });
     this.#upload = new Upload({ ...options, participants: () => this.participants });
@@ -119,6 +123,16 @@ export class Call {
   /** Whether we only watch. */
   get watching() {
     return this.role === 'viewer';
+  }
+
+  /** Whether the server hears us: not lost is what only moves to another connection. */
+  get hasSignaling() {
+    return this.signalingState === 'open' || this.signalingState === 'moving';
+  }
+
+  /** Whether the room is locked, or about to be. */
+  get locked() {
+    return this.#lockAsked ?? this.room.locked;
   }
 
   get sendsAudio() {
@@ -209,6 +223,7 @@ export class Call {
    * @param {string} [peer] whom to kick or mute
    */
   moderate(action, peer) {
+    if (action === 'lock' || action === 'unlock') this.#lockAsked = action === 'lock';
     this.#signaling.send({ type: 'moderate', action, ...(peer !== undefined && { peer }) });
   }
 
@@ -245,6 +260,7 @@ export class Call {
       case 'room_updated':
         if (message.locked !== this.room.locked) this.#options.onNotice({ kind: 'locked', locked: message.locked });
         this.room.locked = message.locked;
+        this.#lockAsked = null;
         return undefined;
       default:
         return undefined;
@@ -274,7 +290,10 @@ export class Call {
   #settled(outcome) {
     this.#conversation.settled(outcome);
     if (this.#ended || 'delivered' in outcome) return;
-    if ('refused' in outcome && outcome.message.type === 'moderate') this.#options.onNotice({ kind: 'refused', code: outcome.refused });
+    if ('refused' in outcome && outcome.message.type === 'moderate') {
+      this.#lockAsked = null;
+      this.#options.onNotice({ kind: 'refused', code: outcome.refused });
+    }
     this.#options.onChange();
   }
 
@@ -306,7 +325,9 @@ export class Call {
   /** @param {import('./link.js').Link} link */
   #sendMedia(link) {
     const { stream, screenStream, tracks, screenAudio } = this.#options.devices;
-    link.setOutgoing({ stream, screenStream, tracks: { ...tracks, screenAudio } });
+    // The server takes no offer of media from those who only watch.
+    const sent = this.watching ? { microphone: null, camera: null, screen: null, screenAudio: null } : { ...tracks, screenAudio };
+    link.setOutgoing({ stream, screenStream, tracks: sent });
   }
 
   #tellMedia() {
@@ -335,6 +356,7 @@ export class Call {
    */
   #signalingChanged(state, refusal) {
     this.signalingState = state;
+    if (!this.hasSignaling) this.#lockAsked = null;
     if (state === 'waiting') this.attempts += 1;
     if (refusal) {
       this.refusal = refusal;

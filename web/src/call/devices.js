@@ -28,6 +28,8 @@ export class Devices {
   screenAudio = null;
   /** @type {Record<DeviceKind, DeviceProblem | null>} */
   problems = { microphone: null, camera: null, screen: null };
+  /** How often each could not be opened. @type {Record<DeviceKind, number>} */
+  failures = { microphone: 0, camera: 0, screen: 0 };
   /** Which device is being opened. @type {Record<DeviceKind, boolean>} */
   opening = { microphone: false, camera: false, screen: false };
   /** Chosen devices, by their id. @type {{microphone?: string, camera?: string, speaker?: string}} */
@@ -59,10 +61,9 @@ export class Devices {
 
   /** Opens the microphone, or changes to the chosen one. Resolves in any case; `problems` tells. */
   openMicrophone() {
-    const deviceId = this.chosen.microphone;
     return this.#open('microphone', async (devices) => {
-      const audio = { echoCancellation: true, noiseSuppression: this.noiseSuppression, ...(deviceId && { deviceId }) };
-      const [track] = (await devices.getUserMedia({ audio })).getAudioTracks();
+      const audio = { echoCancellation: true, noiseSuppression: this.noiseSuppression };
+      const [track] = (await capture(devices, 'audio', audio, this.chosen.microphone)).getAudioTracks();
       track.enabled = !this.muted;
       return track;
     });
@@ -70,19 +71,14 @@ export class Devices {
 
   /** Opens the camera, or changes to the chosen one. Resolves in any case; `problems` tells. */
   openCamera() {
-    const deviceId = this.chosen.camera;
-    return this.#open('camera', async (devices) => {
-      const video = { ...VIDEO_WISH, ...(deviceId && { deviceId }) };
-      return (await devices.getUserMedia({ video })).getVideoTracks()[0];
-    });
+    return this.#open('camera', async (devices) => (await capture(devices, 'video', VIDEO_WISH, this.chosen.camera)).getVideoTracks()[0]);
   }
 
   shareScreen() {
     return this.#open('screen', async (devices) => {
       const captured = await devices.getDisplayMedia({ video: { frameRate: { ideal: 15 } }, audio: true });
-      const [sound = null] = captured.getAudioTracks();
-      if (sound) this.screenStream.addTrack(sound);
-      this.screenAudio = sound;
+      if (this.#closed) for (const late of captured.getTracks()) late.stop();
+      else this.#takeScreenAudio(captured.getAudioTracks()[0] ?? null);
       const [track] = captured.getVideoTracks();
       // Tells the encoder to keep text sharp rather than motion smooth.
       track.contentHint = 'detail';
@@ -137,23 +133,39 @@ export class Devices {
 
   /**
    * @param {DeviceKind} kind
-   * @param {(devices: MediaDevices) => Promise<MediaStreamTrack>} capture
+   * @param {(devices: MediaDevices) => Promise<MediaStreamTrack>} ask
+   * @returns {Promise<void>}
    */
-  async #open(kind, capture) {
+  async #open(kind, ask) {
     const devices = this.#options.mediaDevices;
     this.problems[kind] = devices ? null : 'insecure';
+    if (!devices) this.failures[kind] += 1;
     if (!devices || this.opening[kind]) return this.#options.onChange();
     this.opening[kind] = true;
     this.#options.onChange();
+    const asked = this.#wish(kind);
     try {
-      const track = await capture(devices);
+      const track = await ask(devices);
       if (this.#closed) track.stop();
       else this.#replace(kind, track);
     } catch (error) {
       this.problems[kind] = deviceProblem(error);
+      this.failures[kind] += 1;
     }
     this.opening[kind] = false;
     this.#options.onChange();
+    // What was chosen in the meantime is not forgotten.
+    if (!this.#closed && this.#wish(kind) !== asked) return this.#open(kind, ask);
+    return undefined;
+  }
+
+  /**
+   * What the reader wants of a device, to see whether it has changed.
+   * @param {DeviceKind} kind
+   */
+  #wish(kind) {
+    if (kind === 'screen') return '';
+    return kind === 'camera' ? this.chosen.camera : `${this.noiseSuppression} ${this.chosen.microphone}`;
   }
 
   /**
@@ -189,10 +201,35 @@ export class Devices {
     this.screenAudio = null;
   }
 
+  /** @param {MediaStreamTrack | null} sound */
+  #takeScreenAudio(sound) {
+    if (sound) this.screenStream.addTrack(sound);
+    this.screenAudio = sound;
+  }
+
   /** @param {DeviceKind} kind */
   #streamOf(kind) {
     return kind === 'screen' ? this.screenStream : this.stream;
   }
+}
+
+/**
+ * The chosen device, which must be demanded: asked for as a wish, browsers may give the one that they like best. Where it is not there
+ * any more, another one is better than none.
+ * @param {MediaDevices} devices
+ * @param {'audio' | 'video'} kind
+ * @param {MediaTrackConstraints} wish
+ * @param {string | undefined} id
+ */
+async function capture(devices, kind, wish, id) {
+  if (id) {
+    try {
+      return await devices.getUserMedia({ [kind]: { ...wish, deviceId: { exact: id } } });
+    } catch (error) {
+      if (deviceProblem(error) !== 'not_found') throw error;
+    }
+  }
+  return devices.getUserMedia({ [kind]: wish });
 }
 
 /**

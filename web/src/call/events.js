@@ -5,11 +5,14 @@ import { PRESENCE_EVENT, REACTION_EVENT, REACTION_MS, noPresence, readPresence, 
 
 /** @import { Clock, InEvent, OutMessage } from '../protocol/types.js' */
 /** @import { Devices } from './devices.js' */
+/** @import { Identity } from './identity.js' */
 /** @import { Reaction } from './gestures.js' */
 /** @import { Participant } from './participant.js' */
 
-/** Tells, before anything is negotiated, who is calling and which stream is the screen. */
+/** Tells, before anything is negotiated, which stream is the screen. */
 const STREAMS_EVENT = 'streams';
+/** Tells which page it is, so that others know it again in its next session. */
+const PAGE_EVENT = 'page';
 
 /**
  * What people should hear about at once.
@@ -19,8 +22,9 @@ const STREAMS_EVENT = 'streams';
  * @property {(message: OutMessage) => unknown} send through the server
  * @property {Devices} devices
  * @property {() => {low: boolean}} preferences
- * @property {string} instance unguessable; the same for all sessions of this page, so that others know it again
- * @property {(participant: Participant, instance: string) => void} onInstance somebody told theirs
+ * @property {Identity} identity the same for all sessions of this page
+ * @property {() => string} selfId who we are in this session
+ * @property {(participant: Participant, page: string) => void} onPage somebody has proven which page theirs is
  * @property {() => void} onAppetite somebody wants more or less to be sent to them than before
  * @property {() => void} onChange
  * @property {(notice: GestureNotice) => void} onNotice
@@ -29,6 +33,7 @@ const STREAMS_EVENT = 'streams';
 
 export class Events {
   #options;
+  /** When reactions end, by whose they are. @type {WeakMap<object, number>} */ #timers = new WeakMap();
   /** Whether our own hand is raised. */ hand = false;
   /** Our own reaction, while it is shown. @type {Reaction | null} */ reaction = null;
 
@@ -42,8 +47,9 @@ export class Events {
    * @param {string} to
    */
   introduce(to) {
-    const { send, instance, devices, preferences } = this.#options;
-    send({ type: 'event', name: STREAMS_EVENT, data: { instance, screen: devices.screenStream.id }, to });
+    const { send, devices, preferences } = this.#options;
+    send({ type: 'event', name: STREAMS_EVENT, data: { screen: devices.screenStream.id }, to });
+    void this.#tellPage(to);
     const { low } = preferences();
     if (this.hand || low) send({ type: 'event', name: PRESENCE_EVENT, data: { hand: this.hand, low }, to });
   }
@@ -72,6 +78,7 @@ export class Events {
    */
   receive(participant, { name, data }) {
     if (name === STREAMS_EVENT) this.#streamsTold(participant, data);
+    if (name === PAGE_EVENT) void this.#pageTold(participant, data);
     if (name === PRESENCE_EVENT) this.#presenceTold(participant, data);
     const reaction = name === REACTION_EVENT ? readReaction(data) : null;
     if (!reaction) return;
@@ -85,11 +92,28 @@ export class Events {
    */
   #streamsTold(participant, data) {
     if (data === null || typeof data !== 'object') return;
-    const { instance, screen } = /** @type {Record<string, unknown>} */ (data);
+    const { screen } = /** @type {Record<string, unknown>} */ (data);
     if (typeof screen === 'string') participant.link.setScreenStreamId(screen);
-    if (typeof instance === 'string') this.#options.onInstance(participant, instance);
+    participant.introduced = true;
     // What they had told is of a page that they may have left.
     participant.presence = noPresence();
+  }
+
+  /** @param {string} to */
+  async #tellPage(to) {
+    const { identity, selfId, send } = this.#options;
+    const data = await identity.introduce(selfId(), to);
+    if (data) send({ type: 'event', name: PAGE_EVENT, data, to });
+  }
+
+  /**
+   * @param {Participant} participant
+   * @param {unknown} data
+   */
+  async #pageTold(participant, data) {
+    const { identity, selfId, onPage } = this.#options;
+    const page = await identity.recognise(data, participant.id, selfId());
+    if (page !== null) onPage(participant, page);
   }
 
   /**
@@ -108,11 +132,15 @@ export class Events {
    * @param {Reaction} reaction
    */
   #show(who, reaction) {
+    const { clock, onChange } = this.#options;
     who.reaction = reaction;
-    this.#options.onChange();
-    this.#options.clock.setTimeout(() => {
+    onChange();
+    // The one before must not end this one.
+    clock.clearTimeout(this.#timers.get(who) ?? 0);
+    const end = () => {
       who.reaction = null;
-      this.#options.onChange();
-    }, REACTION_MS);
+      onChange();
+    };
+    this.#timers.set(who, clock.setTimeout(end, REACTION_MS));
   }
 }

@@ -203,10 +203,11 @@ export class Link {
 
   /**
    * @param {object} message
-   * @returns {boolean} false when the channel is not open: nothing was sent
+   * @returns {boolean} false when nothing was sent: the channel is not open, or what goes into it may never arrive, because the
+   *   way is interrupted
    */
   sendChat(message) {
-    if (this.#chat.readyState !== 'open') return false;
+    if (this.#chat.readyState !== 'open' || this.state !== 'connected') return false;
     this.#chat.send(JSON.stringify(message));
     return true;
   }

@@ -10,7 +10,9 @@ import { noPresence } from './gestures.js';
 export class Participant {
   /** @type {Link} */ link;
   /** The link before a reconnection; it carries on until the new one does. @type {Link | null} */ previous = null;
-  /** Their page's own id, once told. @type {string | null} */ instance = null;
+  /** Which page theirs is, once proven. @type {string | null} */ page = null;
+  /** Whether we have been told that the way to them is interrupted. */ interrupted = false;
+  /** Whether they have told about their streams. */ introduced = false;
 
   /** What they have told about themselves. */ presence = noPresence();
   /** Their reaction, while it is shown. @type {Reaction | null} */ reaction = null;

@@ -1,6 +1,7 @@
 // Everybody else in the room, and the links to them as they come, are renewed and go. No DOM.
 
 import { cleanName } from '../protocol/room.js';
+import { Allowance } from './allowance.js';
 import { FileExchange } from './files/exchange.js';
 import { browserIceServers } from './ice_servers.js';
 import { Link } from './link.js';
@@ -11,6 +12,8 @@ import { Participant } from './participant.js';
 
 /** Far more than a mesh carries; a browser has some hundred connections, and a server that lies must not use them up. */
 const MOST_LINKS = 64;
+/** More chat messages than anybody writes or pastes; a flood of them must not stop the page. */
+const CHAT = { burst: 50, perSecond: 3 };
 
 /**
  * @typedef {object} PeopleOptions
@@ -23,6 +26,7 @@ const MOST_LINKS = 64;
  * @property {(participant: Participant) => void} onLink a link is new and has neither sent nor been told anything
  * @property {(participant: Participant, data: unknown) => void} onChat a message of the chat channel, as it came
  * @property {(participant: Participant) => void} onLeft
+ * @property {(participant: Participant, interrupted: boolean) => void} onInterrupted the way to them is interrupted, or there again
  * @property {(name: string, file: string) => void} onFile somebody offers a file
  * @property {() => void} onChange
  */
@@ -133,20 +137,22 @@ export class People {
   }
 
   /**
-   * Which page somebody's is. Whoever came back after a loss is the same person on the screen, and the old link goes
-   * on until the new one carries.
+   * Which page somebody's is, as they have proven. Whoever came back after a loss is the same person on the screen, and the
+   * old link goes on until the new one carries.
    * @param {Participant} participant
-   * @param {string} instance
+   * @param {string} page
    */
-  recognise(participant, instance) {
-    participant.instance = instance;
+  recognise(participant, page) {
+    if (this.#participants.get(participant.id) !== participant) return;
+    participant.page = page;
     for (const other of this.list) {
-      if (other === participant || other.instance !== instance) continue;
+      if (other === participant || other.page !== page) continue;
       this.#participants.delete(other.id);
       participant.adoptFiles(other);
       this.#retire(participant, other.link);
       other.previous?.close();
     }
+    this.#linkChanged(participant.link);
   }
 
   /**
@@ -223,6 +229,7 @@ export class People {
   /** @param {PeerInfo} info */
   #createLink(info) {
     const { createConnection, newStream, clock, relayOnly } = this.#options;
+    const chat = new Allowance(CHAT, clock);
     const link = new Link({
       createConnection: () =>
         createConnection({
@@ -237,7 +244,7 @@ export class People {
       onChange: () => this.#linkChanged(link),
       onChat: (data) => {
         const owner = this.#ownerOf(link);
-        if (owner) this.#options.onChat(owner, data);
+        if (owner && chat.take()) this.#options.onChat(owner, data);
       },
       onFiles: () => this.#ownerOf(link)?.attachFiles(),
       onClosed: () => this.#linkClosed(link),
@@ -258,7 +265,16 @@ export class People {
       owner.previous = null;
     }
     if (owner?.away && link.state === 'failed') this.#linkClosed(link);
+    if (owner) this.#tellInterruption(owner);
     this.#options.onChange();
+  }
+
+  /** @param {Participant} participant */
+  #tellInterruption(participant) {
+    const { state, interrupted } = participant;
+    if (interrupted ? state !== 'connected' : state !== 'interrupted') return;
+    participant.interrupted = !interrupted;
+    this.#options.onInterrupted(participant, participant.interrupted);
   }
 
   /**

@@ -3,6 +3,7 @@
 import { SendBudget } from './bandwidth.js';
 
 /** @import { Clock } from '../protocol/types.js' */
+/** @import { Devices } from './devices.js' */
 /** @import { Participant } from './participant.js' */
 
 /** How often paths and quality are read, in milliseconds. */
@@ -12,6 +13,7 @@ const STATISTICS_INTERVAL_MS = 1000;
  * @typedef {object} UploadOptions
  * @property {() => Participant[]} participants
  * @property {() => {low: boolean}} preferences
+ * @property {Pick<Devices, 'media'>} devices
  * @property {() => void} onChange there is something new to show
  * @property {Clock} clock
  */
@@ -47,9 +49,10 @@ export class Upload {
   /** Gives each of them as much as there is for one, and as they want. */
   share() {
     const { low } = this.#options.preferences();
+    const { video, screen } = this.#options.devices.media;
     const participants = this.#options.participants();
     for (const { active, presence } of participants) {
-      active.limitSending(this.#budget.limits({ recipients: participants.length, low: low || presence.low }));
+      active.limitSending(this.#budget.limits({ recipients: participants.length, low: low || presence.low, both: video && screen }));
     }
   }
 

@@ -46,6 +46,7 @@ const TRANSPORTS = { udp: 'check.over_udp', tcp: 'check.over_tcp', tls: 'check.o
 export class Check {
   #options;
   /** Set by a new run: what an older one still finds is dropped. */ #run = 0;
+  /** What the present run has opened. @type {Set<{close: () => void}>} */ #opened = new Set();
   /** @type {Row[]} */ #rows = [];
   done = false;
 
@@ -79,6 +80,7 @@ export class Check {
   /** From the beginning; devices keep what was found about them. */
   async start() {
     const run = ++this.#run;
+    this.#opened.clear();
     const set = (/** @type {string} */ id, /** @type {Finding} */ finding) => {
       if (run === this.#run) this.set(id, finding);
     };
@@ -86,7 +88,8 @@ export class Check {
     this.done = false;
     this.#rows = [...firstRows().filter(({ group }) => group !== 'device'), ...kept];
     this.#options.onChange();
-    const { page, createConnection, connect, newRoom, clock, serverTime } = this.#options;
+    const { page, newRoom, clock, serverTime } = this.#options;
+    const { connect, createConnection } = this.#kept();
     set('page', explainPage({ ...page, webrtc: createConnection !== null }));
     const began = clock.now();
     const time = serverTime();
@@ -108,7 +111,8 @@ export class Check {
     this.#rows = withTargets(this.#rows, targets);
     this.#options.onChange();
     if (createConnection && outcome.kind === 'welcome') {
-      await this.#network(set, createConnection, targets, Number(credentials.facts.life_s ?? 1) <= 0);
+      const expired = Number(credentials.facts.life_s ?? 1) <= 0;
+      await this.#network(set, () => run !== this.#run, createConnection, targets, expired);
     } else {
       for (const id of NETWORK_ROWS) set(id, notApplicable({ key: 'check.not_reached' }));
     }
@@ -117,19 +121,42 @@ export class Check {
     this.#options.onChange();
   }
 
+  /** Ends what runs, and gives back what it holds of the relay. */
+  close() {
+    this.#run += 1;
+    for (const opened of this.#opened) opened.close();
+    this.#opened.clear();
+  }
+
+  /** What opens connections, so that they can be closed from here. */
+  #kept() {
+    const { connect, createConnection } = this.#options;
+    /** @type {<T extends {close: () => void}>(opened: T) => T} */
+    const keep = (opened) => {
+      this.#opened.add(opened);
+      return opened;
+    };
+    return {
+      connect: () => keep(connect()),
+      createConnection: createConnection && ((/** @type {RTCConfiguration} */ configuration) => keep(createConnection(configuration))),
+    };
+  }
+
   /**
    * @param {(id: string, finding: Finding) => void} set
+   * @param {() => boolean} over whether nobody wants to know any more
    * @param {(configuration: RTCConfiguration) => RTCPeerConnection} createConnection
    * @param {Target[]} targets
    * @param {boolean} expired
    */
-  async #network(set, createConnection, targets, expired) {
+  async #network(set, over, createConnection, targets, expired) {
     const { clock } = this.#options;
     /** @type {Target[]} */
     const carrying = [];
     /** @type {Asked[]} */
     const asked = [];
     await inTurns(targets, AT_ONCE, async (target) => {
+      if (over()) return;
       const { parsed, server } = target;
       const relayOnly = parsed.kind === 'turn';
       const gathered = await gather({ createConnection, servers: [server], relayOnly, clock });
@@ -138,6 +165,7 @@ export class Check {
       asked.push({ parsed, gathered, ok: finding.state === 'ok' });
       set(`ice:${parsed.url}`, finding);
     });
+    if (over()) return;
     for (const family of /** @type {const} */ (['IPv4', 'IPv6'])) set(family.toLowerCase(), explainFamily(family, asked));
     const datagram = targets.filter(({ parsed }) => parsed.transport === 'udp');
     const destinations = new Set(datagram.map(({ parsed }) => parsed.destination)).size;
@@ -147,6 +175,7 @@ export class Check {
       const servers = datagram.map(({ server }) => server);
       seen = await gather({ createConnection, servers, relayOnly: false, patient: true, clock });
     }
+    if (over()) return;
     set('nat', explainNat(destinations, seen));
     // One of them, as a call would use it: each would take an allocation for either end and address family.
     const best = carrying.find(({ parsed }) => parsed.transport === 'udp') ?? carrying[0];

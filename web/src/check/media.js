@@ -63,12 +63,13 @@ export function explainDeviceProblem(kind, problem) {
 }
 
 /**
- * @param {{width: number, height: number, frames: number}} picture
+ * @param {{width: number, height: number, frames: number, dark: boolean}} picture
  * @returns {Finding}
  */
-export function explainCamera({ width, height, frames }) {
-  const facts = { width, height, frames };
+export function explainCamera({ width, height, frames, dark }) {
+  const facts = { width, height, frames, dark };
   if (frames === 0) return failed({ key: 'check.camera_black' }, { key: 'check.camera_black_do' }, facts);
+  if (dark) return failed({ key: 'check.camera_dark' }, { key: 'check.camera_black_do' }, facts);
   return ok({ key: 'check.camera_ok', values: { width, height } }, facts);
 }
 

@@ -2,6 +2,7 @@
 import { Call } from '../call/call.js';
 import { Devices } from '../call/devices.js';
 import { newSha256 } from '../call/files/sha256.js';
+import { newIdentity } from '../call/identity.js';
 import { SignalingClient, SUBPROTOCOL } from '../protocol/signaling.js';
 import { systemClock as clock } from '../protocol/types.js';
 
@@ -17,7 +18,7 @@ const call = new Call({
     new SignalingClient({ ...handlers, connect, hello: { type: 'hello', room, name: 'Example', role: 'participant', media: devices.media }, clock, random: Math.random }),
   createConnection: (configuration) => new RTCPeerConnection(configuration),
   preferences: () => ({ low: false, codec: null }),
-  ...{ devices, newStream, newId, clock, newHash: newSha256, instance: newId(), watch: false, relayOnly: false, onNotice: console.log },
+  ...{ devices, newStream, newId, clock, newHash: newSha256, identity: newIdentity(), watch: false, relayOnly: false, onNotice: console.log },
   onChange: () => {
     for (const { id, active } of call.participants) {
       const video = videos.get(id) ?? Object.assign(document.createElement('video'), { autoplay: true, controls: true });

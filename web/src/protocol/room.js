@@ -36,6 +36,20 @@ export function roomFromInput(input) {
 }
 
 /**
+ * Where what somebody typed or pasted leads, with what an invitation says besides the room: that it is for watching, and its
+ * token. Empty when there is no room in it.
+ * @param {string} input
+ */
+export function pathFromInput(input) {
+  const room = roomFromInput(input);
+  if (!room) return '';
+  const [, search = '', hash = ''] = /\/room\/[^/?#\s]+\/?(\?[^#\s]*)?(#\S*)?/.exec(input) ?? [];
+  const watch = new URLSearchParams(search).get('watch') ?? '0';
+  const token = new URLSearchParams(hash.slice(1)).get('token');
+  return roomPath(room) + (watch === '0' ? '' : '?watch=1') + (token ? `#token=${encodeURIComponent(token)}` : '');
+}
+
+/**
  * The room of a page address, or null when the address is no room's.
  * @param {string} pathname
  */

@@ -14,10 +14,15 @@ import { Outbox } from './outbox.js';
 
 export const SUBPROTOCOL = 'signal.v1';
 
+/** `WebSocket.OPEN`. */
+const OPEN = 1;
+
 /** Acknowledgements are gathered this long, in milliseconds: one frame for a burst of candidates. */
 const ACK_DELAY_MS = 25;
 /** How long a connection may take until its `welcome`, in milliseconds. */
 const WELCOME_DEADLINE_MS = 10_000;
+/** The same for one that takes the place of another, whose loss nobody has been told of yet. */
+const MOVE_DEADLINE_MS = 3000;
 /** How long the server may say nothing at all after something was said to it. */
 const SILENCE_LIMIT_MS = 6000;
 
@@ -41,15 +46,16 @@ const SESSION_OVER = new Set(['resume_failed', 'slow_consumer']);
 /**
  * What this client needs of a WebSocket.
  * @typedef {object} Socket
+ * @property {number} readyState
  * @property {(text: string) => void} send
  * @property {(code?: number, reason?: string) => void} close
  * @property {((event: any) => void) | null} onopen
  * @property {((event: any) => void) | null} onmessage
  * @property {((event: any) => void) | null} onclose
  *
- * `connecting`: on the way to a `welcome`. `open`: in the room. `waiting`: lost, tries again.
- * `closed`: for good.
- * @typedef {'connecting' | 'open' | 'waiting' | 'closed'} SignalingState
+ * `connecting`: on the way to a `welcome`. `open`: in the room. `moving`: in the room, and on the way to another connection.
+ * `waiting`: lost, tries again. `closed`: for good.
+ * @typedef {'connecting' | 'open' | 'moving' | 'waiting' | 'closed'} SignalingState
  *
  * What became of a message. `failed` are those who left before; `lost`: the session is over, and nobody will ever know.
  * @typedef {{id: number, message: OutMessage} & ({delivered: true, failed?: string[]} | {refused: string} | {lost: true})} Outcome
@@ -69,6 +75,8 @@ export class SignalingClient {
   /** @type {SignalingOptions} */ #options;
   /** @type {Hello} */ #hello;
   /** @type {Socket | null} */ #socket = null;
+  /** What the next connection is to take the place of. @type {Socket | null} */ #former = null;
+  /** Whether the server may yet hear of an attempt that we have given up. */ #gaveUp = false;
   /** @type {SignalingState} */ #state = 'waiting';
   /** The newest of the session, while there is one. @type {string | null} */ #ticket = null;
   #backoff = new Backoff();
@@ -96,13 +104,40 @@ export class SignalingClient {
 
   /** Connects, or does so now instead of waiting for the next attempt. */
   connect() {
-    if (this.#state !== 'waiting') return;
+    if (this.#state === 'waiting') this.#attempt('connecting', WELCOME_DEADLINE_MS);
+  }
+
+  /**
+   * Goes on over another connection at once, in the same session: through the present one nothing may come any more, as when its
+   * address was taken away, which no browser tells. Where it works after all, it is closed when the other one has taken its
+   * place, so that nobody is told that we were away.
+   */
+  reconnect() {
+    if (this.#state === 'closed') return;
+    if (this.#state === 'waiting') return this.connect();
+    const socket = this.#socket;
+    this.#socket = null;
+    if (this.#state === 'open') {
+      this.#closeFormer();
+      this.#former = socket;
+      return this.#attempt('moving', MOVE_DEADLINE_MS);
+    }
+    this.#gaveUp = true;
+    socket?.close();
+    return this.#attempt(this.#state, this.#state === 'moving' ? MOVE_DEADLINE_MS : WELCOME_DEADLINE_MS);
+  }
+
+  /**
+   * @param {'connecting' | 'moving'} state
+   * @param {number} deadlineMs
+   */
+  #attempt(state, deadlineMs) {
     this.#stopTimers();
     this.#error = undefined;
-    this.#setState('connecting');
+    this.#setState(state);
     const socket = this.#options.connect();
     this.#socket = socket;
-    this.#timer = this.#options.clock.setTimeout(() => this.#giveUp(), WELCOME_DEADLINE_MS);
+    this.#timer = this.#options.clock.setTimeout(() => this.#giveUp(), deadlineMs);
     socket.onopen = () => {
       if (this.#socket === socket) this.#sayHello();
     };
@@ -112,21 +147,6 @@ export class SignalingClient {
     socket.onclose = ({ code }) => {
       if (this.#socket === socket) this.#closed(code);
     };
-  }
-
-  /**
-   * Goes on over another connection at once, in the same session: through the present one nothing may come any more, as when its
-   * address was taken away, which no browser tells.
-   */
-  reconnect() {
-    if (this.#state === 'connecting' || this.#state === 'open') {
-      const socket = this.#socket;
-      this.#socket = null;
-      this.#stopTimers();
-      this.#setState('waiting', { waitMs: 0 });
-      socket?.close();
-    }
-    this.connect();
   }
 
   /**
@@ -143,8 +163,8 @@ export class SignalingClient {
       this.#hello = { ...this.#hello, name, media: { audio: false, video: false, screen: false, ...this.#hello.media, ...media } };
     }
     if (this.#state === 'open') {
-      this.#socket?.send(kept.frame);
-      // A recipient who is away keeps the server silent, too: then another connection is no harm.
+      put(this.#socket, kept.frame);
+      // A recipient who is away keeps the server silent, too: then another connection takes the place of this one unnoticed.
       this.#silenceTimer ??= this.#options.clock.setTimeout(() => this.reconnect(), SILENCE_LIMIT_MS);
     }
     return kept.id;
@@ -153,7 +173,8 @@ export class SignalingClient {
   /** Leaves the room at once and for good. */
   bye() {
     if (this.#state === 'closed') return;
-    if (this.#state === 'open') this.#transmit({ type: 'bye' });
+    const carrier = this.#state === 'open' ? this.#socket : this.#former;
+    put(carrier, JSON.stringify({ type: 'bye' }));
     this.#socket?.close(1000);
     this.#end();
   }
@@ -166,7 +187,7 @@ export class SignalingClient {
 
   /** @param {object} frame */
   #transmit(frame) {
-    this.#socket?.send(JSON.stringify(frame));
+    put(this.#socket, JSON.stringify(frame));
   }
 
   /** @param {unknown} data */
@@ -201,6 +222,7 @@ export class SignalingClient {
 
   /** @param {Welcome} welcome */
   #welcomed(welcome) {
+    this.#closeFormer();
     if (!welcome.resumed) this.#forgetSession();
     this.#ticket = welcome.ticket;
     this.#backoff.reset();
@@ -208,7 +230,7 @@ export class SignalingClient {
     this.#options.clock.clearTimeout(this.#timer ?? 0);
     this.#timer = undefined;
     // In order, and before anything newer: what the server has not taken.
-    for (const frame of this.#outbox.framesAfter(welcome.received)) this.#socket?.send(frame);
+    for (const frame of this.#outbox.framesAfter(welcome.received)) put(this.#socket, frame);
     this.#setState('open');
     this.#options.onMessage(welcome);
   }
@@ -238,6 +260,7 @@ export class SignalingClient {
   }
 
   #giveUp() {
+    this.#gaveUp = true;
     this.#socket?.close();
     this.#closed(undefined);
   }
@@ -247,7 +270,10 @@ export class SignalingClient {
     this.#socket = null;
     this.#stopTimers();
     const error = this.#error ?? CLOSE_CODES.get(code ?? 0);
-    if (error !== undefined && FINAL.has(error)) return this.#end(error);
+    // An attempt of our own that the server heard of late is no other tab.
+    const isOurs = error === 'replaced' && this.#gaveUp;
+    if (isOurs) this.#gaveUp = false;
+    if (error !== undefined && FINAL.has(error) && !isOurs) return this.#end(error);
     if (error !== undefined && SESSION_OVER.has(error)) this.#forgetSession();
     const waitMs = this.#backoff.next(this.#options.random());
     this.#timer = this.#options.clock.setTimeout(() => this.connect(), waitMs);
@@ -258,8 +284,14 @@ export class SignalingClient {
   #end(refusal) {
     this.#stopTimers();
     this.#socket = null;
+    this.#closeFormer();
     this.#forgetSession();
     this.#setState('closed', refusal === undefined ? {} : { refusal });
+  }
+
+  #closeFormer() {
+    this.#former?.close();
+    this.#former = null;
   }
 
   #stopTimers() {
@@ -280,4 +312,13 @@ export class SignalingClient {
     this.#state = state;
     this.#options.onState(state, detail);
   }
+}
+
+/**
+ * Where a connection is ending already nothing is sent any more: what must arrive is kept, and browsers would complain.
+ * @param {Socket | null} socket
+ * @param {string} frame
+ */
+function put(socket, frame) {
+  if (socket?.readyState === OPEN) socket.send(frame);
 }

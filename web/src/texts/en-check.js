@@ -120,6 +120,7 @@ export const enCheck = {
   'check.camera_off': 'Turn camera off',
   'check.camera_ok': 'Pictures of {width} × {height} arrive.',
   'check.camera_black': 'The camera is on, but sends no picture.',
+  'check.camera_dark': 'The camera is on, but all that it sends is black.',
   'check.camera_black_do': 'Is there a shutter over the lens, or a switch on the device? Otherwise unplug it and plug it in again.',
   'check.microphone_try': 'Try microphone',
   'check.microphone_off': 'Turn microphone off',

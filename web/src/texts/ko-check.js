@@ -120,6 +120,7 @@ export const koCheck = {
   'check.camera_off': '카메라 끄기',
   'check.camera_ok': '{width} × {height} 화면이 들어옵니다.',
   'check.camera_black': '카메라는 켜졌지만 화면이 오지 않습니다.',
+  'check.camera_dark': '카메라는 켜졌지만 화면이 온통 검습니다.',
   'check.camera_black_do': '렌즈 덮개나 장치의 스위치를 확인하세요. 아니면 뽑았다가 다시 꽂으세요.',
   'check.microphone_try': '마이크 시험',
   'check.microphone_off': '마이크 끄기',

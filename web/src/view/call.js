@@ -7,7 +7,7 @@ import { el, setAttributes, setText } from './dom.js';
 import { createFileSender } from './file-drop.js';
 import { createFileCards } from './files.js';
 import { icon, mark } from './icons.js';
-import { inviteField } from './invite.js';
+import { inviteField, inviteHint } from './invite.js';
 import { createNotices } from './notices.js';
 import { checkLink, copyAndConfirm, deviceName, explainProblem, languageSwitch } from './parts.js';
 import { liveMeter, showToggle } from './preview.js';
@@ -16,7 +16,7 @@ import { createStage } from './stage.js';
 import { addStyles } from './styles.js';
 
 /** @import { Call, Notice } from '../call/call.js' */
-/** @import { DeviceKind, DeviceProblem, Devices } from '../call/devices.js' */
+/** @import { DeviceKind, Devices } from '../call/devices.js' */
 /** @import { Destinations } from '../call/files/destination.js' */
 /** @import { Settings } from '../settings.js' */
 /** @import { View } from './parts.js' */
@@ -26,7 +26,10 @@ import { addStyles } from './styles.js';
 const SPEAKING_INTERVAL_MS = 250;
 
 /**
- * @typedef {View & {notify: (notice: Notice) => void, deviceLost: (kind: DeviceKind) => void}} CallView
+ * What the reader has made of the view, which outlives it when it is built anew in another language.
+ * @typedef {{chatOpen: boolean, read: number, draft: string, pinned: string | null}} Arrangement
+ *
+ * @typedef {View & {notify: (notice: Notice) => void, deviceLost: (kind: DeviceKind) => void, arrangement: () => Arrangement}} CallView
  *
  * @param {object} options
  * @param {Call} options.call
@@ -34,6 +37,8 @@ const SPEAKING_INTERVAL_MS = 250;
  * @param {string} options.selfName
  * @param {string} options.room
  * @param {string} options.link
+ * @param {Arrangement | null} options.before of the view that this one takes the place of
+ * @param {boolean} options.explained whether the reader knows which devices could not be opened
  * @param {string} options.watchLink for those who shall only watch
  * @param {Destinations} options.destinations where received files go
  * @param {Settings} options.settings as they are now
@@ -42,10 +47,10 @@ const SPEAKING_INTERVAL_MS = 250;
  * @param {(language: import('../texts/texts.js').Language) => void} options.onLanguage
  * @returns {CallView}
  */
-export function callView({ call, devices, selfName, room, link, watchLink, destinations, settings, onSettings, onLeave, onLanguage }) {
+export function callView({ call, devices, selfName, room, link, before, explained, watchLink, destinations, settings, onSettings, onLeave, onLanguage }) {
   let ownLevel = 0;
-  let chatOpen = false;
-  let readCount = call.chat.length;
+  let chatOpen = before?.chatOpen ?? false;
+  let readCount = before?.read ?? call.chat.length;
   const notices = createNotices();
   const cards = createFileCards({ call, destinations, onNotice: notices.show });
   const sender = createFileSender({ call, onNotice: notices.show, onSent: () => !chatOpen && setChatOpen(true) });
@@ -60,6 +65,7 @@ export function callView({ call, devices, selfName, room, link, watchLink, desti
     ownLevel: () => ownLevel,
     mode: () => settings.layout,
     speaker: () => settings.speaker,
+    pinned: before?.pinned ?? null,
     onSoundBlocked: sound.show,
     onDetails: (id) => withPanels((panels) => panels.openConnection(id)),
   });
@@ -84,7 +90,7 @@ export function callView({ call, devices, selfName, room, link, watchLink, desti
     if (open) chat.focus();
     else controls.focusChat();
   };
-  const chat = createChat({ call, cards, sendFile: [sender.input, sender.button], onClose: () => setChatOpen(false) });
+  const chat = createChat({ call, cards, sendFile: [sender.input, sender.button], draft: before?.draft ?? '', onClose: () => setChatOpen(false) });
   const actions = new CallActions(call, devices);
   const onPeople = () => withPanels((panels) => panels.togglePeople());
   const onPreferences = () => withPanels((panels) => panels.toggleSettings());
@@ -92,13 +98,14 @@ export function callView({ call, devices, selfName, room, link, watchLink, desti
   const controls = createControls({ actions, onLeave, onChat, onPeople, onSettings: onPreferences });
   const bannerWords = el('span', {});
   const why = checkLink();
-  const banner = el('p', { class: 'banner', role: 'status', 'data-testid': 'signaling-banner' }, bannerWords, why);
+  const banner = el('p', { class: 'banner', 'data-testid': 'signaling-banner' }, bannerWords, why);
+  // There from the beginning: screen readers say what comes into a live region, and nothing of one that appears with it.
+  const banners = el('div', { class: 'banners', role: 'status' }, banner, sound.element);
   const alone = el(
     'section',
     { class: 'alone', 'data-testid': 'alone' },
     el('h2', {}, call.watching ? t('call.nothing_to_watch') : t('call.alone')),
-    el('p', {}, call.watching ? t('call.nothing_to_watch_more') : t('call.alone_more')),
-    call.watching ? null : inviteField(link),
+    ...(call.watching ? [el('p', {}, t('call.nothing_to_watch_more'))] : [inviteHint(), inviteField(link)]),
   );
   const audienceCount = el('span', {});
   const audience = el('button', { type: 'button', class: 'button small audience', 'data-testid': 'audience', onclick: () => onPeople() }, icon('watch'), audienceCount);
@@ -106,9 +113,9 @@ export function callView({ call, devices, selfName, room, link, watchLink, desti
   const inviteLabel = el('span', {}, t('call.invite'));
   const invite = el('button', { type: 'button', class: 'button small', 'data-testid': 'invite' }, icon('invite'), inviteLabel);
   // Where the page may not copy, the reader can.
-  invite.addEventListener('click', () => void copyAndConfirm(link, inviteLabel, () => notices.show(link, 'problem')));
+  invite.addEventListener('click', () => void copyAndConfirm(link, inviteLabel, () => notices.show(t('invite.copy_by_hand', { link }), 'problem')));
   const layout = el('button', { type: 'button', class: 'round quiet', 'data-testid': 'layout', onclick: toggleLayout });
-  const stagePart = el('div', { class: 'call-stage' }, banner, sound.element, entering, stage.element, alone, notices.element);
+  const stagePart = el('div', { class: 'call-stage' }, banners, el('div', { class: 'notice-place' }, notices.element), entering, stage.element, alone);
   const element = el(
     'div',
     { class: 'call' },
@@ -130,7 +137,7 @@ export function callView({ call, devices, selfName, room, link, watchLink, desti
   );
   sender.receiveDrops(element);
 
-  const problems = problemWatch(devices, (text) => notices.show(text, 'problem'));
+  const problems = problemWatch(devices, explained, (text) => notices.show(text, 'problem'));
   const update = () => {
     const text = bannerText(call);
     setText(bannerWords, text);
@@ -179,6 +186,7 @@ export function callView({ call, devices, selfName, room, link, watchLink, desti
       // Sharing is often ended in the browser's own bar; that is no loss.
       if (kind !== 'screen') notices.show(capitalised(t('problem.lost', { device: t(deviceName[kind]) })), 'problem');
     },
+    arrangement: () => ({ chatOpen, read: readCount, draft: chat.draft, pinned: stage.pinned }),
     dispose() {
       endShortcuts();
       clearInterval(speaking);
@@ -200,6 +208,10 @@ function describeNotice(notice) {
       return [t('notice.joined', { name }), 'news'];
     case 'left':
       return [t('notice.left', { name }), 'news'];
+    case 'interrupted':
+      return [t('notice.interrupted', { name }), 'news'];
+    case 'restored':
+      return [t('notice.restored', { name }), 'news'];
     case 'hand':
       return [t('notice.hand', { name }), 'news'];
     case 'reaction':
@@ -230,27 +242,27 @@ function capitalised(text) {
 
 /** @param {Call} call */
 function bannerText(call) {
-  if (call.signalingState === 'open') return '';
+  if (call.hasSignaling) return '';
   if (!navigator.onLine) return call.entered ? t('signaling.offline_call') : t('signaling.offline');
   if (call.entered) return call.participants.length > 0 ? t('signaling.lost') : t('signaling.lost_alone');
   return call.attempts > 0 ? t('signaling.unreachable') : '';
 }
 
 /**
- * Tells each new problem of a device once.
+ * Tells why a device could not be opened, each time.
  * @param {Devices} devices
+ * @param {boolean} explained whether the reader knows of what has happened before
  * @param {(text: string) => void} onProblem
  */
-function problemWatch(devices, onProblem) {
-  /** @type {Record<DeviceKind, DeviceProblem | null>} */
-  const told = { ...devices.problems };
+function problemWatch(devices, explained, onProblem) {
+  const told = explained ? { ...devices.failures } : { microphone: 0, camera: 0, screen: 0 };
   return () => {
     for (const kind of /** @type {const} */ (['microphone', 'camera', 'screen'])) {
       const problem = devices.problems[kind];
       // Whoever closes the question about the screen has decided not to share.
       const chosen = kind === 'screen' && (problem === 'denied' || problem === 'dismissed');
-      if (problem && problem !== told[kind] && !chosen) onProblem(explainProblem(kind, problem));
-      told[kind] = problem;
+      if (problem && devices.failures[kind] !== told[kind] && !chosen) onProblem(explainProblem(kind, problem));
+      told[kind] = devices.failures[kind];
     }
   };
 }
@@ -258,7 +270,7 @@ function problemWatch(devices, onProblem) {
 /** @param {() => void} onStart */
 function soundBanner(onStart) {
   const start = el('button', { type: 'button', class: 'button small primary', 'data-testid': 'start-sound' }, icon('sound'), t('call.sound_start'));
-  const element = el('div', { class: 'banner sound', role: 'status', hidden: true }, el('p', {}, t('call.sound_blocked')), start);
+  const element = el('div', { class: 'banner sound', hidden: true }, el('p', {}, t('call.sound_blocked')), start);
   start.addEventListener('click', () => {
     element.hidden = true;
     onStart();

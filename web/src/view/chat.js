@@ -8,14 +8,18 @@ import { icon } from './icons.js';
 /** @import { Call } from '../call/call.js' */
 /** @import { ChatMessage } from '../call/chat.js' */
 
+/** So far from the end is still there, in CSS pixels: browsers round. */
+const END_PIXELS = 8;
+
 /**
  * @param {object} options
  * @param {Call} options.call
  * @param {ReturnType<typeof import('./files.js').createFileCards>} options.cards
  * @param {HTMLElement[]} options.sendFile what files are chosen with
+ * @param {string} options.draft what is written and not sent
  * @param {() => void} options.onClose
  */
-export function createChat({ call, cards, sendFile, onClose }) {
+export function createChat({ call, cards, sendFile, draft, onClose }) {
   const log = el('div', { class: 'chat-log', role: 'log', 'aria-label': t('chat.title'), tabindex: 0, 'data-testid': 'chat-log' });
   const empty = el('p', { class: 'chat-empty' }, t('chat.empty'));
   const input = el('textarea', {
@@ -31,6 +35,7 @@ export function createChat({ call, cards, sendFile, onClose }) {
       form.requestSubmit();
     },
   });
+  input.value = draft;
   const form = el(
     'form',
     {
@@ -54,10 +59,22 @@ export function createChat({ call, cards, sendFile, onClose }) {
     log,
     form,
   );
+  // At the end, where the news is, unless the reader has gone up from there: also when it comes into sight, or the window changes.
+  let atEnd = true;
+  const toEnd = () => {
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  };
+  log.addEventListener('scroll', () => {
+    atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < END_PIXELS;
+  });
+  new ResizeObserver(toEnd).observe(log);
   /** @type {{message: ChatMessage, doubt: HTMLElement}[]} */ const shown = [];
   return {
     element,
     focus: () => input.focus(),
+    get draft() {
+      return input.value;
+    },
     update() {
       const before = log.children.length;
       for (const message of call.chat.slice(shown.length)) {
@@ -68,7 +85,8 @@ export function createChat({ call, cards, sendFile, onClose }) {
       for (const { message, doubt } of shown) doubt.hidden = !message.uncertain;
       cards.update((card) => log.append(card));
       empty.hidden = log.children.length > 0;
-      if (log.children.length > before) log.scrollTop = log.scrollHeight;
+      if (log.children.length > before) atEnd = true;
+      toEnd();
     },
   };
 }

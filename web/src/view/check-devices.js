@@ -11,6 +11,11 @@ import { liveMeter } from './preview.js';
 
 /** How long a camera has for its first picture, and somebody for saying something, in milliseconds. */
 const PICTURE_LIMIT_MS = 5000;
+/** How often a picture is looked at until then, in milliseconds. */
+const PICTURE_INTERVAL_MS = 200;
+/** Side of the small copy that is looked at, in pixels, and how bright one of them is at least if there is anything to see, of 255. */
+const SAMPLE_SIDE = 16;
+const BRIGHT = 24;
 const SILENCE_LIMIT_MS = 10_000;
 /** From here on it is a sound, on the meter's scale of 0 to 1. */
 const AUDIBLE = 0.3;
@@ -53,18 +58,26 @@ function cameraCheck(check, devices) {
   const opened = () => {
     const problem = devices.problems.camera;
     if (problem) return check.set('camera', explainDeviceProblem('camera', problem));
-    const decide = (/** @type {number} */ frames) => {
-      clearTimeout(timer);
-      check.set('camera', explainCamera({ width: video.videoWidth, height: video.videoHeight, frames }));
+    const until = performance.now() + PICTURE_LIMIT_MS;
+    // A camera needs a moment until its picture is bright; one with a cover sends a dark one for good.
+    const look = () => {
+      const dark = video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || isDark(video);
+      if (dark && performance.now() < until) {
+        timer = window.setTimeout(look, PICTURE_INTERVAL_MS);
+        return;
+      }
+      const frames = video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA ? 0 : 1;
+      check.set('camera', explainCamera({ width: video.videoWidth, height: video.videoHeight, frames, dark }));
     };
-    timer = window.setTimeout(() => decide(0), PICTURE_LIMIT_MS);
-    video.addEventListener('loadeddata', () => decide(1), { once: true });
+    look();
     return undefined;
   };
   return {
     element: el('div', { class: 'check-try' }, toggle, video),
     update() {
       const on = devices.tracks.camera !== null;
+      // One that was turned off owes no picture.
+      if (!on) clearTimeout(timer);
       video.hidden = !on;
       attach(video, on ? devices.stream : null);
       setText(toggle, on ? t('check.camera_off') : t('check.camera_try'));
@@ -74,6 +87,16 @@ function cameraCheck(check, devices) {
       video.srcObject = null;
     },
   };
+}
+
+/** @param {HTMLVideoElement} video */
+function isDark(video) {
+  const canvas = el('canvas', { width: SAMPLE_SIDE, height: SAMPLE_SIDE });
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  if (!context) return false;
+  context.drawImage(video, 0, 0, SAMPLE_SIDE, SAMPLE_SIDE);
+  const { data } = context.getImageData(0, 0, SAMPLE_SIDE, SAMPLE_SIDE);
+  return data.every((value, index) => index % 4 === 3 || value < BRIGHT);
 }
 
 /**

@@ -118,7 +118,7 @@ function describePath({ path, protocol, relayHere, relayThere }, name) {
   if (path === null) return t('peer.connecting');
   if (relayHere !== null) {
     const ours = t('connection.path_relay', { relay: relayHere.replace(/\?.*/, ''), over });
-    return relayThere ? `${ours} ${t('connection.path_both', { name })}` : ours;
+    return relayThere ? `${ours} · ${t('connection.path_both', { name })}` : ours;
   }
   if (path === 'relay') return t('connection.path_theirs', { name });
   return path === 'host' ? t('connection.path_host', { over }) : t('connection.path_nat', { over });

@@ -1,5 +1,6 @@
 // The invite link: to read, to copy, to hand to another app, and to scan.
 
+import { readToken } from '../settings.js';
 import { t } from '../texts/texts.js';
 import { el, setAttributes } from './dom.js';
 import { icon } from './icons.js';
@@ -42,6 +43,11 @@ export function inviteField(link, kind = 'invite') {
     ),
     code,
   );
+}
+
+/** What the link is good for. A token is for one, and not handed on with it. */
+export function inviteHint() {
+  return el('p', { class: 'hint' }, 'token' in readToken(location.hash) ? t('invite.token') : t('call.alone_more'));
 }
 
 /**

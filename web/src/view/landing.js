@@ -1,6 +1,6 @@
 // The start page: start a call or join one.
 
-import { roomFromInput } from '../protocol/room.js';
+import { pathFromInput } from '../protocol/room.js';
 import { t } from '../texts/texts.js';
 import { el } from './dom.js';
 import { icon } from './icons.js';
@@ -33,8 +33,8 @@ export function landingView({ onCreate, onJoin, onLanguage }) {
       class: 'join-form',
       onsubmit: (event) => {
         event.preventDefault();
-        const room = roomFromInput(input.value);
-        if (room) return onJoin(room);
+        const path = pathFromInput(input.value);
+        if (path) return onJoin(path);
         problem.textContent = t('landing.room_missing');
         input.focus();
         return undefined;

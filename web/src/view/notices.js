@@ -15,7 +15,7 @@ export function createNotices() {
     element,
     /**
      * @param {string} text
-     * @param {'news' | 'problem'} kind problems stay until they are closed
+     * @param {'news' | 'problem'} kind problems stay until they are closed, or until there are only problems and too many
      */
     show(text, kind) {
       const notice = el('div', { class: `notice ${kind}` }, el('p', { dir: 'auto' }, text));
@@ -28,7 +28,7 @@ export function createNotices() {
         setTimeout(() => notice.remove(), STAY_MS);
       }
       element.append(notice);
-      while (element.children.length > MOST) element.firstElementChild?.remove();
+      while (element.children.length > MOST) (element.querySelector('.news') ?? element.firstElementChild)?.remove();
     },
   };
 }

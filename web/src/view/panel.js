@@ -42,6 +42,9 @@ export function createPanel({ name, onClosed = () => {}, content }) {
     setTitle(title) {
       setText(heading, title);
     },
+    focus() {
+      heading.focus();
+    },
     open() {
       if (element.open) return;
       opener = document.activeElement;

@@ -3,7 +3,7 @@
 import { t } from '../texts/texts.js';
 import { el, setText } from './dom.js';
 import { icon } from './icons.js';
-import { inviteField } from './invite.js';
+import { inviteField, inviteHint } from './invite.js';
 import { createPanel } from './panel.js';
 import { hueOf, initials } from './tile.js';
 
@@ -50,7 +50,7 @@ export function createPeoplePanel({ call, selfName, link, watchLink }) {
     content: [
       list,
       lockField,
-      el('div', { class: 'field' }, el('h3', {}, t('people.invite')), inviteField(link)),
+      el('div', { class: 'field' }, el('h3', {}, t('people.invite')), inviteHint(), inviteField(link)),
       el('div', { class: 'field' }, el('h3', {}, t('people.invite_watch')), inviteField(watchLink, 'watch'), viewers),
     ],
   });
@@ -61,7 +61,8 @@ export function createPeoplePanel({ call, selfName, link, watchLink }) {
     const host = call.role === 'host';
     panel.setTitle(t('people.title', { count: people.length }));
     lockField.hidden = !host;
-    lock.checked = call.room.locked;
+    lock.checked = call.locked;
+    lock.disabled = !call.hasSignaling;
     setText(viewers, t('people.viewers_most', { count: call.viewers.most }));
     const key = JSON.stringify([host, people]);
     if (key === shown) return;
@@ -69,7 +70,12 @@ export function createPeoplePanel({ call, selfName, link, watchLink }) {
     // A button that has the focus must not lose it to a list that is only drawn anew.
     const focused = document.activeElement?.getAttribute('data-key');
     list.replaceChildren(...people.map((person) => row(person, host, call)));
-    if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[data-key="${CSS.escape(focused)}"]`))?.focus();
+    if (!focused) return;
+    const find = (/** @type {string} */ wanted) => /** @type {HTMLElement | null} */ (list.querySelector(`[data-key="${CSS.escape(wanted)}"]`));
+    // Where it is gone the person has it, and never the next button: that one takes somebody out of the call.
+    const next = find(focused) ?? find(focused.replace(/^[^:]*/, 'person'));
+    if (next) next.focus();
+    else panel.focus();
   };
   return {
     element: panel.element,
@@ -107,7 +113,7 @@ function row({ id, name, role, audio, hand }, host, call) {
   const others = host && id !== '';
   return el(
     'li',
-    { class: 'person' },
+    { class: 'person', tabindex: -1, 'data-key': `person:${id}` },
     el('span', { class: `avatar hue-${hueOf(id)}`, 'aria-hidden': 'true' }, initials(name || shown)),
     el('span', { class: 'person-name', dir: 'auto' }, shown),
     hand && el('span', { role: 'img', 'aria-label': t('call.hand_raised') }, icon('hand')),

@@ -7,20 +7,23 @@ import { el } from './dom.js';
 /** @import { Settings } from '../settings.js' */
 
 /**
- * Which devices are used; in the preview and during the call.
+ * Which devices are used; in the preview and during the call. A device that is off stays off: whoever chooses another camera does not
+ * ask to be seen.
  * @param {Devices} devices
  * @param {(changes: Partial<Settings>) => void} onSettings
+ * @param {{watching?: boolean}} [of] `watching`: nothing is sent
  */
-export function devicePickers(devices, onSettings) {
+export function devicePickers(devices, onSettings, { watching = false } = {}) {
+  const isWanted = (/** @type {'camera' | 'microphone'} */ kind) => devices.tracks[kind] !== null || devices.problems[kind] !== null;
   const camera = picker('select-camera', t('preview.camera'), (id) => {
     devices.chosen.camera = id;
     onSettings({ camera: id });
-    void devices.openCamera();
+    if (isWanted('camera')) void devices.openCamera();
   });
   const microphone = picker('select-microphone', t('preview.microphone'), (id) => {
     devices.chosen.microphone = id;
     onSettings({ microphone: id });
-    void devices.openMicrophone();
+    if (isWanted('microphone')) void devices.openMicrophone();
   });
   const speaker = picker('select-speaker', t('preview.speaker'), (id) => {
     devices.chosen.speaker = id;
@@ -28,13 +31,24 @@ export function devicePickers(devices, onSettings) {
   });
   const update = async () => {
     const { cameras, microphones, speakers } = await devices.list();
-    camera.show(cameras, devices.tracks.camera?.getSettings().deviceId ?? devices.chosen.camera);
-    microphone.show(microphones, devices.tracks.microphone?.getSettings().deviceId ?? devices.chosen.microphone);
+    camera.show(cameras, usedOrAsked(devices, 'camera'));
+    microphone.show(microphones, usedOrAsked(devices, 'microphone'));
     speaker.show(speakers, devices.chosen.speaker);
     // Some browsers play everything where the system says.
     speaker.element.hidden = speakers.length === 0 || !('setSinkId' in HTMLMediaElement.prototype);
   };
-  return { element: el('div', { class: 'pickers' }, camera.element, microphone.element, speaker.element), update };
+  const own = watching ? [] : [camera.element, microphone.element];
+  return { element: el('div', { class: 'pickers' }, ...own, speaker.element), update };
+}
+
+/**
+ * The device in use; while another one is being opened, that one.
+ * @param {Devices} devices
+ * @param {'camera' | 'microphone'} kind
+ */
+export function usedOrAsked({ tracks, opening, chosen }, kind) {
+  const used = tracks[kind]?.getSettings().deviceId;
+  return (opening[kind] && chosen[kind]) || used || chosen[kind];
 }
 
 /**
@@ -53,7 +67,11 @@ function picker(id, label, onChoice) {
      */
     show(found, current) {
       const key = JSON.stringify([found.map(({ deviceId, label: name }) => [deviceId, name]), current]);
-      if (key === shown) return;
+      if (key === shown) {
+        // What the reader chose since may not have opened.
+        if (current && select.value !== current && found.some(({ deviceId }) => deviceId === current)) select.value = current;
+        return;
+      }
       shown = key;
       const options = found.map((device, index) => {
         const name = device.label || t('preview.unnamed_device', { number: index + 1 });

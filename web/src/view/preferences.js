@@ -32,7 +32,7 @@ const ACTIONS = {
  * @param {(changes: Partial<Settings>) => void} options.onSettings
  */
 export function createPreferences({ devices, watching, settings, onSettings }) {
-  const pickers = devicePickers(devices, onSettings);
+  const pickers = devicePickers(devices, onSettings, { watching });
   const noise = toggle('noise-suppression', t('settings.noise'), t('settings.noise_hint'), settings.noiseSuppression, (on) => {
     onSettings({ noiseSuppression: on });
     void devices.setNoiseSuppression(on);

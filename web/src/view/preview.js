@@ -8,7 +8,7 @@ import { icon } from './icons.js';
 import { devicePickers } from './pickers.js';
 import { checkLink, explainProblem, languageSwitch, wordmark } from './parts.js';
 
-/** @import { Devices } from '../call/devices.js' */
+/** @import { DeviceProblem, Devices } from '../call/devices.js' */
 /** @import { View } from './parts.js' */
 /** @import { Settings } from '../settings.js' */
 
@@ -86,7 +86,7 @@ export function previewView({ room, devices, watch, settings, onSettings, onJoin
     else setText(joinLabel, microphone || camera || isOpening(devices) ? t('preview.join') : t('preview.join_without'));
     mirror.update();
     pickers.update();
-    showProblems(problems, devices);
+    showProblems(problems, devices, mirror.focus);
   };
   update();
   return { element, update, dispose: mirror.dispose };
@@ -143,7 +143,8 @@ function selfMirror(devices, onSettings) {
     meter.update();
   };
   const element = el('div', { class: 'mirror' }, video, off, el('div', { class: 'mirror-controls' }, microphone, level, camera));
-  return { element, update, dispose: meter.dispose };
+  const focus = (/** @type {'camera' | 'microphone'} */ kind) => (kind === 'camera' ? camera : microphone).focus();
+  return { element, update, focus, dispose: meter.dispose };
 }
 
 /**
@@ -195,24 +196,33 @@ export function showToggle(button, on, symbol, label) {
 /**
  * @param {HTMLElement} box
  * @param {Devices} devices
+ * @param {(kind: 'camera' | 'microphone') => void} focusToggle
  */
-function showProblems(box, devices) {
+function showProblems(box, devices, focusToggle) {
   const { camera, microphone } = devices.problems;
   const key = `${camera} ${microphone}`;
   if (box.dataset.shown === key) return;
   box.dataset.shown = key;
+  const retry = /** @type {HTMLElement | null} */ (box.querySelector('button:focus'));
   const rows = [];
-  if (camera) rows.push(problemRow(explainProblem('camera', camera), () => void devices.openCamera()));
-  if (microphone) rows.push(problemRow(explainProblem('microphone', microphone), () => void devices.openMicrophone()));
+  if (camera) rows.push(problemRow('camera', camera, () => void devices.openCamera()));
+  if (microphone) rows.push(problemRow('microphone', microphone, () => void devices.openMicrophone()));
   if (rows.length > 0) rows.push(el('p', { class: 'problem-note' }, t('problem.join_anyway'), ' ', checkLink()));
   box.replaceChildren(...rows);
+  if (!retry) return;
+  // Whoever tried again is not to lose their place: where there is no problem any more, the device's own button is next.
+  const kind = retry.dataset.retry === 'camera' ? 'camera' : 'microphone';
+  const same = /** @type {HTMLElement | null} */ (box.querySelector(`[data-retry="${kind}"]`));
+  if (same) same.focus();
+  else focusToggle(kind);
 }
 
 /**
- * @param {string} text
+ * @param {'camera' | 'microphone'} kind
+ * @param {DeviceProblem} problem
  * @param {() => void} onRetry
  */
-function problemRow(text, onRetry) {
-  const retry = el('button', { type: 'button', class: 'button small', onclick: onRetry }, t('action.retry'));
-  return el('div', { class: 'problem' }, icon('warning'), el('p', {}, text), retry);
+function problemRow(kind, problem, onRetry) {
+  const retry = el('button', { type: 'button', class: 'button small', 'data-retry': kind, onclick: onRetry }, t('action.retry'));
+  return el('div', { class: 'problem' }, icon('warning'), el('p', {}, explainProblem(kind, problem)), retry);
 }

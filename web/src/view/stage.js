@@ -25,15 +25,16 @@ const OWN_SPEAKING = 0.45;
  * @param {() => number} options.ownLevel 0 to 1
  * @param {() => Mode} options.mode
  * @param {() => string | null} options.speaker where sound is played; null leaves it to the browser
+ * @param {string | null} options.pinned whom the reader has made large before
  * @param {() => void} options.onSoundBlocked
  * @param {(id: string) => void} options.onDetails the reader wants to know about the connection to a participant
  */
-export function createStage({ call, devices, selfName, ownLevel, mode, speaker, onSoundBlocked, onDetails }) {
+export function createStage({ call, devices, selfName, ownLevel, mode, speaker, pinned: before, onSoundBlocked, onDetails }) {
   /** @type {Map<string, Tile>} */
   const tiles = new Map();
   const element = el('ul', { class: 'stage', 'aria-label': t('call.people') });
   const speakers = new SpeakerChoice();
-  /** @type {string | null} */ let pinned = null;
+  let pinned = before;
   let people = { self: /** @type {string | null} */ (null), others: /** @type {string[]} */ ([]), screens: /** @type {string[]} */ ([]) };
 
   const place = () => {
@@ -100,6 +101,10 @@ export function createStage({ call, devices, selfName, ownLevel, mode, speaker, 
   return {
     element,
     update,
+    /** Whom the reader has made large. */
+    get pinned() {
+      return pinned;
+    },
     /** After a click of the reader the browser allows sound. */
     startSound() {
       for (const tile of tiles.values()) {
@@ -125,12 +130,12 @@ export function nameOf(participant) {
  * @returns {TileContent}
  */
 function peerContent(participant) {
-  const { active, info, instance, away } = participant;
+  const { active, info, introduced, away } = participant;
   const [video] = active.stream.getVideoTracks();
   const { path, framesDecoded } = active.statistics;
   // A program that is not this page may never say what it sends; there the track itself tells.
-  const saysVideo = info.media.video || instance === null;
-  const saysAudio = info.media.audio || instance === null;
+  const saysVideo = info.media.video || !introduced;
+  const saysAudio = info.media.audio || !introduced;
   // Chromium leaves a track muted for good whose packets came before the answer.
   const flows = video !== undefined && (!video.muted || framesDecoded > 0);
   const connected = active.state === 'connected';

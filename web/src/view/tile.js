@@ -37,7 +37,7 @@ import { checkLink } from './parts.js';
 /** @type {Record<NonNullable<Quality['reason']>, TextKey>} */
 const REASONS = { loss: 'connection.reason_loss', delay: 'connection.reason_delay', jitter: 'connection.reason_jitter' };
 
-/** How many avatar colours there are in call.css. */
+/** How many avatar colours there are in tokens.css. */
 const HUES = 6;
 
 /**

@@ -12,8 +12,10 @@ pub(super) struct Inbox {
     received: Seq,
     /// Highest `id` of each sender. Peer ids are never given twice, so this outlives sessions.
     seen: HashMap<PeerId, MessageId>,
-    /// Who is in the room.
+    /// Who is in the room besides
     peers: BTreeSet<PeerId>,
+    /// this peer.
+    own: Option<PeerId>,
 }
 
 impl Inbox {
@@ -29,6 +31,7 @@ impl Inbox {
     pub(super) fn enter(&mut self, welcome: &Welcome) {
         let listed = welcome.room.peers.iter().map(|peer| peer.peer.clone());
         self.peers.extend(listed);
+        self.own = Some(welcome.peer.clone());
     }
 
     pub(super) fn forget_session(&mut self) {
@@ -55,6 +58,12 @@ impl Inbox {
             ServerMessage::PeerLeft(left) => {
                 self.peers.remove(&left.peer);
                 true
+            }
+            // Everybody in the room was listed or has joined: this is about somebody who was there while
+            // the connection was lost.
+            ServerMessage::PeerUpdated(updated) => {
+                let peer = &updated.peer.peer;
+                self.own.as_ref() == Some(peer) || self.peers.contains(peer)
             }
             _ => true,
         }

@@ -91,12 +91,13 @@ impl<E: Environment> Hub<E> {
             source,
             room,
             name: name.map(name::clean).unwrap_or_default(),
+            is_named: grant.name.is_some(),
             role,
             media: hello.media,
             // Later than everybody else's, whatever clocks do.
             entered_ms: newest.map_or(now_ms, |newest| now_ms.max(newest.saturating_add(1))),
         });
-        let key = self.seat(connection, session);
+        let key = self.seat(now, connection, session);
         self.send_welcome(now, connection, key, false);
         self.push_joined(key);
         self.totals.sessions_opened += 1;
@@ -165,10 +166,7 @@ impl<E: Environment> Hub<E> {
         let grant = self.environment.authorize(hello).map_err(|Unauthorized| {
             Refusal::new(ErrorCode::Unauthorized, "This needs a valid token.")
         })?;
-        if self.sources.is_at_cap(source) {
-            let why = "Your network has as many sessions as it may. Try again later.";
-            return Err(Refusal::at_capacity(why));
-        }
+        self.check_source(source)?;
         let role = match hello.role {
             WantedRole::Viewer => Role::Viewer,
             WantedRole::Participant => grant.role.unwrap_or(Role::Participant),
@@ -177,16 +175,22 @@ impl<E: Environment> Hub<E> {
         let key = self.find_room(namespace, &hello.room)?;
         let places = self.max_room(namespace);
         match self.rooms.get(&key) {
-            Some(room) if room.places_taken() >= places => Err(Refusal::new(
-                ErrorCode::RoomFull,
-                format!("This room holds {places} and is full."),
-            )),
+            Some(room) if room.places_taken() >= places => Err(Refusal::room_full(places)),
             Some(room) if room.locked => Err(Refusal::new(
                 ErrorCode::RoomLocked,
                 "A host has locked this room.",
             )),
             _ => Ok((key, grant)),
         }
+    }
+
+    /// Whether a source may have one more session.
+    pub(super) fn check_source(&self, source: Option<Source>) -> Result<(), Refusal> {
+        if self.sources.is_at_cap(source) {
+            let why = "Your network has as many sessions as it may. Try again later.";
+            return Err(Refusal::at_capacity(why));
+        }
+        Ok(())
     }
 
     /// A room by its name, if there may be one more session, and it in that room.
@@ -226,7 +230,12 @@ impl<E: Environment> Hub<E> {
     }
 
     /// Puts a session into every table.
-    pub(super) fn seat(&mut self, connection: ConnectionId, session: Session) -> SessionKey {
+    pub(super) fn seat(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        session: Session,
+    ) -> SessionKey {
         let key = SessionKey(self.next_session);
         self.next_session += 1;
         let rank = (session.entered_ms, session.peer.clone());
@@ -236,7 +245,8 @@ impl<E: Environment> Hub<E> {
         if !self.rooms.contains_key(&session.room) {
             self.namespaces.note_room(namespace);
         }
-        let room = self.rooms.entry(session.room.clone()).or_default();
+        let room = self.rooms.entry(session.room.clone());
+        let room = room.or_insert_with(|| Room::new(now));
         let place = room.members.partition_point(|member| {
             let other = &sessions[member];
             (other.entered_ms, &other.peer) < (rank.0, &rank.1)
@@ -290,6 +300,7 @@ impl<E: Environment> Hub<E> {
             namespace: session.room.namespace.clone(),
             room: session.room.name.clone(),
             role: session.role,
+            name: session.is_named.then(|| session.name.as_str().into()),
             generation: session.tickets.current,
             instance: self.instance,
             entered_ms: session.entered_ms,

@@ -87,8 +87,8 @@ impl<E: Environment> Hub<E> {
         self.peers.remove(&session.peer);
         self.sources.leave(session.source);
         self.namespaces.forget_session(&session.room.namespace);
-        if session.adopted {
-            self.remember_end(now, session.peer.clone());
+        if session.adopted || reason == LeftReason::Kicked {
+            self.remember_end(now, session.peer.clone(), reason);
         }
         let room = self.rooms.get_mut(&session.room);
         let room = room.expect("a session is in a room");

@@ -10,6 +10,9 @@ use crate::message::ServerMessage;
 use crate::message::client::{Action, Moderate};
 use crate::message::server::{ErrorCode, LeftReason, Role, RoomUpdated};
 
+/// What a kicked client is told.
+pub(super) const PUT_OUT: &str = "A host has put you out of the room.";
+
 impl<E: Environment> Hub<E> {
     pub(super) fn handle_moderate(
         &mut self,
@@ -53,7 +56,7 @@ impl<E: Environment> Hub<E> {
         if let Some(connection) = session.connection.take() {
             self.connections.remove(&connection);
             let code = ErrorCode::Forbidden;
-            let refusal = Refusal::new(code, "A host has put you out of the room.");
+            let refusal = Refusal::new(code, PUT_OUT);
             self.send_error(connection, refusal, None);
             self.outputs.push_back(Output::Close {
                 connection,

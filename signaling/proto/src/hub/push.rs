@@ -8,7 +8,7 @@ use super::{ConnectionId, Environment, Hub, SessionKey};
 use crate::frame::{Body, Frame};
 use crate::id::{MessageId, Seq};
 use crate::message::ServerMessage;
-use crate::message::server::PeerUpdated;
+use crate::message::server::{PeerUpdated, RoomUpdated};
 
 impl<E: Environment> Hub<E> {
     /// Gives one recipient one frame of content, now or when it comes back.
@@ -84,21 +84,23 @@ impl<E: Environment> Hub<E> {
             self.delivered_due
                 .push_back((now + limits::DELIVERED_DELAY, key));
         }
-        if self.sessions[&key].gathered() >= limits::DELIVERED_IDS {
+        if self.sessions[&key].gathered.has_full_frame() {
             self.send_delivered(key);
+        }
+        if self.sessions[&key].gathered.bytes() > limits::GATHERED_BYTES {
+            self.overflowing.push(key);
         }
     }
 
-    /// Sends what `delivered` has gathered, if it has.
+    /// Sends what `delivered` has gathered, if it has: as much as the client may leave unheard. The
+    /// rest follows its acknowledgement.
     pub(super) fn send_delivered(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        // Who is away is told when it comes back.
-        let Some(connection) = session.connection else {
-            return;
-        };
-        if let Some(delivered) = session.take_delivered() {
+        while let Some(session) = self.sessions.get_mut(&key)
+            // Who is away is told when it comes back.
+            && let Some(connection) = session.connection
+            && session.outcomes.has_room()
+            && let Some(delivered) = session.gathered.pop()
+        {
             self.totals.messages_delivered += delivered.ids.len() as u64;
             let frame = Frame::plain(&ServerMessage::Delivered(delivered));
             self.send_outcome(key, connection, frame);
@@ -108,8 +110,22 @@ impl<E: Environment> Hub<E> {
     /// Tells a client what became of a message of its own.
     pub(super) fn send_outcome(&mut self, key: SessionKey, connection: ConnectionId, frame: Frame) {
         let session = self.session_mut(key);
-        session.outcomes.push(session.replay.sent(), &frame);
+        let must_ask = session.outcomes.push(session.replay.sent(), &frame);
+        let is_full = session.outcomes.is_full();
         self.send(connection, frame);
+        if is_full {
+            self.overflowing.push(key);
+        } else if must_ask {
+            self.push_lock(key);
+        }
+    }
+
+    /// Tells one peer whether its room is locked. It may know: then only its acknowledgement is wanted.
+    fn push_lock(&mut self, key: SessionKey) {
+        let locked = self.rooms[&self.sessions[&key].room].locked;
+        let seq = Seq::default();
+        let body = Body::new(&ServerMessage::RoomUpdated(RoomUpdated { locked, seq }));
+        self.push(key, &body, None);
     }
 
     pub(super) fn session_mut(&mut self, key: SessionKey) -> &mut super::Session {

@@ -27,6 +27,11 @@ impl Refusal {
         Self::new(ErrorCode::BadMessage, message)
     }
 
+    pub(super) fn room_full(places: usize) -> Self {
+        let message = format!("This room holds {places} and is full.");
+        Self::new(ErrorCode::RoomFull, message)
+    }
+
     pub(super) fn at_capacity(message: &'static str) -> Self {
         Self::too_fast(message, limits::RETRY_AFTER)
     }

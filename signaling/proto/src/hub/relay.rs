@@ -22,12 +22,12 @@ pub(super) enum Denied {
 }
 
 /// Whom a message is for.
-struct Recipients {
+struct Recipients<'a> {
     here: Vec<SessionKey>,
     /// Those who have not come back yet to a room that comes together again.
     absent: Vec<PeerId>,
     /// As its sender named them; `None` for everybody else in the room.
-    to: Option<Vec<PeerId>>,
+    to: Option<&'a [PeerId]>,
 }
 
 impl Denied {
@@ -99,7 +99,8 @@ impl<E: Environment> Hub<E> {
         match message {
             Ok(ClientMessage::Signal(signal)) => self.handle_signal(now, key, signal),
             Ok(ClientMessage::Chat(chat)) => {
-                let recipients = self.recipients(key, chat.to.map(|to| vec![to]))?;
+                let recipients =
+                    self.recipients(key, chat.to.as_ref().map(std::slice::from_ref))?;
                 let from = self.sessions[&key].peer.clone();
                 let body = Body::new(&ServerMessage::Chat(server::Chat {
                     from,
@@ -136,7 +137,7 @@ impl<E: Environment> Hub<E> {
         key: SessionKey,
         signal: Signal,
     ) -> Result<(), Denied> {
-        let recipients = self.recipients(key, Some(vec![signal.to]))?;
+        let recipients = self.recipients(key, Some(std::slice::from_ref(&signal.to)))?;
         let session = &self.sessions[&key];
         if session.role == Role::Viewer && signal.payload.sends_media() {
             return Err(Denied::forbidden(
@@ -166,7 +167,13 @@ impl<E: Environment> Hub<E> {
             let refusal = Refusal::bad("`to` is an empty list: leave it out to address the room.");
             return Err(Denied::Connection(refusal));
         }
-        let recipients = self.recipients(key, to)?;
+        let places = self.max_room(&self.sessions[&key].room.namespace);
+        if to.as_ref().is_some_and(|to| to.len() > places) {
+            let why = format!("`to` names more than the {places} peers that a room holds.");
+            let refusal = Refusal::new(ErrorCode::TooLarge, why);
+            return Err(Denied::Message(refusal));
+        }
+        let recipients = self.recipients(key, to.as_deref())?;
         let body = Body::new(&ServerMessage::Event(server::Event {
             from: self.sessions[&key].peer.clone(),
             id: event.id,
@@ -191,10 +198,12 @@ impl<E: Environment> Hub<E> {
         if session.role == Role::Viewer && media != Media::default() {
             return Err(Denied::forbidden("A viewer sends no media."));
         }
-        session.media = media;
-        if let Some(name) = &update.name {
-            session.name = name::clean(name);
+        let name = update.name.as_deref().map(name::clean);
+        if session.is_named && name.as_ref().is_some_and(|name| *name != session.name) {
+            return Err(Denied::forbidden("Your token says what you are called."));
         }
+        session.media = media;
+        session.name = name.unwrap_or_else(|| std::mem::take(&mut session.name));
         let others = self.members(&self.sessions[&key].room).len() - 1;
         self.expect_deliveries(now, key, update.id, others);
         self.push_updated(key, Some(update.id));
@@ -205,9 +214,13 @@ impl<E: Environment> Hub<E> {
         let session = self.session_mut(key);
         match session.replay.acknowledge(ack.seq) {
             Ok(arrived) => {
+                let waited = !session.outcomes.has_room();
                 session.outcomes.acknowledge(ack.seq);
                 for origin in arrived {
                     self.settle(now, origin, Settled::Acknowledged);
+                }
+                if waited {
+                    self.send_delivered(key);
                 }
                 Ok(())
             }
@@ -220,11 +233,11 @@ impl<E: Environment> Hub<E> {
 
     /// Whom a message reaches: the named ones, or everybody else in the room. A list is all or nothing,
     /// and a peer that it names twice gets the message once.
-    fn recipients(
+    fn recipients<'a>(
         &self,
         sender: SessionKey,
-        to: Option<Vec<PeerId>>,
-    ) -> Result<Recipients, Denied> {
+        to: Option<&'a [PeerId]>,
+    ) -> Result<Recipients<'a>, Denied> {
         let session = &self.sessions[&sender];
         let room = &self.rooms[&session.room];
         let reunion = room.reunion.as_deref();
@@ -238,7 +251,7 @@ impl<E: Environment> Hub<E> {
             });
         };
         let (mut here, mut absent) = (Vec::new(), Vec::new());
-        for peer in &to {
+        for peer in to {
             if *peer == session.peer {
                 return Err(Denied::no_such_peer());
             }
@@ -248,6 +261,7 @@ impl<E: Environment> Hub<E> {
                 Some(key) if here.contains(&key) => {}
                 Some(key) => here.push(key),
                 None if absent.contains(peer) => {}
+                None if !peer.is_plausible() => return Err(Denied::no_such_peer()),
                 None if reunion.is_some_and(|reunion| reunion.may_return(sender, peer)) => {
                     absent.push(peer.clone());
                 }
@@ -266,7 +280,7 @@ impl<E: Environment> Hub<E> {
         now: Instant,
         sender: SessionKey,
         id: MessageId,
-        recipients: Recipients,
+        recipients: Recipients<'_>,
         body: &Body,
     ) {
         let origin = Origin { sender, id };
@@ -282,7 +296,7 @@ impl<E: Environment> Hub<E> {
             given_up = reunion.keep(Kept {
                 origin,
                 body: body.clone(),
-                to,
+                to: to.map(<[PeerId]>::to_vec),
                 reached: reached.collect(),
                 waits: absent,
                 waits_for_anybody,

@@ -56,6 +56,13 @@ impl<E: Environment> Hub<E> {
         self.end_overflowing(now);
     }
 
+    /// What comes again after a welcome must not replace what that has brought.
+    pub(super) fn outdo_old_ice_servers(&mut self, now: Instant, key: SessionKey) {
+        if self.sessions[&key].replay.has_ice_servers() {
+            self.push_ice_servers(now, key, IceServersReason::Renewal);
+        }
+    }
+
     fn push_ice_servers(&mut self, now: Instant, key: SessionKey, reason: IceServersReason) {
         let ice_servers = self.issue_ice_servers(now, key);
         let body = Body::new(&ServerMessage::IceServers(IceServersRenewed {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::limits::{OUTCOME_BYTES, REPLAY_BYTES};
+use super::limits::{OUTCOME_ASK_BYTES, OUTCOME_BYTES, OUTCOME_WINDOW_BYTES, REPLAY_BYTES};
 use super::session::Origin;
 use crate::frame::{Body, Frame};
 use crate::id::Seq;
@@ -82,12 +82,17 @@ impl Replay {
         self.acknowledge(seq)
     }
 
+    /// Whether anything that is not acknowledged tells of ICE servers.
+    pub(super) fn has_ice_servers(&self) -> bool {
+        self.open.iter().any(|(_, body)| body.is_ice_servers())
+    }
+
     /// Everything that is not acknowledged, as it was sent.
-    pub(super) fn frames(&self) -> impl Iterator<Item = Frame> {
+    fn frames(&self) -> impl Iterator<Item = (Seq, Frame)> {
         let mut seq = self.acknowledged();
         self.open.iter().map(move |(_, body)| {
             seq = seq.next();
-            body.frame(seq)
+            (seq, body.frame(seq))
         })
     }
 
@@ -107,15 +112,31 @@ pub(super) struct Outcomes {
     /// Each with the last `seq` before it.
     told: VecDeque<(Seq, Frame)>,
     bytes: usize,
+    /// Of these, those after the last frame with a `seq`.
+    last_bytes: usize,
 }
 
 impl Outcomes {
-    pub(super) fn push(&mut self, after: Seq, frame: &Frame) {
-        self.bytes += frame.cost() + ENTRY_BYTES;
-        self.told.push_back((after, frame.clone()));
-        while self.bytes > OUTCOME_BYTES {
-            self.forget_first();
+    /// Keeps one; whether so much has come after the last frame with a `seq` that another one is
+    /// needed: nothing else tells what was heard.
+    pub(super) fn push(&mut self, after: Seq, frame: &Frame) -> bool {
+        let cost = frame.cost() + ENTRY_BYTES;
+        if self.told.back().is_none_or(|(last, _)| *last != after) {
+            self.last_bytes = 0;
         }
+        self.last_bytes += cost;
+        self.bytes += cost;
+        self.told.push_back((after, frame.clone()));
+        self.last_bytes > OUTCOME_ASK_BYTES
+    }
+
+    /// Whether more deliveries may be told.
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes < OUTCOME_WINDOW_BYTES
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes > OUTCOME_BYTES
     }
 
     fn forget_first(&mut self) {
@@ -133,9 +154,33 @@ impl Outcomes {
             self.told.shrink_to(4);
         }
     }
+}
 
-    /// What may not have been heard.
-    pub(super) fn frames(&self) -> impl Iterator<Item = Frame> {
-        self.told.iter().map(|(_, frame)| frame.clone())
+/// What a client may not have heard, in the order in which it happened: who is told that a message was
+/// delivered to everybody must know by then who had left.
+pub(super) fn unheard(replay: &Replay, outcomes: &Outcomes) -> Vec<Frame> {
+    let mut told = outcomes.told.iter().peekable();
+    let mut frames = Vec::with_capacity(replay.open.len() + outcomes.told.len());
+    for (seq, frame) in replay.frames() {
+        while let Some((_, outcome)) = told.next_if(|(after, _)| *after < seq) {
+            frames.push(outcome.clone());
+        }
+        frames.push(frame);
+    }
+    frames.extend(told.map(|(_, outcome)| outcome.clone()));
+    frames
+}
+
+/// The client has gone on elsewhere up to `seq`: what it has not acknowledged here comes after that,
+/// whether it has had it or not.
+pub(super) fn renumber(replay: &mut Replay, outcomes: &mut Outcomes, seq: Seq) {
+    let acknowledged = replay.acknowledged().0;
+    let moved = |old: Seq| Seq(seq.0 + old.0.saturating_sub(acknowledged));
+    replay.sent = moved(replay.sent);
+    for (after, _) in &mut outcomes.told {
+        *after = moved(*after);
+    }
+    if replay.open.is_empty() {
+        outcomes.last_bytes = outcomes.bytes;
     }
 }

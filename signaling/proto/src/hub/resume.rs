@@ -1,9 +1,13 @@
 //! Going on with a session over a new connection: of this process, or of one that is gone.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::enter::refuse_media_of_viewers;
+use super::moderate::PUT_OUT;
+use super::replay::{self, Replay};
 use super::reunion::Reunion;
+use super::room::RoomKey;
 use super::session::{Beginning, Session, Settled};
 use super::{Connection, ConnectionId, Environment, Hub, Output, Refusal, SessionKey};
 use super::{limits, name, totals};
@@ -23,6 +27,8 @@ pub(super) enum Unresumable {
     Old,
     /// The session is over.
     Over,
+    /// A host has ended the session.
+    Kicked,
     /// Of another room, or at a place that the session never was at.
     Mismatch,
 }
@@ -34,7 +40,16 @@ impl Unresumable {
             Self::Expired => "expired",
             Self::Old => "old",
             Self::Over => "over",
+            Self::Kicked => "kicked",
             Self::Mismatch => "mismatch",
+        }
+    }
+
+    /// Who was put out must not come back by itself, as a client does that hears `resume_failed`.
+    const fn code(self) -> ErrorCode {
+        match self {
+            Self::Kicked => ErrorCode::Forbidden,
+            _ => ErrorCode::ResumeFailed,
         }
     }
 
@@ -44,6 +59,7 @@ impl Unresumable {
             Self::Expired => "The ticket has expired: say `hello` without `resume`.",
             Self::Old => "A newer ticket of this session has been used.",
             Self::Over => "The session is over: say `hello` without `resume`.",
+            Self::Kicked => PUT_OUT,
             Self::Mismatch => "The ticket does not fit: say `hello` without `resume`.",
         }
     }
@@ -71,18 +87,19 @@ impl<E: Environment> Hub<E> {
         if *ticket.room != *hello.room || *ticket.namespace != *namespace {
             return Err(self.unresumable(Unresumable::Mismatch));
         }
-        match self.peers.get(&ticket.peer) {
-            Some(key) => self.go_on(now, connection, *key, ticket.generation, resume.received),
-            None if ticket.instance == self.instance || self.ended.contains(&ticket.peer) => {
+        match (self.peers.get(&ticket.peer), self.ended.get(&ticket.peer)) {
+            (Some(key), _) => self.go_on(now, connection, *key, &hello, &ticket, resume),
+            (None, Some(LeftReason::Kicked)) => Err(self.unresumable(Unresumable::Kicked)),
+            (None, ended) if ended.is_some() || ticket.instance == self.instance => {
                 Err(self.unresumable(Unresumable::Over))
             }
-            None => self.adopt(now, connection, &hello, ticket, resume),
+            (None, _) => self.adopt(now, connection, &hello, ticket, resume),
         }
     }
 
     fn unresumable(&mut self, why: Unresumable) -> Refusal {
         *self.totals.resumes_refused.entry(why.name()).or_default() += 1;
-        Refusal::new(ErrorCode::ResumeFailed, why.told())
+        Refusal::new(why.code(), why.told())
     }
 
     /// Goes on with a session of this process.
@@ -91,18 +108,28 @@ impl<E: Environment> Hub<E> {
         now: Instant,
         connection: ConnectionId,
         key: SessionKey,
-        generation: u32,
-        received: Seq,
+        hello: &Hello,
+        ticket: &Ticket,
+        resume: Resume,
     ) -> Result<(), Refusal> {
-        let session = self.session_mut(key);
-        if !session.tickets.accept(generation) {
+        let received = resume.received;
+        if !self.sessions[&key].tickets.accept(ticket.generation) {
             return Err(self.unresumable(Unresumable::Old));
         }
-        let Ok(arrived) = session.replay.rewind(received) else {
-            return Err(self.unresumable(Unresumable::Mismatch));
+        let was_elsewhere = ticket.instance != self.instance;
+        let arrived = if was_elsewhere {
+            self.take_back(key, hello, received)?;
+            Vec::new()
+        } else {
+            let session = self.session_mut(key);
+            let Ok(arrived) = session.replay.rewind(received) else {
+                return Err(self.unresumable(Unresumable::Mismatch));
+            };
+            session.outcomes.acknowledge(received);
+            arrived
         };
-        session.outcomes.acknowledge(received);
-        session.tickets.rotate(generation);
+        let session = self.session_mut(key);
+        session.tickets.rotate(ticket.generation);
         let replaced = session.connection.replace(connection);
         if let Some(replaced) = replaced {
             self.replace(replaced);
@@ -120,21 +147,35 @@ impl<E: Environment> Hub<E> {
             self.settle(now, origin, Settled::Acknowledged);
         }
         self.send_welcome(now, connection, key, true);
-        // First what has no `seq`: an acknowledgement of what follows shows that it was heard.
         let session = &self.sessions[&key];
-        let frames: Vec<_> = session
-            .outcomes
-            .frames()
-            .chain(session.replay.frames())
-            .collect();
-        for frame in frames {
+        for frame in replay::unheard(&session.replay, &session.outcomes) {
             self.send(connection, frame);
         }
+        self.outdo_old_ice_servers(now, key);
         self.send_delivered(key);
-        if replaced.is_none() {
+        if was_elsewhere && let Some(known) = resume.peers {
+            let missing = self.missing(&self.sessions[&key].room, known);
+            self.await_missing(now, key, missing);
+        }
+        if replaced.is_none() || was_elsewhere {
             self.push_updated(key, None);
         }
         self.totals.sessions_resumed += 1;
+        Ok(())
+    }
+
+    /// A session has gone on in another process and comes back. What its client has counted there means
+    /// nothing here: that `seq`s of here are below it does not say that they have arrived, and of its
+    /// ids those are missing that were delivered there.
+    fn take_back(&mut self, key: SessionKey, hello: &Hello, received: Seq) -> Result<(), Refusal> {
+        let session = self.session_mut(key);
+        refuse_media_of_viewers(session.role, hello.media)?;
+        session.media = hello.media;
+        if let Some(name) = hello.name.as_deref().filter(|_| !session.is_named) {
+            session.name = name::clean(name);
+        }
+        session.adopted = true;
+        replay::renumber(&mut session.replay, &mut session.outcomes, received);
         Ok(())
     }
 
@@ -161,29 +202,53 @@ impl<E: Environment> Hub<E> {
         ticket: Ticket,
         resume: Resume,
     ) -> Result<(), Refusal> {
-        refuse_media_of_viewers(ticket.role, hello.media)?;
-        // Its place in the room was given before: only the server's own caps count.
-        let room = self.find_room(&ticket.namespace, &ticket.room)?;
+        let room = self.readmit(now, connection, hello, &ticket)?;
+        let name = ticket.name.as_deref().or(hello.name.as_deref());
         let mut session = Session::new(Beginning {
             peer: ticket.peer.clone(),
             connection,
             source: self.source_of(connection),
             reached_as: self.take_greeting(connection),
             room: room.clone(),
-            name: hello.name.as_deref().map(name::clean).unwrap_or_default(),
+            name: name.map(name::clean).unwrap_or_default(),
+            is_named: ticket.name.is_some(),
             role: ticket.role,
             media: hello.media,
             entered_ms: ticket.entered_ms,
         });
         session.adopted = true;
         session.tickets.rotate(ticket.generation);
-        session.replay = super::replay::Replay::after(resume.received);
-        let key = self.seat(connection, session);
+        session.replay = Replay::after(resume.received);
+        let key = self.seat(now, connection, session);
         self.totals.sessions_adopted += 1;
         self.send_welcome(now, connection, key, true);
         self.push_joined(key);
         self.reunite(now, key, &ticket.peer, resume.peers);
         Ok(())
+    }
+
+    /// Which room a session of another process comes back to, if it may. It has said whom it is when it
+    /// entered, so that neither its token nor a lock counts; but all caps do.
+    fn readmit(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        hello: &Hello,
+        ticket: &Ticket,
+    ) -> Result<Arc<RoomKey>, Refusal> {
+        refuse_media_of_viewers(ticket.role, hello.media)?;
+        let room = self.find_room(&ticket.namespace, &ticket.room)?;
+        let places = self.max_room(&ticket.namespace);
+        if let Some(known) = self.rooms.get(&room) {
+            if !known.awaits(now, self.config.resume_window, &ticket.peer) {
+                return Err(self.unresumable(Unresumable::Over));
+            }
+            if known.members.len() >= places {
+                return Err(Refusal::room_full(places));
+            }
+        }
+        self.check_source(self.source_of(connection))?;
+        Ok(room)
     }
 
     /// An adopted session is in its room: it gets what was kept for it, and what it says of the others
@@ -196,40 +261,64 @@ impl<E: Environment> Hub<E> {
         known: Option<Vec<PeerId>>,
     ) {
         let room_key = self.sessions[&key].room.clone();
-        let missing: Option<Vec<_>> = known.map(|known| {
-            let is_here = |other: &PeerId| {
-                let other = self.peers.get(other);
-                other.is_some_and(|other| self.sessions[other].room == room_key)
-            };
-            known.into_iter().filter(|other| !is_here(other)).collect()
-        });
-        let max_room = self.max_room(&room_key.namespace);
+        let missing = known.map(|known| self.missing(&room_key, known));
         let room = self.rooms.get_mut(&room_key).expect("it has just entered");
-        let members = room.members.clone();
-        if room.reunion.is_none() && missing.as_ref().is_none_or(|missing| !missing.is_empty()) {
-            let ends = now + self.config.resume_window;
-            room.reunion = Some(Box::new(Reunion::new(ends)));
-            self.reunions_due.push_back((ends, room_key));
-        }
-        let Some(reunion) = &mut room.reunion else {
-            return self.elect_host(&members);
-        };
-        let theirs = reunion.handle_return(peer);
-        match missing {
-            None => reunion.note_silent(key),
-            Some(missing) => {
-                let places = max_room.saturating_sub(members.len());
-                for peer in missing {
-                    reunion.note_absent(key, peer, places);
-                }
-            }
-        }
-        let complete = reunion.is_complete();
-        for (body, origin) in theirs {
+        let theirs = room.reunion.as_deref_mut();
+        let theirs = theirs.map(|reunion| reunion.handle_return(peer));
+        for (body, origin) in theirs.into_iter().flatten() {
             self.push(key, &body, origin);
         }
-        if complete {
-            self.elect_host(&members);
+        match missing {
+            Some(missing) => self.await_missing(now, key, missing),
+            None => self.open_reunion(now, &room_key).note_silent(key),
+        }
+        let room = &self.rooms[&room_key];
+        let reunion = room.reunion.as_deref();
+        if reunion.is_none_or(Reunion::is_complete) {
+            self.elect_host(&room.members.clone());
+        }
+    }
+
+    /// Of those whom somebody knows to be in a room who is not.
+    fn missing(&self, room: &RoomKey, mut known: Vec<PeerId>) -> Vec<PeerId> {
+        known.retain(|peer| {
+            let key = self.peers.get(peer);
+            let is_here = key.is_some_and(|key| *self.sessions[key].room == *room);
+            peer.is_plausible() && !is_here
+        });
+        known
+    }
+
+    /// What the room's peers who are missing are kept in.
+    fn open_reunion(&mut self, now: Instant, room_key: &Arc<RoomKey>) -> &mut Reunion {
+        let room = self.rooms.get_mut(room_key).expect("somebody is in it");
+        room.reunion.get_or_insert_with(|| {
+            let ends = now + self.config.resume_window;
+            self.reunions_due.push_back((ends, room_key.clone()));
+            Box::new(Reunion::new(ends))
+        })
+    }
+
+    /// Somebody has come from another process, where it has met those who are missing here: they may
+    /// follow it. For whom there is no place it is told at once that they have left.
+    fn await_missing(&mut self, now: Instant, key: SessionKey, missing: Vec<PeerId>) {
+        let room_key = self.sessions[&key].room.clone();
+        let places = self.max_room(&room_key.namespace);
+        let room = self.rooms.get_mut(&room_key).expect("it is in it");
+        room.is_told = true;
+        if missing.is_empty() {
+            return;
+        }
+        let places = places.saturating_sub(room.members.len());
+        let reunion = self.open_reunion(now, &room_key);
+        let mut hopeless = missing;
+        hopeless.retain(|peer| !reunion.note_absent(key, peer, places));
+        for peer in hopeless {
+            if self.sessions[&key].replay.is_full() {
+                // It has named more than it can ever have met, and its session ends.
+                return;
+            }
+            self.push(key, &left(peer), None);
         }
     }
 
@@ -257,11 +346,7 @@ impl<E: Environment> Hub<E> {
                 self.give_up(now, message);
             }
             for (peer, known_to) in absent {
-                let left = Body::new(&ServerMessage::PeerLeft(PeerLeft {
-                    peer,
-                    reason: LeftReason::Timeout,
-                    seq: Seq::default(),
-                }));
+                let left = left(peer);
                 for member in known_to {
                     if self.sessions.contains_key(&member) {
                         self.push(member, &left, None);
@@ -282,12 +367,12 @@ impl<E: Environment> Hub<E> {
         }
     }
 
-    /// An adopted session has ended. Its older tickets are of another process, so that only this says
-    /// that they are good for nothing.
-    pub(super) fn remember_end(&mut self, now: Instant, peer: PeerId) {
+    /// A session has ended whose older tickets are of another process, so that only this says that they
+    /// are good for nothing; or that a host has ended, which its client may not have heard.
+    pub(super) fn remember_end(&mut self, now: Instant, peer: PeerId, reason: LeftReason) {
         self.ended_order
             .push_back((now + ticket::LIFETIME, peer.clone()));
-        self.ended.insert(peer);
+        self.ended.insert(peer, reason);
         while self.ended_order.len() > limits::ENDED_SESSIONS
             || self.ended_order.front().is_some_and(|(due, _)| *due <= now)
         {
@@ -296,4 +381,13 @@ impl<E: Environment> Hub<E> {
             }
         }
     }
+}
+
+/// `peer_left` about somebody who has not come back.
+fn left(peer: PeerId) -> Body {
+    Body::new(&ServerMessage::PeerLeft(PeerLeft {
+        peer,
+        reason: LeftReason::Timeout,
+        seq: Seq::default(),
+    }))
 }

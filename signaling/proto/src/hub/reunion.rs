@@ -26,6 +26,8 @@ pub(super) struct Reunion {
     absent: BTreeMap<PeerId, Vec<SessionKey>>,
     /// Those back who did not tell whom they know.
     silent: Vec<SessionKey>,
+    /// Whether more were missed than there are places: then it is not known who all of them are.
+    is_overfull: bool,
     kept: VecDeque<Kept>,
     bytes: usize,
 }
@@ -63,6 +65,7 @@ impl Reunion {
             ends,
             absent: BTreeMap::new(),
             silent: Vec::new(),
+            is_overfull: false,
             kept: VecDeque::new(),
             bytes: 0,
         }
@@ -91,11 +94,22 @@ impl Reunion {
         self.silent.contains(&key)
     }
 
-    /// `by` is back and misses `peer`; at most `places` peers may be missed.
-    pub(super) fn note_absent(&mut self, by: SessionKey, peer: PeerId, places: usize) {
-        if self.absent.len() < places || self.absent.contains_key(&peer) {
-            self.absent.entry(peer).or_default().push(by);
+    /// `by` is back and misses `peer`; at most `places` peers may be missed. Whether it is waited for.
+    pub(super) fn note_absent(&mut self, by: SessionKey, peer: &PeerId, places: usize) -> bool {
+        if self.absent.len() >= places && !self.absent.contains_key(peer) {
+            self.is_overfull = true;
+            return false;
         }
+        let known_to = self.absent.entry(peer.clone()).or_default();
+        if !known_to.contains(&by) {
+            known_to.push(by);
+        }
+        true
+    }
+
+    /// Whether `peer` may be one of those who are not back yet, as far as those tell who are.
+    pub(super) fn awaits(&self, peer: &PeerId) -> bool {
+        self.absent.contains_key(peer) || !self.silent.is_empty() || self.is_overfull
     }
 
     /// Whether `sender` may address `peer`, which is not here.

@@ -1,9 +1,11 @@
 //! A room: who is in it, in which order.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use super::SessionKey;
 use super::reunion::Reunion;
+use crate::id::PeerId;
 
 /// Which room: rooms of different namespaces know nothing of each other.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -19,17 +21,41 @@ impl fmt::Debug for RoomKey {
 }
 
 /// A room exists while somebody is in it, or may come back to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Room {
+    /// When this process first heard of it.
+    opened: Instant,
     /// Those who have been there longest first. The order also decides who is polite.
     pub(super) members: Vec<SessionKey>,
     /// Whether newcomers are refused.
     pub(super) locked: bool,
     /// While its peers come back from another process.
     pub(super) reunion: Option<Box<Reunion>>,
+    /// Whether somebody who came from another process has told who else is in it.
+    pub(super) is_told: bool,
 }
 
 impl Room {
+    pub(super) fn new(opened: Instant) -> Self {
+        Self {
+            opened,
+            members: Vec::new(),
+            locked: false,
+            reunion: None,
+            is_told: false,
+        }
+    }
+
+    /// Whether `peer`, whom this process does not know, may still come back from another one: within
+    /// the window, and unless those who are back have told whom they know and it is not among them.
+    pub(super) fn awaits(&self, now: Instant, window: Duration, peer: &PeerId) -> bool {
+        match &self.reunion {
+            Some(reunion) => !self.is_told || reunion.awaits(peer),
+            // Newcomers may have been faster than all who come back.
+            None => !self.is_told && now < self.opened + window,
+        }
+    }
+
     pub(super) fn others(&self, than: SessionKey) -> impl Iterator<Item = SessionKey> {
         self.members
             .iter()

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::gathered::Gathered;
 use super::replay::{Outcomes, Replay};
 use super::room::RoomKey;
 use super::{ConnectionId, SessionKey};
 use crate::id::{MessageId, PeerId};
 use crate::message::Media;
-use crate::message::server::{Delivered, Peer, Presence, Role};
+use crate::message::server::{Peer, Presence, Role};
 use crate::source::Source;
 
 /// See the module.
@@ -25,6 +26,8 @@ pub(super) struct Session {
     pub(super) source: Option<Source>,
     pub(super) room: Arc<RoomKey>,
     pub(super) name: String,
+    /// Whether its token says what it is called.
+    pub(super) is_named: bool,
     pub(super) role: Role,
     pub(super) media: Media,
     /// Milliseconds since 1970; of two in a room the one with the lower is impolite.
@@ -40,8 +43,8 @@ pub(super) struct Session {
     pub(super) outcomes: Outcomes,
     /// What this client has sent and somebody has not acknowledged.
     outstanding: BTreeMap<MessageId, Outstanding>,
-    /// What the next `delivered` will say.
-    delivered: Delivered,
+    /// What the next `delivered`s will say.
+    pub(super) gathered: Gathered,
 }
 
 /// Which of a session's tickets are good.
@@ -98,6 +101,7 @@ pub(super) struct Beginning {
     pub(super) source: Option<Source>,
     pub(super) room: Arc<RoomKey>,
     pub(super) name: String,
+    pub(super) is_named: bool,
     pub(super) role: Role,
     pub(super) media: Media,
     pub(super) entered_ms: u64,
@@ -113,6 +117,7 @@ impl Session {
             source: beginning.source,
             room: beginning.room,
             name: beginning.name,
+            is_named: beginning.is_named,
             role: beginning.role,
             media: beginning.media,
             entered_ms: beginning.entered_ms,
@@ -126,7 +131,7 @@ impl Session {
             replay: Replay::default(),
             outcomes: Outcomes::default(),
             outstanding: BTreeMap::new(),
-            delivered: Delivered::default(),
+            gathered: Gathered::default(),
         }
     }
 
@@ -149,7 +154,7 @@ impl Session {
     /// gather.
     pub(super) fn expect_deliveries(&mut self, id: MessageId, recipients: usize) -> bool {
         if recipients == 0 {
-            return self.gather(id, Vec::new());
+            return self.gathered.push(id, Vec::new());
         }
         let outstanding = Outstanding {
             waiting: recipients,
@@ -177,25 +182,6 @@ impl Session {
             .outstanding
             .remove(&id)
             .map_or_else(Vec::new, |outstanding| outstanding.failed);
-        self.gather(id, failed)
-    }
-
-    fn gather(&mut self, id: MessageId, failed: Vec<PeerId>) -> bool {
-        let begins = self.delivered.ids.is_empty();
-        self.delivered.ids.push(id);
-        if !failed.is_empty() {
-            self.delivered.failed.insert(id, failed);
-        }
-        begins
-    }
-
-    /// How many ids the next `delivered` has gathered.
-    pub(super) fn gathered(&self) -> usize {
-        self.delivered.ids.len()
-    }
-
-    /// What was gathered; `None` when there is nothing.
-    pub(super) fn take_delivered(&mut self) -> Option<Delivered> {
-        (!self.delivered.ids.is_empty()).then(|| std::mem::take(&mut self.delivered))
+        self.gathered.push(id, failed)
     }
 }

@@ -214,20 +214,31 @@ fn check_candidate(candidate: &Verbatim) -> Result<(), PayloadError> {
     // An empty line is how browsers end one generation of candidates.
     let refusal = if line.len() > MAX_CANDIDATE_BYTES {
         "longer than 1024 bytes"
-    } else if line.chars().any(char::is_control) {
+    } else if has_control(line) {
         "control characters"
     } else if !line.is_empty() && !line.starts_with("candidate:") {
         "does not begin with `candidate:`"
-    } else if line
-        .split(' ')
-        .nth(4)
-        .is_some_and(|address| address.contains('%'))
+    } else if line.contains('%')
+        && line
+            .split(' ')
+            .nth(4)
+            .is_some_and(|address| address.contains('%'))
     {
         "an address with a zone means nothing to others"
     } else {
         return Ok(());
     };
     Err(PayloadError::CandidateLine(refusal))
+}
+
+fn has_control(line: &str) -> bool {
+    if line.is_ascii() {
+        // Many bytes are looked at in one instruction.
+        line.bytes()
+            .fold(false, |found, byte| found | byte.is_ascii_control())
+    } else {
+        line.chars().any(char::is_control)
+    }
 }
 
 /// Whether an audio or video section, with its own or the session's direction, sends.

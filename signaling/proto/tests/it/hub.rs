@@ -3,7 +3,9 @@
 mod ending;
 mod entering;
 mod messages;
+mod moving;
 mod namespaces;
+mod outcomes;
 mod resume;
 mod reunion;
 mod rooms;

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, helpers included"
 )]
 
+mod client;
 mod conversations;
 mod documentation;
 mod golden;

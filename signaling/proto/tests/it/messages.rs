@@ -161,3 +161,24 @@ fn secrets_do_not_reach_a_debug_log() {
     assert!(!debug.contains("kQm0nZrS"), "the credential: {debug}");
     assert!(!debug.contains("5b1d0b1c"), "the ticket: {debug}");
 }
+
+#[test]
+fn numbers_that_not_every_reader_has_exactly_are_bad() {
+    let frames = |number: u64| {
+        [
+            format!(r#"{{"type":"chat","id":{number},"text":"x"}}"#),
+            format!(r#"{{"type":"ack","seq":{number}}}"#),
+            format!(r#"{{"type":"dance","id":{number}}}"#),
+            format!(
+                r#"{{"type":"hello","room":"r","resume":{{"ticket":"x","received":{number}}}}}"#
+            ),
+        ]
+    };
+    let largest = (1 << 53) - 1;
+    for (good, bad) in frames(largest).iter().zip(frames(largest + 1)) {
+        let good = ClientMessage::parse(good);
+        assert!(!matches!(good, Err(ParseError::BadMessage(_))), "{good:?}");
+        let refused = ClientMessage::parse(&bad);
+        assert!(matches!(refused, Err(ParseError::BadMessage(_))), "{bad}");
+    }
+}

@@ -130,6 +130,12 @@ impl World {
         self.gone.extend(open);
     }
 
+    /// Another process with the same secret, beside this one.
+    pub(crate) fn another(&mut self) -> Hub<TestEnvironment> {
+        self.processes += 1;
+        hub(self.config.clone(), self.processes - 1)
+    }
+
     pub(crate) fn open(&mut self) -> ConnectionId {
         self.open_from(None)
     }

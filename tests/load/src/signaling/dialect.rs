@@ -105,8 +105,9 @@ pub(crate) struct Client {
     acknowledged: u64,
 }
 
-/// A TCP connection to the server, from an address that no other client has: among thousands of
-/// connections of one address the system looks for a free port for milliseconds.
+/// A TCP connection to the server, from an address that no other client has: when thousands of ports of
+/// one address are taken, by connections that were just closed, too, the system looks for a free one
+/// for milliseconds.
 pub(crate) async fn tcp(address: SocketAddr, who: &Who) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     let source = u32::from(Ipv4Addr::new(127, 1, 0, 1)) + who.number + who.source_shift * SOURCES;

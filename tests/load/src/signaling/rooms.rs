@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Bench;
+use super::bystanders::Bystanders;
 use super::dialect::{Client, Who};
 use super::measure::percentile;
 use super::servers::Kind;
@@ -118,6 +119,7 @@ pub(super) async fn stopped_reader(bench: &mut Bench, kind: Kind) -> anyhow::Res
             }
         }));
     }
+    let bystanders = Bystanders::enter(&server).await?;
     let text = "x".repeat(CHAT_BYTES);
     let before = server.rss()?;
     let mut most = before;
@@ -154,6 +156,9 @@ pub(super) async fn stopped_reader(bench: &mut Bench, kind: Kind) -> anyhow::Res
     let name = "MiB that the server grows for a stopped reader";
     let grown = most.saturating_sub(before) as f64 / f64::from(1 << 20);
     bench.add(kind, metric(name, Better::None), grown);
+    let name = "ms on the way between two others meanwhile, p99";
+    let delay = percentile(&mut bystanders.leave(), 0.99);
+    bench.add(kind, metric(name, Better::Less), delay);
     readers.iter().for_each(JoinHandle::abort);
     drop(stopped);
     Ok(())

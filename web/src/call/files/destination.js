@@ -71,7 +71,8 @@ export class Destinations {
     if (showSaveFilePicker) {
       try {
         const file = await showSaveFilePicker({ suggestedName: name });
-        return { sink: streamed(await file.createWritable()), saved: null };
+        const writer = streamed(await file.createWritable());
+        return { sink: { ...writer, abort: () => writer.abort().then(() => removeEmpty(file)) }, saved: null };
       } catch (error) {
         if (error instanceof DOMException && error.name === 'AbortError') return 'declined';
         // Not allowed here, such as in a frame or by a policy: the other ways are.
@@ -118,6 +119,18 @@ export class Destinations {
       });
     }
     return all.getDirectoryHandle(this.#name, { create: true });
+  }
+}
+
+/**
+ * The dialog has made an empty file where the reader wanted one. Not every browser can take it away again.
+ * @param {FileSystemFileHandle & {remove?: () => Promise<void>}} file
+ */
+async function removeEmpty(file) {
+  try {
+    if ((await file.getFile()).size === 0) await file.remove?.();
+  } catch {
+    // The reader has moved it, or takes care of it.
   }
 }
 

@@ -1,5 +1,6 @@
 // All files to and from one person, over connections that may come and go. No DOM.
 
+import { Allowance } from '../allowance.js';
 import { IncomingTransfer } from './incoming.js';
 import { MOST_OFFERS, readChunk, readMessage } from './messages.js';
 import { BUFFER_BYTES, OutgoingTransfer } from './outgoing.js';
@@ -11,6 +12,8 @@ import { BUFFER_BYTES, OutgoingTransfer } from './outgoing.js';
 
 /** Progress is told at most this often, in milliseconds. */
 const PROGRESS_INTERVAL_MS = 250;
+/** Offers of new files: whole folders come at once, but not for ever. */
+const OFFERS = { burst: 100, perSecond: 1 };
 
 /**
  * @typedef {object} ExchangeOptions
@@ -29,11 +32,13 @@ export class FileExchange {
   #nextId = 1;
   /** @type {number | undefined} */ #progressTimer;
   /** @type {TransferContext} */ #context;
+  #offers;
 
   /** @param {ExchangeOptions} options */
   constructor(options) {
     this.#options = options;
     const { newHash, clock, onChange } = options;
+    this.#offers = new Allowance(OFFERS, clock);
     this.#context = {
       newHash,
       clock,
@@ -157,7 +162,7 @@ export class FileExchange {
     if (known) return known.offeredAgain();
     const waiting = this.incoming.filter(({ state }) => state === 'offered').length;
     const transfer = new IncomingTransfer(offer, this.#context);
-    if (waiting >= MOST_OFFERS) return transfer.refuse();
+    if (waiting >= MOST_OFFERS || !this.#offers.take()) return transfer.refuse();
     this.#incoming.set(offer.id, transfer);
     this.#options.onOffer(transfer.name);
     return this.#options.onChange();

@@ -58,6 +58,8 @@ export class OutgoingTransfer extends Transfer {
 
   /** @param {FileMessage} message */
   receive(message) {
+    // They had all of it before they heard that we would rather not.
+    if (message.type === 'verified' && this.state === 'cancelled' && this.#sha256) this.become('done');
     if (this.ended) return;
     switch (message.type) {
       case 'credit':

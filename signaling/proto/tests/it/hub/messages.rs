@@ -208,3 +208,22 @@ fn viewers_chat_and_receive_but_offer_no_media() {
     assert_eq!(kinds(&world.take(host)), ["signal", "chat"]);
     assert!(!world.is_over(viewer));
 }
+
+#[test]
+fn a_list_names_no_more_than_a_room_holds() {
+    let mut world = World::new(CONFIG);
+    let peers = room(&mut world, 2);
+    let event = |id: u64, count: usize| {
+        let to = vec![&peers[1].1; count];
+        let to = serde_json::to_string(&to).unwrap();
+        format!(r#"{{"type":"event","id":{id},"name":"e","to":{to}}}"#)
+    };
+    world.say(peers[0].0, &event(1, CONFIG.max_room + 1));
+    let error = world.take_error(peers[0].0);
+    assert_eq!(
+        (error.code, error.id),
+        (ErrorCode::TooLarge, Some(MessageId(1)))
+    );
+    world.say(peers[0].0, &event(2, CONFIG.max_room));
+    assert_eq!(kinds(&world.take(peers[1].0)), ["event"]);
+}

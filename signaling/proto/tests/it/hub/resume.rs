@@ -155,6 +155,35 @@ fn deliveries_that_end_while_the_sender_is_away_are_told_when_it_is_back() {
     assert_eq!(delivered.failed.len(), 1);
 }
 
+/// Found by the simulation: after a resumption "delivered" came first, so that its client took the
+/// message for delivered to somebody who had left before.
+#[test]
+fn outcomes_and_news_that_are_told_again_keep_their_order() {
+    let mut world = World::new(CONFIG);
+    let [(a, welcome), (b, _)] = pair(&mut world);
+    ack(&mut world, a, 1);
+    world.say(b, r#"{"type":"bye"}"#);
+    chat(&mut world, a, 1);
+    world.pass(limits::DELIVERED_DELAY);
+    world.enter(r#""room":"r""#);
+    let order = ["peer_left", "delivered", "peer_joined"];
+    assert_eq!(kinds(&world.take(a)), order);
+    world.break_off(a);
+    let (a, welcome) = world.resumed(&welcome, 1, None);
+    assert_eq!(kinds(&world.take(a)), order);
+    // The same when it has been in another process meanwhile, where it has counted further.
+    world.break_off(a);
+    let mut elsewhere = world.another();
+    std::mem::swap(&mut world.hub, &mut elsewhere);
+    let (there, welcome) = world.resumed(&welcome, 1, Some(&[]));
+    world.break_off(there);
+    std::mem::swap(&mut world.hub, &mut elsewhere);
+    let (a, _) = world.resumed(&welcome, 40, None);
+    let told = world.take(a);
+    assert_eq!(kinds(&told), order);
+    assert_eq!(told[2].seq(), Some(Seq(42)));
+}
+
 #[test]
 fn a_session_that_is_over_is_over() {
     let mut world = World::new(CONFIG);
@@ -210,4 +239,20 @@ fn who_stays_away_too_long_for_all_that_waits_is_let_go() {
     assert_eq!((delivered.ids.len(), delivered.failed.len()), (5, 5));
     let late = world.resume(&welcome, 0, None);
     world.assert_refused(late, ErrorCode::ResumeFailed);
+}
+
+#[test]
+fn old_credentials_that_come_again_are_not_the_last() {
+    let mut world = World::new(CONFIG);
+    let (a, welcome) = world.enter(r#""room":"r""#);
+    world.pass(CONFIG.renew_ice_servers_after);
+    assert_eq!(kinds(&world.take(a)), ["ice_servers"]);
+    world.break_off(a);
+    let (a, welcome) = world.resumed(&welcome, 0, None);
+    let told = world.take(a);
+    assert_eq!(kinds(&told), ["ice_servers", "ice_servers"]);
+    assert_eq!(told[1].seq(), Some(Seq(2)));
+    ack(&mut world, a, 2);
+    let (a, _) = world.resumed(&welcome, 2, None);
+    assert_eq!(world.take(a), []);
 }

@@ -207,3 +207,125 @@ fn rooms_are_forgotten_when_nobody_came_back() {
     world.pass(CONFIG.resume_window);
     assert_eq!(world.hub.snapshot().rooms, 0);
 }
+
+/// Three whose process died, and two of them are back: everybody who told whom it knows is here.
+fn two_back_and_one_away_before(world: &mut World) -> Welcome {
+    let welcomes = welcomed(world, 3);
+    let [(_, a), (_, b), (late, c)] = welcomes.try_into().unwrap();
+    world.break_off(late);
+    world.pass(CONFIG.resume_window);
+    world.crash();
+    world.resumed(&a, 4, Some(&[&b.peer]));
+    world.resumed(&b, 3, Some(&[&a.peer]));
+    c
+}
+
+#[test]
+fn a_session_that_had_ended_before_a_restart_is_not_brought_back_by_it() {
+    for wait in [Duration::ZERO, CONFIG.resume_window * 2] {
+        let mut world = World::new(CONFIG);
+        let over = two_back_and_one_away_before(&mut world);
+        world.pass(wait);
+        let late = world.resume(&over, 3, None);
+        world.assert_refused(late, ErrorCode::ResumeFailed);
+    }
+}
+
+#[test]
+fn who_comes_after_the_window_is_told_that_its_session_is_over() {
+    let mut world = World::new(CONFIG);
+    let ([a, b, _], [a_id, b_id, c_id]) = three(&mut world);
+    // Its own name for the others does not matter: they have been told that it left.
+    world.resumed(&a, 2, Some(&[&b_id, &c_id]));
+    world.pass(CONFIG.resume_window);
+    let late = world.resume(&b, 1, Some(&[&a_id]));
+    world.assert_refused(late, ErrorCode::ResumeFailed);
+    let refused = world.hub.snapshot().totals.resumes_refused;
+    assert_eq!(refused.into_iter().collect::<Vec<_>>(), [("over", 1)]);
+}
+
+#[test]
+fn newcomers_who_were_faster_keep_nobody_from_coming_back_within_the_window() {
+    let mut world = World::new(CONFIG);
+    let ([a, b, _], [a_id, b_id, c_id]) = three(&mut world);
+    world.enter(r#""room":"r""#);
+    world.resumed(&a, 2, Some(&[&b_id, &c_id]));
+    world.resumed(&b, 1, Some(&[&a_id, &c_id]));
+    let mut world = World::new(CONFIG);
+    let ([a, ..], _) = three(&mut world);
+    world.enter(r#""room":"r""#);
+    world.pass(CONFIG.resume_window);
+    let late = world.resume(&a, 2, None);
+    world.assert_refused(late, ErrorCode::ResumeFailed);
+}
+
+#[test]
+fn a_room_holds_no_more_because_they_come_from_another_process() {
+    let mut world = World::new(CONFIG);
+    let ([a, b, c], _) = three(&mut world);
+    for _ in 0..2 {
+        world.enter(r#""room":"r""#);
+    }
+    world.resumed(&a, 2, None);
+    world.resumed(&b, 1, None);
+    let late = world.resume(&c, 0, None);
+    world.assert_refused(late, ErrorCode::RoomFull);
+    assert_eq!(CONFIG.max_room, 4);
+}
+
+#[test]
+fn names_that_nobody_was_given_take_no_place() {
+    let mut world = World::new(CONFIG);
+    let ([a, b, _], [a_id, b_id, c_id]) = three(&mut world);
+    let long = PeerId::new(&"x".repeat(10_000));
+    let phantoms = [1, 2, 3, 4].map(|number| PeerId::new(&format!("phantom{number}")));
+    let mut told = vec![&long];
+    told.extend(&phantoms);
+    world.resumed(&a, 2, Some(&told));
+    // More than can be there: who is really missed is not known, so nobody is kept out.
+    world.resumed(&b, 1, Some(&[&a_id, &c_id]));
+    assert_ne!(b_id, c_id);
+}
+
+#[test]
+fn who_comes_back_from_another_process_to_the_one_before_loses_nothing() {
+    let mut world = World::new(CONFIG);
+    let [(a, _), (b, welcome)] = welcomed(&mut world, 2).try_into().unwrap();
+    let a_id = &welcome.room.peers[0].peer;
+    world.say(
+        a,
+        r#"{"type":"chat","id":1,"text":"lost with the connection"}"#,
+    );
+    world.break_off(b);
+    // Elsewhere it goes on: 40 `seq`s that the first process knows nothing of, and three messages.
+    let mut elsewhere = world.another();
+    std::mem::swap(&mut world.hub, &mut elsewhere);
+    let (there, welcome) = world.resumed(&welcome, 0, Some(&[a_id]));
+    for id in 1..=3 {
+        world.say(there, &format!(r#"{{"type":"chat","id":{id},"text":"x"}}"#));
+    }
+    world.break_off(there);
+    std::mem::swap(&mut world.hub, &mut elsewhere);
+    world.say(a, r#"{"type":"chat","id":2,"text":"said meanwhile"}"#);
+    world.take(a);
+
+    let (b, again) = world.resumed(&welcome, 40, Some(&[a_id]));
+    assert_eq!(again.received, MessageId(0));
+    let told = world.take(b);
+    assert_eq!(kinds(&told), ["chat", "chat"]);
+    let seqs: Vec<_> = told.iter().map(ServerMessage::seq).collect();
+    assert_eq!(seqs, [Some(Seq(41)), Some(Seq(42))]);
+    assert_eq!(kinds(&world.take(a)), ["peer_updated"], "here again");
+    world.pass(limits::DELIVERED_DELAY);
+    assert_eq!(
+        world.take(a),
+        [],
+        "nothing is delivered before it is acknowledged"
+    );
+    world.say(b, r#"{"type":"ack","seq":42}"#);
+    assert_eq!(take_delivered(&mut world, a).ids, [1, 2].map(MessageId));
+    // What was delivered elsewhere leaves a gap.
+    world.say(b, r#"{"type":"chat","id":4,"text":"next"}"#);
+    assert!(!world.is_over(b));
+    assert_eq!(kinds(&world.take(a)), ["chat"]);
+}

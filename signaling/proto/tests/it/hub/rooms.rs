@@ -2,6 +2,7 @@
 
 use signaling_proto::hub::limits;
 use signaling_proto::id::MessageId;
+use signaling_proto::id::Seq;
 use signaling_proto::message::ServerMessage;
 use signaling_proto::message::server::{ErrorCode, IceServersReason, LeftReason, Role};
 
@@ -82,8 +83,9 @@ fn a_kick_ends_the_session_and_what_it_holds_on_the_relay() {
             (&kicked.1.peer, LeftReason::Kicked)
         );
     }
+    // Its client may have heard nothing of it.
     let again = world.resume(&kicked.1, 0, None);
-    world.assert_refused(again, ErrorCode::ResumeFailed);
+    world.assert_refused(again, ErrorCode::Forbidden);
     for (id, peer) in [
         (2, kicked.1.peer.as_str()),
         (3, welcomes[0].1.peer.as_str()),
@@ -97,6 +99,27 @@ fn a_kick_ends_the_session_and_what_it_holds_on_the_relay() {
     }
     world.pass(limits::DELIVERED_DELAY);
     assert_eq!(kinds(&world.take(host)), ["delivered"]);
+}
+
+#[test]
+fn who_was_put_out_while_away_is_told_so_and_does_not_come_back_by_itself() {
+    let mut world = World::new(CONFIG);
+    let welcomes = welcomed(&mut world, 2);
+    let (host, (target, welcome)) = (welcomes[0].0, &welcomes[1]);
+    world.break_off(*target);
+    let peer = &welcome.peer;
+    world.say(
+        host,
+        &format!(r#"{{"type":"moderate","id":1,"action":"kick","peer":"{peer}"}}"#),
+    );
+    // `resume_failed` would make a client enter anew, as if nobody had put it out.
+    for _ in 0..2 {
+        let again = world.resume(welcome, 0, None);
+        world.assert_refused(again, ErrorCode::Forbidden);
+    }
+    let refused = world.hub.snapshot().totals.resumes_refused;
+    assert_eq!(refused.into_iter().collect::<Vec<_>>(), [("kicked", 2)]);
+    world.enter(r#""room":"r""#);
 }
 
 #[test]
@@ -172,6 +195,35 @@ fn credentials_are_renewed_at_half_their_life_as_long_as_the_session_lives() {
 }
 
 #[test]
+fn credentials_are_renewed_also_where_the_session_did_not_begin() {
+    let mut world = World::new(CONFIG);
+    let (before, welcome) = world.enter(r#""room":"r""#);
+    world.break_off(before);
+    let mut elsewhere = world.another();
+    std::mem::swap(&mut world.hub, &mut elsewhere);
+    let half = CONFIG.renew_ice_servers_after;
+    let (there, welcome) = world.resumed(&welcome, 0, Some(&[]));
+    assert!(
+        !welcome.ice_servers.is_empty(),
+        "an adopted session has some"
+    );
+    world.pass(half);
+    assert_eq!(kinds(&world.take(there)), ["ice_servers"]);
+    world.pass(half);
+    assert_eq!(kinds(&world.take(there)), ["ice_servers"]);
+    // And after another adoption, by a process that takes the place of this one.
+    world.crash();
+    let (again, welcome) = world.resumed(&welcome, 2, Some(&[]));
+    assert!(!welcome.ice_servers.is_empty());
+    world.pass(half);
+    let told = world.take(again);
+    assert_eq!(
+        (kinds(&told), told[0].seq()),
+        (vec!["ice_servers".to_owned()], Some(Seq(3)))
+    );
+}
+
+#[test]
 fn when_the_relay_changes_everybody_who_is_there_is_told() {
     let mut world = World::new(CONFIG);
     let welcomes = welcomed(&mut world, 2);
@@ -184,4 +236,36 @@ fn when_the_relay_changes_everybody_who_is_there_is_told() {
     assert_eq!(kinds(&world.take(welcomes[0].0)), ["ice_servers"]);
     let (back, _) = world.resumed(&welcomes[1].1, 0, None);
     assert_eq!(world.take(back), [], "its welcome has them");
+}
+
+#[test]
+fn what_a_token_calls_its_bearer_holds_for_all_of_the_session() {
+    let mut world = World::new(CONFIG);
+    let (reader, reader_welcome) = world.enter(r#""room":"r","token":"host""#);
+    let (bearer, welcome) = world.enter(r#""room":"r","token":"participant","name":"Boss""#);
+    world.take(reader);
+    world.say(
+        bearer,
+        r#"{"type":"update","id":1,"name":"Boss","media":{"audio":true}}"#,
+    );
+    let error = world.take_error(bearer);
+    assert_eq!(
+        (error.code, error.id),
+        (ErrorCode::Forbidden, Some(MessageId(1)))
+    );
+    assert_eq!(world.take(reader), [], "nothing of it is done");
+    world.say(bearer, r#"{"type":"update","id":2,"name":"Participant"}"#);
+    assert_eq!(kinds(&world.take(reader)), ["peer_updated"]);
+
+    world.crash();
+    let connection = world.open();
+    let ticket = &welcome.ticket;
+    world.say(
+        connection,
+        &format!(
+            r#"{{"type":"hello","room":"r","name":"Boss","resume":{{"ticket":"{ticket}","received":0}}}}"#
+        ),
+    );
+    let (_, again) = world.resumed(&reader_welcome, 1, None);
+    assert_eq!(again.room.peers[0].name, "Participant");
 }

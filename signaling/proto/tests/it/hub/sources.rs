@@ -157,3 +157,25 @@ fn connections_that_say_nothing_are_few() {
     world.break_off(open[0]);
     let (_, _) = world.enter(r#""room":"r""#);
 }
+
+#[test]
+fn a_source_has_no_more_sessions_because_they_come_from_another_process() {
+    let mut world = World::new(CONFIG);
+    let welcomes: Vec<_> = (0..=CONFIG.source.sessions)
+        .map(|room| world.enter(&format!(r#""room":"{room}""#)).1)
+        .collect();
+    world.crash();
+    for (number, welcome) in welcomes.iter().enumerate() {
+        let connection = world.open_from(source(1));
+        let (room, ticket) = (&welcome.room.name, &welcome.ticket);
+        let hello = format!(
+            r#"{{"type":"hello","room":"{room}","resume":{{"ticket":"{ticket}","received":0}}}}"#
+        );
+        world.say(connection, &hello);
+        let beyond = number == CONFIG.source.sessions;
+        assert_eq!(world.is_over(connection), beyond);
+        if beyond {
+            world.assert_refused(connection, ErrorCode::RateLimited);
+        }
+    }
+}

@@ -1,4 +1,14 @@
 //! What was said, who heard it, and what its sender was told: the reference that runs are judged by.
+//!
+//! What holds, on whichever servers a room's peers are:
+//! - A peer's name is given once, and an `id` once for each peer.
+//! - A client process hears the messages of one peer in order and each at most once, also when it has been
+//!   on several servers and all of them had a message for it.
+//! - A message whose sender lives has exactly one outcome: `delivered`, an error, or lost, when its session
+//!   ended with `resume_failed`.
+//! - Where that is `delivered`, each peer that its sender knew has heard it, or is among its `failed`, or
+//!   its sender was told before that this peer has left. So it is when peers of a room are on
+//!   different servers: who is elsewhere is waited for until the resume window is over, and has left then.
 
 use std::collections::{BTreeMap, BTreeSet};
 

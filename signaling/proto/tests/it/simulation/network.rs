@@ -1,91 +1,73 @@
-//! Clients, servers, and what lies between them.
+//! Clients, servers with one secret, and what lies between them.
 
+mod generations;
 mod link;
+mod rest;
+mod server;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use signaling_proto::hub::{Arrival, ConnectionId, Environment, Grant, Hub, Output, Unauthorized};
-use signaling_proto::id::PeerId;
-use signaling_proto::message::ClientMessage;
-use signaling_proto::message::client::Hello;
-use signaling_proto::message::server::{IceServer, Presence, Role};
-use signaling_proto::ticket::TicketKey;
+use signaling_proto::hub::{Arrival, ConnectionId, Output};
+use signaling_proto::message::{ClientMessage, ServerMessage};
 
+use self::generations::Generations;
+pub(crate) use self::generations::Moves;
 use self::link::{Down, Link, Up};
+use self::server::Server;
 use super::Random;
 use super::actor::{Actor, Wish};
 use super::history::History;
-use crate::world::CONFIG;
-
-/// A server's surroundings; all servers and their clocks share the calendar.
-struct Machine {
-    random: Random,
-    calendar: Arc<AtomicU64>,
-}
-
-impl Environment for Machine {
-    fn random(&mut self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            chunk.copy_from_slice(&self.random.next().to_le_bytes()[..chunk.len()]);
-        }
-    }
-
-    fn unix_time(&mut self) -> Duration {
-        Duration::from_millis(self.calendar.load(Ordering::Relaxed))
-    }
-
-    fn permits(&mut self, _: &str, _: &str) -> bool {
-        true
-    }
-
-    fn authorize(&mut self, _: &Hello) -> Result<Grant, Unauthorized> {
-        Ok(Grant::default())
-    }
-
-    fn ice_servers(&mut self, _: &PeerId, _: &str) -> Vec<IceServer> {
-        Vec::new()
-    }
-}
 
 pub(crate) struct Network {
     now: Instant,
     calendar: Arc<AtomicU64>,
-    hub: Hub<Machine>,
-    servers: u64,
+    servers: Vec<Server>,
+    server_processes: u64,
+    /// Chooses a server for each new connection,
+    balancer: Random,
+    /// unless all go to this one.
+    favoured: Option<usize>,
     /// `None` where no process runs.
     actors: Vec<Option<Actor>>,
     processes: usize,
     links: Vec<Link>,
     history: History,
-}
-
-fn server(number: u64, calendar: &Arc<AtomicU64>) -> Hub<Machine> {
-    let machine = Machine {
-        random: Random(number),
-        calendar: calendar.clone(),
-    };
-    let config = signaling_proto::hub::Config {
-        max_room: 16,
-        ..CONFIG
-    };
-    Hub::new(config, TicketKey::new(b"north"), machine)
+    generations: Generations,
 }
 
 impl Network {
-    pub(crate) fn new(actors: usize) -> Self {
+    pub(crate) fn new(actors: usize, servers: usize, balancer: Random) -> Self {
         let calendar = Arc::new(AtomicU64::new(1_795_000_000_000));
-        Self {
+        let mut network = Self {
             now: Instant::now(),
-            hub: server(0, &calendar),
             calendar,
-            servers: 1,
+            servers: Vec::new(),
+            server_processes: 0,
+            balancer,
+            favoured: None,
             actors: (0..actors).map(|_| None).collect(),
             processes: 0,
             links: Vec::new(),
             history: History::default(),
-        }
+            generations: Generations::new(),
+        };
+        network.servers = (0..servers).map(|_| network.start_server()).collect();
+        network
+    }
+
+    fn start_server(&mut self) -> Server {
+        self.server_processes += 1;
+        Server::new(self.server_processes, &self.calendar)
+    }
+
+    pub(crate) fn moves(&self) -> Moves {
+        self.generations.moves
+    }
+
+    pub(crate) fn servers(&self) -> usize {
+        self.servers.len()
     }
 
     pub(crate) fn actors(&self) -> usize {
@@ -111,6 +93,15 @@ impl Network {
         if let Some(actor) = &mut self.actors[at] {
             actor.client.handle_start(self.now);
             self.carry_out();
+        }
+    }
+
+    /// A client notices that its connection is broken, and is in a hurry.
+    pub(crate) fn reconnect(&mut self, at: usize, random: &mut Random) {
+        if let Some(link) = self.actors[at].as_ref().and_then(|actor| actor.link) {
+            self.links[link].breaks();
+            self.close_at_client(link, None, random);
+            self.hurry(at);
         }
     }
 
@@ -144,23 +135,27 @@ impl Network {
         }
     }
 
-    pub(crate) fn kill_server(&mut self) {
-        for link in &mut self.links {
+    /// Where new connections go: all to one server, or to any.
+    pub(crate) fn favour(&mut self, server: Option<usize>) {
+        self.favoured = server;
+    }
+
+    /// A server dies without a word, and is started again.
+    pub(crate) fn kill_server(&mut self, at: usize) {
+        for link in self.links.iter_mut().filter(|link| link.server == at) {
             link.breaks();
             link.closed_at_server = true;
         }
-        self.hub = server(self.servers, &self.calendar);
-        self.servers += 1;
+        self.servers[at] = self.start_server();
     }
 
-    pub(crate) fn drain_server(&mut self) {
-        self.hub.handle_drain(self.now);
+    pub(crate) fn drain_server(&mut self, at: usize) {
+        self.servers[at].hub.handle_drain(self.now);
         self.carry_out();
-        for link in &mut self.links {
+        for link in self.links.iter_mut().filter(|link| link.server == at) {
             link.closed_at_server = true;
         }
-        self.hub = server(self.servers, &self.calendar);
-        self.servers += 1;
+        self.servers[at] = self.start_server();
     }
 
     pub(crate) fn jump_clock(&mut self, random: &mut Random) {
@@ -172,7 +167,7 @@ impl Network {
 
     /// Some frames arrive at one end of some connection.
     pub(crate) fn carry_something(&mut self, random: &mut Random) {
-        let Some(link) = self.some_link(random, |link| !link.broken) else {
+        let Some(link) = self.some_link(random, Link::is_busy) else {
             return;
         };
         for _ in 0..=random.below(4) {
@@ -211,7 +206,13 @@ impl Network {
             None => {}
             Some(Up::Frame(text)) => {
                 let message = ClientMessage::parse(&text);
-                self.hub.handle_message(self.now, link.connection, message);
+                let connection = link.connection;
+                let server = &mut self.servers[link.server];
+                match &message {
+                    Ok(ClientMessage::Hello(hello)) => self.generations.offered(at, hello),
+                    _ => self.generations.shown(server.process, at),
+                }
+                server.hub.handle_message(self.now, connection, message);
                 self.carry_out();
             }
             Some(Up::Close) => self.close_at_server(at),
@@ -242,7 +243,8 @@ impl Network {
     fn close_at_server(&mut self, at: usize) {
         let link = &mut self.links[at];
         if !std::mem::replace(&mut link.closed_at_server, true) {
-            self.hub.handle_close(self.now, link.connection);
+            let server = &mut self.servers[link.server];
+            server.hub.handle_close(self.now, link.connection);
             self.carry_out();
         }
     }
@@ -259,22 +261,9 @@ impl Network {
 
     /// Does what servers and clients ask for.
     fn carry_out(&mut self) {
-        while let Some(output) = self.hub.poll_output() {
-            let (connection, down, closes) = match output {
-                Output::Send { connection, frame } => {
-                    (connection, Down::Frame(frame.to_text()), false)
-                }
-                Output::Close {
-                    connection, code, ..
-                } => (connection, Down::Close(code), true),
-                Output::Revoke { peer } => panic!("nobody puts {peer} out"),
-            };
-            let mut links = self.links.iter_mut();
-            let link = links.find(|link| link.connection == connection);
-            let link = link.expect("connections are links");
-            link.closed_at_server |= closes;
-            if !link.broken {
-                link.down.push_back(down);
+        for at in 0..self.servers.len() {
+            while let Some(output) = self.servers[at].hub.poll_output() {
+                self.send_down(at, output);
             }
         }
         for at in 0..self.actors.len() {
@@ -286,15 +275,42 @@ impl Network {
         }
     }
 
+    fn send_down(&mut self, from: usize, output: Output) {
+        let (connection, down, closes) = match output {
+            Output::Send { connection, frame } => (connection, Down::Frame(frame.to_text()), false),
+            Output::Close {
+                connection, code, ..
+            } => (connection, Down::Close(code), true),
+            Output::Revoke { peer } => panic!("nobody puts {peer} out"),
+        };
+        let at = usize::try_from(connection.0).expect("connections are numbers of links");
+        let link = &mut self.links[at];
+        assert_eq!(link.server, from, "each server has its own connections");
+        assert!(!link.closed_at_server, "{connection:?} is closed");
+        link.closed_at_server |= closes;
+        if let Down::Frame(text) = &down
+            && text.starts_with(r#"{"type":"welcome""#)
+            && let Ok(ServerMessage::Welcome(welcome)) = ServerMessage::parse(text)
+        {
+            let process = self.servers[from].process;
+            self.generations.welcomed(process, at, &welcome);
+        }
+        if !link.broken {
+            link.down.push_back(down);
+        }
+    }
+
     fn fulfil(&mut self, at: usize, wish: Wish) {
         let actor = self.actors[at].as_mut().expect("it has just wished");
         match (wish, actor.link) {
             (Wish::Connect, _) => {
                 let connection = ConnectionId(self.links.len() as u64);
-                self.links.push(Link::new(connection));
+                let any = self.balancer.below(self.servers.len());
+                let server = self.favoured.unwrap_or(any);
+                self.links.push(Link::new(connection, server));
                 actor.link = Some(self.links.len() - 1);
-                self.hub
-                    .handle_open(self.now, connection, Arrival::default());
+                let hub = &mut self.servers[server].hub;
+                hub.handle_open(self.now, connection, Arrival::default());
                 actor.client.handle_open();
             }
             (Wish::Send(text), Some(link)) => {
@@ -311,13 +327,19 @@ impl Network {
         }
     }
 
-    /// Time passes, and everybody does what is due.
-    pub(crate) fn pass(&mut self, duration: Duration, random: &mut Random) {
+    /// Time passes, and everybody does what is due; a prompt network carries everything meanwhile, another
+    /// one nothing.
+    pub(crate) fn pass(&mut self, duration: Duration, prompt: bool, random: &mut Random) {
         let end = self.now + duration;
         loop {
+            if prompt {
+                self.carry_everything(random);
+            }
             let actors = self.actors.iter().flatten();
             let deadlines = actors.filter_map(|actor| actor.client.poll_deadline());
-            let next = deadlines.chain(self.hub.poll_deadline()).min();
+            let servers = self.servers.iter();
+            let due = servers.filter_map(|server| server.hub.poll_deadline());
+            let next = deadlines.chain(due).min();
             let Some(next) = next.filter(|next| *next <= end) else {
                 break;
             };
@@ -325,7 +347,9 @@ impl Network {
             self.now += step;
             let step = u64::try_from(step.as_millis()).unwrap();
             self.calendar.fetch_add(step, Ordering::Relaxed);
-            self.hub.handle_timeout(self.now);
+            for server in &mut self.servers {
+                server.hub.handle_timeout(self.now);
+            }
             for actor in self.actors.iter_mut().flatten() {
                 actor.client.handle_timeout(self.now, random.share());
             }
@@ -334,57 +358,12 @@ impl Network {
         self.now = end;
     }
 
-    /// Everything that can still happen happens, and nothing breaks any more.
-    pub(crate) fn settle(&mut self, random: &mut Random) {
-        // Long enough for every wait, every absence and every reunion.
-        for _ in 0..150 {
-            for link in 0..self.links.len() {
-                if self.links[link].broken {
-                    self.close_at_server(link);
-                    if !self.links[link].closed_at_client {
-                        self.close_at_client(link, None, random);
-                    }
-                }
-                while !self.links[link].up.is_empty() || !self.links[link].down.is_empty() {
-                    self.carry_up(link);
-                    self.carry_down(link, random);
-                }
+    pub(crate) fn carry_everything(&mut self, random: &mut Random) {
+        while let Some(link) = self.links.iter().position(Link::is_busy) {
+            while self.links[link].is_busy() {
+                self.carry_up(link);
+                self.carry_down(link, random);
             }
-            self.pass(Duration::from_secs(1), random);
         }
-    }
-
-    /// Everybody agrees on who is there, and each message has had its one outcome.
-    pub(crate) fn check(&self) {
-        self.history.check();
-        let actors: Vec<_> = self.actors.iter().flatten().collect();
-        for actor in &actors {
-            assert!(actor.open, "somebody is not back");
-            let own = actor.peer.as_ref().expect("it is in the room");
-            let others = actors.iter().filter(|other| other.room == actor.room);
-            let others = others.filter(|other| other.process != actor.process);
-            let mut expected: Vec<_> = others
-                .clone()
-                .filter_map(|other| other.peer.as_ref())
-                .collect();
-            expected.sort();
-            let roster: Vec<_> = actor.roster.keys().collect();
-            assert_eq!(roster, expected, "who is there");
-            for other in others {
-                let peer = other.peer.as_ref().expect("it is in the room");
-                let (there, here) = (&actor.roster[peer], &other.roster[own]);
-                assert_eq!(there.state, Presence::Here);
-                assert_eq!(there.role, other.role);
-                assert_ne!(
-                    there.polite, here.polite,
-                    "of each pair exactly one is polite"
-                );
-            }
-            let roles = actor.roster.values().map(|peer| peer.role);
-            let hosts = roles.chain([actor.role]).filter(|role| *role == Role::Host);
-            assert!(hosts.count() >= 1, "a room has a host");
-        }
-        let sessions = self.hub.snapshot().sessions;
-        assert_eq!(sessions, actors.len(), "nobody else is there");
     }
 }

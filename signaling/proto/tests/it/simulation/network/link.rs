@@ -19,6 +19,8 @@ pub(super) enum Up {
 /// A connection between a client and the server that lived when it was made.
 pub(super) struct Link {
     pub(super) connection: ConnectionId,
+    /// The place of its server.
+    pub(super) server: usize,
     pub(super) up: VecDeque<Up>,
     pub(super) down: VecDeque<Down>,
     /// Whether things still get through.
@@ -29,15 +31,22 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(connection: ConnectionId) -> Self {
+    pub(super) fn new(connection: ConnectionId, server: usize) -> Self {
         Self {
             connection,
+            server,
             up: VecDeque::new(),
             down: VecDeque::new(),
             broken: false,
             closed_at_server: false,
             closed_at_client: false,
         }
+    }
+
+    /// Whether something is on its way that will arrive.
+    pub(super) fn is_busy(&self) -> bool {
+        let idle = self.up.is_empty() && self.down.is_empty();
+        !self.broken && !idle
     }
 
     pub(super) fn breaks(&mut self) {

@@ -1,0 +1,42 @@
+//! What other threads ask a worker to do.
+
+use std::sync::Arc;
+
+use super::Worker;
+use crate::control::{Command, SessionInfo};
+
+impl Worker {
+    /// Does what other threads ask for; false when it is to end.
+    pub(super) fn obey(&mut self) -> bool {
+        let now = self.now();
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Reconfigure(settings) => {
+                    self.settings = Arc::clone(&settings);
+                    self.relay.reconfigure(settings);
+                    self.tell_clients();
+                    self.close_relayed();
+                }
+                Command::Drain => self.relay.drain(),
+                Command::Sessions(answer) => {
+                    let sessions = self.relay.sessions(now);
+                    let sessions = sessions.map(|it| SessionInfo::new(self.index, &it));
+                    // Whoever asked may have given up.
+                    let _ = answer.send(sessions.collect());
+                }
+                Command::End(id, answer) => {
+                    let _ = answer.send(self.relay.end_session(now, id));
+                    self.close_relayed();
+                }
+                Command::EndAccount(account) => {
+                    self.relay.end_account(now, account.as_bytes());
+                    self.close_relayed();
+                }
+                Command::ShowLife => self.tally.signs_of_life.add(1),
+                Command::Adopt(stream) => self.adopt(now, stream),
+                Command::Stop => return false,
+            }
+        }
+        true
+    }
+}
