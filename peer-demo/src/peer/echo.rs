@@ -1,5 +1,6 @@
 //! The data channel `echo`: `{"type":"ping","n":1}` is answered by `{"type":"pong","n":1}`. Pure.
 //!
+//! Number 0 knocks at a side that has said nothing yet; numbers from 1 on are counted.
 //! A headless peer introduces itself with `{"type":"headless"}`, which browsers ignore. Two headless peers also
 //! tell each other `{"type":"verified"}`, so that neither hangs up while the other still needs it.
 
@@ -9,12 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::verify::EchoCheck;
 
-/// How long an open channel waits for a word of the other side before its first message.
+/// Time between two knocks at a side that has said nothing yet.
 ///
 /// The `webrtc` crate opens a negotiated channel only after it has handled everything that arrived together
-/// with the end of the SCTP handshake, and loses what came for the channel in that burst. Whoever has said
-/// something is open for certain; browsers lose nothing, and say nothing first.
-const SILENCE: Duration = Duration::from_secs(1);
+/// with the end of the SCTP handshake, and loses what came for the channel in that burst: after an interruption
+/// that may be everything that was said in seconds. So nothing that counts is said before the other side has said
+/// something, which proves its channel open. Browsers say nothing first, but answer a knock.
+const KNOCK_INTERVAL: Duration = Duration::from_secs(1);
+/// Number of the ping that only knocks: as it may get lost, its answer is not counted.
+const KNOCK: u32 = 0;
 /// Numbered messages that are sent to each peer.
 pub const PINGS: u32 = 100;
 
@@ -45,7 +49,8 @@ pub(super) enum Reaction {
 /// One side of the channel.
 #[derive(Debug, Default)]
 pub(super) struct Echo {
-    opened: Option<Duration>,
+    /// When to knock; `None` before the channel is open.
+    knock_due: Option<Duration>,
     check: EchoCheck,
     heard_anything: bool,
     /// The other side is a headless peer as well.
@@ -58,24 +63,31 @@ impl Echo {
     /// The channel can be used from `now` on (counted, as everywhere here, from any fixed moment). Returns the
     /// introduction; it may get lost, so that [`Self::ping`] repeats it.
     pub(super) fn open(&mut self, now: Duration) -> String {
-        self.opened.get_or_insert(now);
+        self.knock_due.get_or_insert(now + KNOCK_INTERVAL);
         Message::Headless.to_text()
     }
 
+    /// Whether [`Self::ping`] has something to say.
     pub(super) fn wants_to_ping(&self, now: Duration) -> bool {
-        let ready = self
-            .opened
-            .is_some_and(|opened| self.heard_anything || now >= opened + SILENCE);
-        ready && self.check.sent() < PINGS
+        let is_due = self
+            .knock_due
+            .is_some_and(|due| self.heard_anything || now >= due);
+        is_due && self.check.sent() < PINGS
     }
 
-    /// What to say next: a numbered message, before the first of them the introduction.
+    /// What to say next: a knock, or when the other side was heard a numbered message; before the first of them the
+    /// introduction.
     pub(super) fn ping(&mut self, now: Duration) -> Vec<String> {
         let mut texts = Vec::new();
         if self.check.sent() == 0 {
             texts.push(Message::Headless.to_text());
         }
-        let n = self.check.ping(now);
+        let n = if self.heard_anything {
+            self.check.ping(now)
+        } else {
+            self.knock_due = Some(now + KNOCK_INTERVAL);
+            KNOCK
+        };
         texts.push(Message::Ping { n }.to_text());
         texts
     }
@@ -85,6 +97,7 @@ impl Echo {
         self.heard_anything = true;
         match serde_json::from_slice(text) {
             Ok(Message::Ping { n }) => return Reaction::Reply(Message::Pong { n }.to_text()),
+            Ok(Message::Pong { n: KNOCK }) => {}
             Ok(Message::Pong { n }) => self.check.pong(n, now),
             Ok(Message::Headless) => self.headless = true,
             Ok(Message::Verified) => self.heard_verified = true,
@@ -123,7 +136,7 @@ mod tests {
         let (mut a, mut b) = (Echo::default(), Echo::default());
         a.open(Duration::ZERO);
         b.open(Duration::ZERO);
-        assert!(!a.wants_to_ping(SILENCE / 2) && a.wants_to_ping(SILENCE));
+        assert!(!a.wants_to_ping(NOW));
         a.on_text(b"{}", NOW);
         assert!(a.wants_to_ping(NOW), "the other side is open for certain");
         assert!(!a.is_needed() && a.say_verified() == Reaction::None);
@@ -149,11 +162,38 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_counts_is_said_to_a_side_that_may_lose_it() {
+        // A relay died before both channels were open. One side counted on its own being open for a second, said fifty
+        // numbers until the next relay was there, and the other side lost them all in one burst.
+        let mut echo = Echo::default();
+        echo.open(Duration::ZERO);
+        let knock = [r#"{"type":"headless"}"#, r#"{"type":"ping","n":0}"#];
+        for knocks in 1..=50 {
+            let now = KNOCK_INTERVAL * knocks;
+            assert!(!echo.wants_to_ping(now - NOW) && echo.wants_to_ping(now));
+            assert_eq!(echo.ping(now), knock);
+        }
+        for _ in 0..2 {
+            assert_eq!(
+                echo.on_text(br#"{"type":"pong","n":0}"#, NOW),
+                Reaction::None,
+                "what was late, but not lost, is answered too"
+            );
+        }
+        assert_eq!(echo.ping(NOW)[1], r#"{"type":"ping","n":1}"#);
+        assert_eq!(
+            echo.check().missing(1).as_deref(),
+            Some("0 of 1 messages came back, 1 were planned")
+        );
+    }
+
+    #[test]
     fn the_words_are_as_documented_and_others_are_left_alone() {
         let mut echo = Echo::default();
         assert_eq!(
             echo.on_text(br#"{"type":"ping","n":7,"more":true}"#, NOW),
-            Reaction::Reply(r#"{"type":"pong","n":7}"#.into())
+            Reaction::Reply(r#"{"type":"pong","n":7}"#.into()),
+            "and now the other side is known to be open"
         );
         assert_eq!(
             echo.ping(NOW),
