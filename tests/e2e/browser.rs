@@ -20,7 +20,7 @@ pub(crate) mod resume;
 mod roaming;
 mod seen;
 mod told;
-mod trouble;
+pub(crate) mod trouble;
 mod upload;
 mod with_headless;
 mod with_relay;

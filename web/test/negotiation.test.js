@@ -16,17 +16,9 @@ function pair(seed) {
   /** @type {{connection: FakeConnection, negotiation: Negotiation, inbox: SignalBody[], sent: SignalBody[], problems: string[]}[]} */
   const sides = [];
   for (const index of [0, 1]) {
-    const open = (/** @type {string} */ name) => {
-      const connection = new FakeConnection(name, random);
-      // Only one of them has sound and pictures to offer.
-      connection.dataSection = String(index);
-      connection.onnegotiationneeded = () => negotiation.negotiate();
-      connection.onicecandidate = (candidate) => {
-        if (side.connection === connection) negotiation.localCandidate(candidate);
-      };
-      return connection;
-    };
-    const connection = open(index === 0 ? 'p' : 'i');
+    const connection = new FakeConnection(index === 0 ? 'p' : 'i', random);
+    connection.onnegotiationneeded = () => negotiation.negotiate();
+    connection.onicecandidate = (candidate) => negotiation.localCandidate(candidate);
     /** @type {string[]} */ const problems = [];
     /** @type {SignalBody[]} */ const sent = [];
     const negotiation = new Negotiation({
@@ -39,15 +31,8 @@ function pair(seed) {
         sides[1 - index].inbox.push(JSON.parse(JSON.stringify(body)));
       },
       onProblem: (problem, error) => problems.push(error ? `${problem}: ${error}` : problem),
-      startOver: () => {
-        const { wanted } = side.connection;
-        side.connection = open('n');
-        for (let changes = 0; changes < wanted; changes += 1) side.connection.change();
-        return /** @type {any} */ (side.connection);
-      },
     });
-    /** @type {typeof sides[0]} */ const side = { connection, negotiation, inbox: [], sent, problems };
-    sides.push(side);
+    sides.push({ connection, negotiation, inbox: [], sent, problems });
   }
   const [polite, impolite] = sides;
 
@@ -66,6 +51,11 @@ function pair(seed) {
   return { polite, impolite, clock, random, settle };
 }
 
+/** @param {SignalBody} body */
+function isOffer(body) {
+  return 'description' in body && body.description.type === 'offer';
+}
+
 /** @param {ReturnType<typeof pair>} pair */
 function assertAgreement({ polite, impolite }, /** @type {string} */ context) {
   for (const [side, other] of [[polite, impolite], [impolite, polite]]) {
@@ -73,7 +63,6 @@ function assertAgreement({ polite, impolite }, /** @type {string} */ context) {
     assert.equal(side.connection.agreed, side.connection.wanted, `${context}: every change was negotiated`);
     const theirs = ufrag(other.connection.localDescription.sdp);
     assert.equal(ufrag(side.connection.remoteDescription.sdp), theirs, `${context}: same generation of ICE`);
-    assert.ok(side.connection.opensData, `${context}: data channels open`);
     assert.deepEqual(side.connection.candidates, [1, 2, 3].map((n) => `${theirs}-${n}`), `${context}: every candidate`);
   }
 }
@@ -83,9 +72,7 @@ test('a pair that meets needs one offer: the polite side waits for it', async ()
   both.polite.connection.change();
   both.impolite.connection.change();
   await both.settle();
-  const offers = [both.polite, both.impolite].map(
-    ({ sent }) => sent.filter((body) => 'description' in body && body.description.type === 'offer').length,
-  );
+  const offers = [both.polite, both.impolite].map(({ sent }) => sent.filter(isOffer).length);
   // The polite side's own change goes into its answer.
   assert.deepEqual(offers, [0, 1]);
   assertAgreement(both, 'one offer');
@@ -101,28 +88,42 @@ test('a polite side that hears nothing offers after a while', async () => {
   assertAgreement(both, 'late offer');
 });
 
-// On slow machines calls without a camera had pictures and no data channels: Chromium had taken back an offer whose
-// only section was theirs, and the other's offer had them in another place.
+// Pictures of a call stood still when both sides had looked for another way at once: Chromium had taken an offer back. And on slow
+// machines calls without a camera had no data channels, when it had done so with the very first. (The connection of these tests
+// cannot take any back.)
 test('when offers cross, the impolite one counts and the other is made again', async () => {
-  const both = pair(3);
-  both.polite.connection.change();
-  await turns(() => 0.99, 3);
-  both.clock.advance(2000);
-  both.impolite.connection.change();
-  await both.settle();
-  assert.equal(both.polite.connection.name, 'n', 'on a connection of its own');
-  assertAgreement(both, 'glare');
+  for (const before of [0, 1]) {
+    const both = pair(3);
+    for (let n = 0; n < before; n += 1) {
+      both.impolite.connection.change();
+      await both.settle();
+    }
+    for (const side of [both.polite, both.impolite]) {
+      side.sent.length = 0;
+      side.connection.change();
+    }
+    // Nothing arrives before both have offered.
+    while (![both.polite, both.impolite].every(({ sent }) => sent.some(isOffer))) {
+      both.clock.advance(2000);
+      await turns(() => 0.99, 1);
+    }
+    await both.settle();
+    assert.equal(both.polite.sent.filter(isOffer).length, 1, 'its answer tells of its change');
+    assertAgreement(both, `crossed after ${before}`);
+  }
 });
 
-test('a connection that has agreed on something is kept when later offers cross', async () => {
-  const both = pair(5);
+test('what changes while an offer of the polite side is on its way is offered next', async () => {
+  const both = pair(6);
   both.impolite.connection.change();
   await both.settle();
   both.polite.connection.change();
-  both.impolite.connection.change();
+  while (both.polite.inbox.length > 0 || !both.polite.sent.some(isOffer)) await turns(() => 0.99, 1);
+  both.polite.connection.change();
+  both.polite.connection.restartIce();
   await both.settle();
-  assert.equal(both.polite.connection.name, 'p');
-  assertAgreement(both, 'later glare');
+  assert.equal(both.polite.sent.filter(isOffer).length, 2);
+  assertAgreement(both, 'changed meanwhile');
 });
 
 test('any interleaving of changes and restarts ends in agreement', async (context) => {
@@ -162,7 +163,6 @@ function alone(polite) {
     clock: new FakeClock(),
     send: (body) => sent.push(body),
     onProblem: (problem) => problems.push(problem),
-    startOver: () => assert.fail('no offer was taken back'),
   });
   return { connection, negotiation, sent, problems };
 }

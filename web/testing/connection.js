@@ -1,5 +1,5 @@
 // An RTCPeerConnection reduced to what negotiation sees: the signaling states of the W3C's specification, its
-// chain of operations, implicit rollback, and `negotiationneeded`. Operations take a random number of turns.
+// chain of operations, and `negotiationneeded`. Operations take a random number of turns. An offer can't be taken back.
 
 /** @typedef {{type: 'offer' | 'answer', sdp: string}} Description */
 
@@ -11,8 +11,6 @@ export class FakeConnection {
   /** What the other side must learn. */ wanted = 0;
   /** What has been agreed on. */ agreed = 0;
   /** How often a restart was asked for. */ restarts = 0;
-  /** Which section its own first offer has for data channels. */ dataSection = '0';
-  /** Whether data channels would open: as in Chromium, not after an offer with another section was taken back. */ opensData = true;
   onnegotiationneeded = () => {};
   onicecandidate = (/** @type {any} */ _candidate) => {};
 
@@ -21,6 +19,7 @@ export class FakeConnection {
   #restarts = 0;
   #wantsRestart = false;
   #described = 0;
+  /** The last offer that was created. */ #created = { described: 0, ufrag: '' };
   /** @type {any} */ #stable = { local: null, remote: null };
   /** @type {Promise<unknown>} */ #chain = Promise.resolve();
 
@@ -46,11 +45,25 @@ export class FakeConnection {
     this.#askForNegotiation();
   }
 
-  setLocalDescription() {
+  /** @returns {Promise<RTCSessionDescriptionInit>} */
+  createOffer() {
     return this.#operation(() => {
-      if (this.signalingState === 'have-remote-offer') return this.#describe('answer');
-      if (this.#wantsRestart) this.#newCredentials();
-      return this.#describe('offer');
+      this.#created = { described: this.wanted, ufrag: this.#wantsRestart ? this.#newUfrag() : this.#ufrag };
+      return { type: 'offer', sdp: sdp(this.#created.ufrag) };
+    });
+  }
+
+  /** @param {RTCSessionDescriptionInit} [description] the offer that was created last */
+  setLocalDescription(description) {
+    return this.#operation(() => {
+      if (this.signalingState === 'have-remote-offer') return this.#describe('answer', this.wanted);
+      if (!description) {
+        if (this.#wantsRestart) this.#use(this.#newUfrag());
+        return this.#describe('offer', this.wanted);
+      }
+      if (description.sdp !== sdp(this.#created.ufrag)) throw new Error('that is not the last offer that was created');
+      if (this.#created.ufrag !== this.#ufrag) this.#use(this.#created.ufrag);
+      this.#describe('offer', this.#created.described);
     });
   }
 
@@ -58,11 +71,10 @@ export class FakeConnection {
   setRemoteDescription(description) {
     return this.#operation(() => {
       if (description.type === 'offer') {
-        if (this.signalingState === 'have-local-offer') this.#rollBack(description);
-        else if (this.signalingState !== 'stable') throw new Error(`offer in ${this.signalingState}`);
+        if (this.signalingState !== 'stable') throw new Error(`offer in ${this.signalingState}`);
         this.signalingState = 'have-remote-offer';
         // To a restart one answers with new credentials.
-        if (this.#setRemote(description) && this.#stable.local) this.#newCredentials();
+        if (this.#setRemote(description) && this.#stable.local) this.#use(this.#newUfrag());
         return;
       }
       if (this.signalingState !== 'have-local-offer') throw new Error(`answer in ${this.signalingState}`);
@@ -82,26 +94,15 @@ export class FakeConnection {
     });
   }
 
-  /**
-   * Credentials of an offer taken back are gone, and a restart is still to be done.
-   * @param {RTCSessionDescriptionInit} offer
-   */
-  #rollBack(offer) {
-    if (!this.#stable.remote && dataSection(offer.sdp) !== this.dataSection) this.opensData = false;
-    const pending = ufrag(this.localDescription.sdp);
-    this.localDescription = this.#stable.local;
-    const before = ufrag(this.#stable.local?.sdp ?? '');
-    if (before === undefined) this.#newCredentials();
-    else if (before !== pending) {
-      this.#wantsRestart = true;
-      this.#ufrag = before;
-    }
+  #newUfrag() {
+    this.#restarts += 1;
+    return `${this.name}${this.#restarts}`;
   }
 
-  #newCredentials() {
+  /** @param {string} fragment */
+  #use(fragment) {
     this.#wantsRestart = false;
-    this.#restarts += 1;
-    this.#ufrag = `${this.name}${this.#restarts}`;
+    this.#ufrag = fragment;
   }
 
   /**
@@ -115,15 +116,14 @@ export class FakeConnection {
     return changed;
   }
 
-  /** @param {'offer' | 'answer'} type */
-  #describe(type) {
-    const data = dataSection(this.remoteDescription?.sdp) ?? this.dataSection;
-    const sdp =
-      `v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:audio\r\na=fingerprint:sha-256 00\r\na=ice-ufrag:${this.#ufrag}\r\n` +
-      `m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:${data}\r\n`;
+  /**
+   * @param {'offer' | 'answer'} type
+   * @param {number} described
+   */
+  #describe(type, described) {
     const gathers = this.#ufrag !== ufrag(this.#stable.local?.sdp ?? '');
-    this.localDescription = { type, sdp };
-    this.#described = this.wanted;
+    this.localDescription = { type, sdp: sdp(this.#ufrag) };
+    this.#described = described;
     if (type === 'offer') this.signalingState = 'have-local-offer';
     else this.#settle(this.#described);
     if (gathers) void this.#gather(this.#ufrag);
@@ -157,7 +157,10 @@ export class FakeConnection {
     });
   }
 
-  /** @param {() => void} step */
+  /**
+   * @template T
+   * @param {() => T} step
+   */
   #operation(step) {
     const result = this.#chain.then(() => turns(this.#random, 4)).then(step);
     this.#chain = result.catch(() => undefined);
@@ -170,9 +173,9 @@ export function ufrag(sdp) {
   return /^a=ice-ufrag:(.*)$/m.exec(sdp)?.[1].trim();
 }
 
-/** @param {string | undefined} sdp */
-function dataSection(sdp) {
-  return /^m=application[^]*?^a=mid:(.*)$/m.exec(sdp ?? '')?.[1].trim();
+/** @param {string} fragment */
+function sdp(fragment) {
+  return `v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=fingerprint:sha-256 00\r\na=ice-ufrag:${fragment}\r\n`;
 }
 
 /**

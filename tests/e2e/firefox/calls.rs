@@ -6,7 +6,7 @@ use tests::browser::Kind;
 use tests::page::Peer;
 use tests::stage;
 
-use crate::browser::{devices, files, meet, resume};
+use crate::browser::{devices, files, meet, resume, trouble};
 
 #[test]
 fn a_viewer_in_firefox_sees_everybody_and_sends_nothing() {
@@ -119,4 +119,9 @@ fn a_call_of_firefox_does_not_notice_that_the_server_was_killed() {
 #[test]
 fn a_call_of_firefox_goes_on_over_the_next_relay() {
     stage::run(async |stage| resume::relay_dies(stage, Kind::Firefox).await);
+}
+
+#[test]
+fn when_firefox_looks_for_another_way_at_once_with_the_other_the_call_goes_on() {
+    stage::run(async |stage| trouble::searches_cross(stage, Kind::Firefox).await);
 }

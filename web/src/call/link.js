@@ -44,7 +44,6 @@ export class Link {
   #connection;
   #chat;
   #echo;
-  /** @type {Outgoing | null} */ #outgoing = null;
   /** @type {Partial<Record<keyof Outgoing['tracks'], RTCRtpSender>>} */ #senders = {};
   /** Sender changes run one after the other. @type {Promise<void>} */ #sending = Promise.resolve();
   /** @type {{track: MediaStreamTrack, streamId: string | undefined}[]} */ #incoming = [];
@@ -83,11 +82,10 @@ export class Link {
         this.#insecure = true;
         options.onChange();
       },
-      startOver: () => this.#startOver(),
     });
   }
 
-  /** A new connection with its channels. */
+  /** The connection with its channels. */
   #open() {
     const { createConnection, onChange, onChat, onClosed, onFiles, clock } = this.#options;
     const connection = createConnection();
@@ -99,13 +97,13 @@ export class Link {
     chat.onmessage = ({ data }) => onChat(data);
     chat.onopen = () => onChange();
     chat.onclose = () => {
-      if (!this.#closed && this.#chat === chat) onClosed();
+      if (!this.#closed) onClosed();
     };
     connection.onnegotiationneeded = () => this.#negotiation.negotiate();
     connection.onicecandidate = ({ candidate }) => {
       // What a browser found always has its line, though the type of `toJSON` leaves it open.
       const found = /** @type {Candidate | null} */ (candidate?.toJSON() ?? null);
-      if (this.#connection === connection) this.#negotiation.localCandidate(found);
+      this.#negotiation.localCandidate(found);
     };
     connection.ontrack = ({ track, streams, transceiver }) => {
       preferCodec(transceiver, this.#codec);
@@ -113,15 +111,6 @@ export class Link {
     };
     connection.onconnectionstatechange = () => this.#stateChanged();
     return { connection, chat, echo, files };
-  }
-
-  /** Another connection in the place of one that has agreed on nothing yet. */
-  #startOver() {
-    this.#connection.close();
-    this.#senders = {};
-    ({ connection: this.#connection, chat: this.#chat, echo: this.#echo, files: this.files } = this.#open());
-    if (this.#outgoing) this.setOutgoing(this.#outgoing);
-    return this.#connection;
   }
 
   /** @returns {LinkState} */
@@ -165,9 +154,7 @@ export class Link {
    * Sends what is there now. A track's first time is negotiated; later changes replace it silently.
    * @param {Outgoing} outgoing
    */
-  setOutgoing(outgoing) {
-    this.#outgoing = outgoing;
-    const { stream, screenStream, tracks } = outgoing;
+  setOutgoing({ stream, screenStream, tracks }) {
     this.#sending = this.#sending
       .then(async () => {
         if (this.#closed) return;

@@ -1,4 +1,8 @@
-// Perfect negotiation of one pair of peers (W3C WebRTC, section 10.7), with epochs.
+// Perfect negotiation of one pair of peers (W3C WebRTC, section 10.7), with epochs and without rollbacks.
+//
+// When offers cross, that of the impolite side counts. The polite side puts its own in force only with the answer to it, so that
+// there is never one to be taken back: in Chromium a call whose offer is taken back shows still pictures from then on, and a new
+// one may lose its data channels.
 //
 // An offer opens the epoch after the highest one known; its answer and the candidates that follow carry
 // the same number. What arrives with an older number belongs to a negotiation that is over, and is dropped.
@@ -9,7 +13,7 @@
 
 /**
  * How long the polite side leaves the first offer to the other, in milliseconds. Both would like to offer
- * when a pair meets; waiting spares nearly every call a rollback.
+ * when a pair meets; one offer is enough.
  */
 const FIRST_OFFER_WAIT_MS = 1500;
 
@@ -22,7 +26,7 @@ const MAX_EARLY = 256;
 /**
  * What is needed of an RTCPeerConnection.
  * @typedef {Pick<RTCPeerConnection, 'signalingState' | 'localDescription' | 'remoteDescription'
- *   | 'setLocalDescription' | 'setRemoteDescription' | 'addIceCandidate' | 'restartIce'>} Negotiable
+ *   | 'createOffer' | 'setLocalDescription' | 'setRemoteDescription' | 'addIceCandidate' | 'restartIce'>} Negotiable
  */
 
 /**
@@ -32,18 +36,18 @@ const MAX_EARLY = 256;
  * @property {(body: SignalBody) => void} send
  * @property {(problem: string, error: unknown) => void} onProblem something was dropped or failed;
  *   the negotiation itself goes on
- * @property {() => Negotiable} startOver closes the connection, which has agreed on nothing yet, and makes another
  * @property {() => void} [onInsecure] a description was refused, as what it describes would not be encrypted
  * @property {Clock} clock
  */
 
 export class Negotiation {
   /** @type {NegotiationOptions} */ #options;
-  /** @type {Negotiable} */ #connection;
+  #connection;
   /** Highest epoch known. */ #highest = 0;
   /** Epoch of the newest description, ours or theirs: what we send now belongs to it. */ #epoch = 0;
   /** Epoch of the newest remote description in force. */ #agreed = 0;
   /** Epoch since when the remote side has its present ICE credentials. */ #iceEpoch = 0;
+  /** What the polite side has offered and not put in force. @type {{epoch: number, offer: RTCSessionDescriptionInit} | null} */ #proposal = null;
   #ignoringOffer = false;
   #waited = false;
   #closed = false;
@@ -147,11 +151,20 @@ export class Negotiation {
   async #offer() {
     const connection = this.#connection;
     // The browser asks again once the present negotiation is over.
-    if (connection.signalingState !== 'stable') return;
+    if (connection.signalingState !== 'stable' || this.#proposal) return;
+    if (this.#options.polite) return this.#propose();
     await connection.setLocalDescription();
     this.#highest += 1;
     this.#epoch = this.#highest;
     this.#sendDescription();
+  }
+
+  async #propose() {
+    const { sdp = '' } = await this.#connection.createOffer();
+    this.#highest += 1;
+    const offer = /** @type {const} */ ({ type: 'offer', sdp });
+    this.#proposal = { epoch: this.#highest, offer };
+    if (!this.#closed) this.#options.send({ epoch: this.#highest, description: offer });
   }
 
   /**
@@ -171,13 +184,14 @@ export class Negotiation {
       this.#ignoringOffer = !polite && this.#connection.signalingState !== 'stable';
       if (this.#ignoringOffer) return;
       this.#stopWaiting();
-      if (cannotRollBack(this.#connection, description)) this.#connection = this.#options.startOver();
+      this.#proposal = null;
+    } else if (this.#proposal?.epoch === epoch) {
+      await this.#putInForce(this.#proposal);
     } else if (this.#connection.signalingState !== 'have-local-offer' || epoch !== this.#epoch) {
       return onProblem('stale answer', null);
     }
     const connection = this.#connection;
     const before = iceCredentials(connection.remoteDescription?.sdp);
-    // Of a polite peer this takes back its own offer, if there is one.
     await connection.setRemoteDescription(description);
     this.#ignoringOffer = false;
     this.#epoch = epoch;
@@ -192,6 +206,17 @@ export class Negotiation {
       await connection.setLocalDescription();
       this.#sendDescription();
     }
+  }
+
+  /**
+   * The answer to it is here.
+   * @param {{epoch: number, offer: RTCSessionDescriptionInit}} proposal
+   */
+  async #putInForce({ epoch, offer }) {
+    this.#proposal = null;
+    // What is gathered from now on belongs to it.
+    this.#epoch = epoch;
+    await this.#connection.setLocalDescription(offer);
   }
 
   /**
@@ -237,27 +262,6 @@ export function insecurity(sdp) {
     }
   }
   return null;
-}
-
-/**
- * Whether a connection has to be made anew to take the other's offer for its own. When the very first offers cross,
- * Chromium takes its own back, but keeps to its place for data channels: if the other's offer has them in another
- * section, they are never opened.
- * @param {Negotiable} connection
- * @param {RTCSessionDescriptionInit} offer
- */
-function cannotRollBack({ signalingState, localDescription, remoteDescription }, offer) {
-  if (signalingState !== 'have-local-offer' || remoteDescription) return false;
-  return dataSection(localDescription?.sdp) !== dataSection(offer.sdp);
-}
-
-/**
- * The identification of the section of data channels (RFC 5888).
- * @param {string | undefined} sdp
- */
-function dataSection(sdp) {
-  const section = sdp?.split(/^m=/m).find((part) => part.startsWith('application'));
-  return /^a=mid:(.*)$/m.exec(section ?? '')?.[1]?.trim();
 }
 
 /** @param {string | undefined} sdp */
