@@ -79,12 +79,17 @@ pub(crate) async fn ways_break(stage: &Stage, kind: Kind) -> anyhow::Result<()> 
     }
     relay.process.signal(Signal::KILL)?;
     relay.process.exit(SOON).await?;
+    // Both at once: the way of one fails for good while the other is still looked at.
+    tokio::try_join!(way_breaks(&ann), way_breaks(&bob))?;
+    Ok(())
+}
+
+/// The way of one browser is interrupted for some seconds, and then it has failed.
+async fn way_breaks(browser: &Browser) -> anyhow::Result<()> {
     for broken in ["interrupted", "failed"] {
-        for browser in [&ann, &bob] {
-            let tile = format!(".tile-peer[data-state={broken}]");
-            finds_nothing_while(browser, &tile).await?;
-            browser.screenshot(broken).await?;
-        }
+        let tile = format!(".tile-peer[data-state={broken}]");
+        finds_nothing_while(browser, &tile).await?;
+        browser.screenshot(broken).await?;
     }
     Ok(())
 }
