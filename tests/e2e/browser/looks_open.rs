@@ -157,9 +157,22 @@ fn the_chat_opens_at_its_end_and_stays_there_unless_somebody_reads_above() {
         .await?;
         let place = "document.querySelector('[data-testid=chat-log]').scrollTop";
         assert_eq!(ann.value(place, Value::Null).await?, 100);
+        // Also when others write, of which one is told.
         bob.send_chat("and this").await?;
         ann.says("[data-testid=chat-log]", &["and this"]).await?;
-        ann.holds("what is new", NEWEST_IS_SEEN).await
+        ann.text_of("[data-testid=chat-news]").await?;
+        ann.screenshot("news-below").await?;
+        ann.finds_axe_nothing("news below").await?;
+        assert_eq!(ann.value(place, Value::Null).await?, 100);
+        ann.click("[data-testid=chat-news]").await?;
+        ann.holds("what is new", NEWEST_IS_SEEN).await?;
+        let gone = "document.querySelector('[data-testid=chat-news]').hidden";
+        ann.holds("nothing new below any more", gone).await?;
+        // One's own words are always seen.
+        ann.value(up, Value::Null).await?;
+        ann.send_chat("I see").await?;
+        ann.says("[data-testid=chat-log]", &["I see"]).await?;
+        ann.holds("what I said", NEWEST_IS_SEEN).await
     });
 }
 

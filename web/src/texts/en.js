@@ -174,6 +174,7 @@ export const en = {
   'chat.empty': 'What you write goes straight to the others and is stored nowhere.',
   'chat.placeholder': 'Write to everyone',
   'chat.uncertain': 'The server was lost at that moment; not everybody may have got this.',
+  'chat.news': 'New below',
   'chat.send': 'Send',
   'notice.joined': '{name} has joined',
   'notice.left': '{name} has left',

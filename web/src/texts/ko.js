@@ -174,6 +174,7 @@ export const ko = {
   'chat.empty': '쓴 글은 다른 사람에게 바로 가며, 어디에도 저장되지 않습니다.',
   'chat.placeholder': '모두에게 쓰기',
   'chat.uncertain': '그때 서버와 끊겨, 모두에게 전해지지 않았을 수 있습니다.',
+  'chat.news': '아래에 새 글',
   'chat.send': '보내기',
   'notice.joined': '{name} 님이 들어왔습니다',
   'notice.left': '{name} 님이 나갔습니다',

@@ -51,12 +51,29 @@ export function createChat({ call, cards, sendFile, draft, onClose }) {
     el('button', { class: 'round accent', 'aria-label': t('chat.send'), title: t('chat.send'), 'data-testid': 'chat-send' }, icon('send')),
   );
   const close = el('button', { type: 'button', class: 'round quiet', 'aria-label': t('action.close'), title: t('action.close'), onclick: onClose }, icon('close'));
+  const news = el(
+    'button',
+    {
+      type: 'button',
+      class: 'button small chat-news',
+      hidden: true,
+      'data-testid': 'chat-news',
+      // The button goes away, and the keyboard stays with what was read.
+      onclick: () => {
+        atEnd = true;
+        toEnd();
+        log.focus();
+      },
+    },
+    t('chat.news'),
+  );
   const element = el(
     'aside',
     { class: 'chat', 'aria-label': t('chat.title'), onkeydown: (event) => event.key === 'Escape' && onClose() },
     el('header', { class: 'chat-head' }, el('h2', {}, t('chat.title')), close),
     empty,
     log,
+    news,
     form,
   );
   // At the end, where the news is, unless the reader has gone up from there: also when it comes into sight, or the window changes.
@@ -66,6 +83,7 @@ export function createChat({ call, cards, sendFile, draft, onClose }) {
   };
   log.addEventListener('scroll', () => {
     atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < END_PIXELS;
+    if (atEnd) news.hidden = true;
   });
   new ResizeObserver(toEnd).observe(log);
   /** @type {{message: ChatMessage, doubt: HTMLElement}[]} */ const shown = [];
@@ -85,7 +103,10 @@ export function createChat({ call, cards, sendFile, draft, onClose }) {
       for (const { message, doubt } of shown) doubt.hidden = !message.uncertain;
       cards.update((card) => log.append(card));
       empty.hidden = log.children.length > 0;
-      if (log.children.length > before) atEnd = true;
+      // Whoever reads above is not taken from there by others, and is told.
+      const added = [...log.children].slice(before);
+      if (added.some((item) => item.classList.contains('own'))) atEnd = true;
+      if (added.length > 0 && !atEnd) news.hidden = false;
       toEnd();
     },
   };
