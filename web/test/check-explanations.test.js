@@ -45,6 +45,7 @@ test('the server out of reach, a blocked WebSocket, silence and each refusal hav
   const ms = 5;
   says(explainSocket({ kind: 'welcome', ms, iceServers: [] }), 'ok', 'check.socket_ok');
   says(explainSocket({ kind: 'silent', ms }), 'failed', 'check.socket_silent');
+  says(explainSocket({ kind: 'refused', code: 'hello_timeout', ms }), 'failed', 'check.socket_unheard');
   says(explainSocket({ kind: 'closed', ms, closeCode: 1006, pageAnswers: true }), 'failed', 'check.socket_blocked');
   says(explainSocket({ kind: 'closed', ms, closeCode: 1006, pageAnswers: false }), 'failed', 'check.server_away');
   says(explainSocket({ kind: 'refused', ms, code: 'unauthorized' }), 'ok', 'check.invited_only');

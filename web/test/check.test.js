@@ -154,6 +154,17 @@ test('a server that never speaks is given up', async () => {
   assert.deepEqual([(await outcome).kind, socket.closed], ['silent', true]);
 });
 
+test('who was too busy to say hello is heard at the second try', async () => {
+  const unheard = { type: 'error', code: 'hello_timeout', message: '' };
+  const knocking = (/** @type {object[][]} */ ...answers) => {
+    const connect = () => fakeSocket({ frames: answers.shift() ?? assert.fail('one more knock than planned') });
+    return knock({ connect, room: 'x', fetchPage: async () => {}, clock: new FakeClock() });
+  };
+  assert.equal((await knocking([unheard], [WELCOME])).kind, 'welcome');
+  const never = await knocking([unheard], [unheard]);
+  assert.deepEqual([never.kind, 'code' in never && never.code], ['refused', 'hello_timeout']);
+});
+
 test('gathering waits for the other family after the first answer, and not for ever', async () => {
   const clock = new FakeClock();
   const { createConnection } = fakeGathering(() => ({ candidates: [relayCandidate('turn:a')], completes: false }));

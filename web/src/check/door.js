@@ -1,6 +1,7 @@
 // Knocks at the server: a WebSocket, `hello` for a room nobody knows, its `welcome`, and `bye`. No DOM.
 
 import { parseObject } from '../call/echo.js';
+import { UNHEARD_CODE } from './server.js';
 
 /** @import { Clock, IceServer } from '../protocol/types.js' */
 /** @import { Socket } from '../protocol/signaling.js' */
@@ -25,7 +26,9 @@ const LIMIT_MS = 8000;
  * @returns {Promise<DoorOutcome>}
  */
 export async function knock({ connect, room, fetchPage, clock }) {
-  const outcome = await answer({ connect, room, clock });
+  let outcome = await answer({ connect, room, clock });
+  // A computer that was too busy to say anything in time gets another chance.
+  if (outcome.kind === 'refused' && outcome.code === UNHEARD_CODE) outcome = await answer({ connect, room, clock });
   if (outcome.kind !== 'closed') return outcome;
   const pageAnswers = await fetchPage().then(() => true, () => false);
   return { ...outcome, pageAnswers };

@@ -10,6 +10,8 @@ import { failed, notApplicable, ok } from './finding.js';
 const CLOCK_TOLERANCE_MS = 5 * 60_000;
 /** Credentials that end sooner than this may end before the call has begun, in seconds. */
 const SHORTEST_LIFE_S = 20;
+/** The refusal that means that the server waited for our first word in vain. */
+export const UNHEARD_CODE = 'hello_timeout';
 /** Refusals that mean that one needs an invitation. */
 const INVITATION_CODES = ['unauthorized', 'forbidden'];
 /** Refusals that mean that the server has no room at the moment. */
@@ -56,6 +58,7 @@ export function explainSocket(outcome) {
 function refusal(code, ms) {
   const facts = { kind: 'refused', code, ms };
   if (INVITATION_CODES.includes(code)) return ok({ key: 'check.invited_only' }, facts, { key: 'check.invited_only_do' });
+  if (code === UNHEARD_CODE) return failed({ key: 'check.socket_unheard' }, { key: 'check.socket_do' }, facts);
   if (BUSY_CODES.includes(code)) return failed({ key: 'check.busy' }, { key: 'check.busy_do' }, facts);
   return failed({ key: 'check.refused', values: { code } }, { key: 'check.tell_admin' }, facts);
 }

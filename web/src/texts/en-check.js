@@ -41,6 +41,7 @@ export const enCheck = {
   'check.socket': 'WebSocket',
   'check.socket_ok': 'The server let us into a room after {ms} ms.',
   'check.socket_silent': 'The server does not answer over its WebSocket.',
+  'check.socket_unheard': 'The server is there, but hears nothing that is sent to it.',
   'check.socket_do': 'Check again. If it stays, a proxy in between may be holding WebSockets back: try another network.',
   'check.socket_blocked': 'The page loads, but its WebSocket is closed at once. A proxy or a filter in between does not let it through.',
   'check.socket_blocked_do': 'Try another network or switch off a filtering proxy. Behind a reverse proxy of your own: pass “Upgrade” on, and set --public-url.',

@@ -41,6 +41,7 @@ export const koCheck = {
   'check.socket': 'WebSocket',
   'check.socket_ok': '{ms} ms 만에 서버가 방에 들여보냈습니다.',
   'check.socket_silent': '서버가 WebSocket으로 응답하지 않습니다.',
+  'check.socket_unheard': '서버는 있지만, 보낸 것을 하나도 받지 못합니다.',
   'check.socket_do': '다시 검사하세요. 그대로라면 중간의 프록시가 WebSocket을 붙잡고 있을 수 있으니 다른 네트워크에서 해 보세요.',
   'check.socket_blocked': '페이지는 열리지만 WebSocket이 바로 닫힙니다. 중간의 프록시나 필터가 통과시키지 않습니다.',
   'check.socket_blocked_do': '다른 네트워크를 쓰거나 필터링 프록시를 끄세요. 직접 운영하는 리버스 프록시라면 “Upgrade”를 전달하고 --public-url을 지정하세요.',
