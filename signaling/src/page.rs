@@ -1,6 +1,7 @@
 //! The call page, embedded. (A debug build reads the files where the sources are.)
 
 mod document;
+mod version;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -56,6 +57,9 @@ const SECURITY: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("x-frame-options"), "DENY"),
 ];
 
+/// What has this address will never be anything else (RFC 8246).
+const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
 /// Adds the headers that every answer has. `strict_tls` tells browsers never to come without TLS.
 pub(crate) fn secure(headers: &mut HeaderMap, strict_tls: bool) {
     for (name, value) in SECURITY {
@@ -71,6 +75,7 @@ pub(crate) fn secure(headers: &mut HeaderMap, strict_tls: bool) {
 pub(crate) fn file(path: &str, request: &HeaderMap) -> Response<Body> {
     // A debug build would follow these on the disk.
     let climbs = path.split('/').any(|part| part.starts_with('.'));
+    let (path, is_immutable) = version::resolve(path);
     let Some(file) = Files::get(path).filter(|_| !climbs) else {
         return plain(StatusCode::NOT_FOUND, "There is no such page.\n");
     };
@@ -82,7 +87,11 @@ pub(crate) fn file(path: &str, request: &HeaderMap) -> Response<Body> {
             Cow::Owned(data) => Bytes::from(data),
         },
     };
-    content.respond(request)
+    let mut response = content.respond(request);
+    if is_immutable {
+        response.headers_mut().insert(CACHE_CONTROL, FOR_EVER);
+    }
+    response
 }
 
 /// Something that the page consists of.
@@ -129,7 +138,7 @@ impl Content {
         if zipped && status == StatusCode::OK {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        // Always asked for, rarely sent: a new server never serves half an old page.
+        // Always asked for, rarely sent. Where the address names the version this is not needed.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         let etag = HeaderValue::try_from(etag).expect("hexadecimal digits in quotes");
         headers.insert(ETAG, etag);

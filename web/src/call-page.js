@@ -6,7 +6,7 @@ import { newIdentity } from './call/identity.js';
 import { roomPath } from './protocol/room.js';
 import { SignalingClient, SUBPROTOCOL } from './protocol/signaling.js';
 import { systemClock } from './protocol/types.js';
-import { scriptUrl } from './scripts.js';
+import { HASH_WORKER, scriptUrl } from './scripts.js';
 import { readToken } from './settings.js';
 import { t } from './texts/texts.js';
 import { callView } from './view/call.js';
@@ -23,7 +23,7 @@ async function newHash() {
   try {
     const { WorkerHashes } = await import('./call/files/worker-hash.js');
     if (hashes?.broken) hashes = null;
-    hashes ??= new WorkerHashes(/** @type {any} */ (new Worker(scriptUrl('/src/call/files/hash-worker.js'), { type: 'module' })));
+    hashes ??= new WorkerHashes(/** @type {any} */ (new Worker(scriptUrl(HASH_WORKER), { type: 'module' })));
     return hashes.create();
   } catch {
     const { newSha256 } = await import('./call/files/sha256.js');

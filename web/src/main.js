@@ -2,7 +2,7 @@
 
 import { debugInterface } from './debug.js';
 import { newRoomName, roomFromPath, roomPath } from './protocol/room.js';
-import { scriptUrl } from './scripts.js';
+import { SERVICE_WORKER, scriptUrl } from './scripts.js';
 import { loadSettings, readQuery, saveSettings } from './settings.js';
 import { chooseLanguage, t, useCheckTexts, useLanguage } from './texts/texts.js';
 import { addStyles } from './view/styles.js';
@@ -74,7 +74,7 @@ function show(build, title) {
 
 /** Says so when the page is opened without a network. Calls need nothing of it. */
 function prepareForOffline() {
-  void navigator.serviceWorker?.register(scriptUrl('/service-worker.js')).catch(() => undefined);
+  void navigator.serviceWorker?.register(scriptUrl(SERVICE_WORKER)).catch(() => undefined);
 }
 
 /** Several changes in one turn are shown once. */

@@ -1,21 +1,26 @@
 // The only scripts that are loaded by their address at run time: workers. The page's policy for Trusted Types lets nothing
 // else become the address of a script.
 
-const SCRIPTS = new Set(['/src/call/files/hash-worker.js', '/service-worker.js']);
+/** Beside this file, so of the same version. */
+export const HASH_WORKER = new URL('./call/files/hash-worker.js', import.meta.url).href;
+/** It rules over what is below its address, which never changes. */
+export const SERVICE_WORKER = '/service-worker.js';
 
-/** @type {{createScriptURL: (path: string) => string} | undefined} */
+const SCRIPTS = new Set([HASH_WORKER, SERVICE_WORKER]);
+
+/** @type {{createScriptURL: (address: string) => string} | undefined} */
 const policy = /** @type {any} */ (globalThis).trustedTypes?.createPolicy('callbox', { createScriptURL: checked });
 
-/** @param {string} path */
-function checked(path) {
-  if (!SCRIPTS.has(path)) throw new TypeError(`${path} is no script of this page`);
-  return path;
+/** @param {string} address */
+function checked(address) {
+  if (!SCRIPTS.has(address)) throw new TypeError(`${address} is no script of this page`);
+  return address;
 }
 
 /**
  * The address of a worker's script, as browsers take it.
- * @param {string} path
+ * @param {string} address
  */
-export function scriptUrl(path) {
-  return policy ? policy.createScriptURL(path) : checked(path);
+export function scriptUrl(address) {
+  return policy ? policy.createScriptURL(address) : checked(address);
 }

@@ -9,7 +9,7 @@ use axum::http::header::{ACCEPT_LANGUAGE, VARY};
 use axum::http::{HeaderMap, HeaderValue, Response, Uri};
 use sha2::{Digest as _, Sha256};
 
-use super::{Content, Files};
+use super::{Content, Files, version};
 
 /// Where the scripts begin; what they are made of is named before it.
 const START: &str = "<script type=\"module\" src=\"/src/main.js\"></script>";
@@ -88,7 +88,7 @@ fn write(entries: &[String]) -> String {
         .map(|path| format!("<link rel=\"modulepreload\" href=\"/{path}\">\n    "))
         .collect();
     let document = read("index.html").expect("a page without its document is not built");
-    document.replacen(START, &(links + START), 1)
+    version::point_to_version(&document.replacen(START, &(links + START), 1))
 }
 
 fn read(path: &str) -> Option<String> {
@@ -180,10 +180,7 @@ mod tests {
             "src/view/dom.js",
             "src/texts/ko.js",
         ] {
-            assert!(
-                room.contains(&format!("href=\"/{path}\"")),
-                "{path}: {room}"
-            );
+            assert!(room.contains(&format!("/{path}\"")), "{path}: {room}");
         }
         for path in ["call/call.js", "texts/en.js", "check/"] {
             assert!(!room.contains(path), "{path}: {room}");
@@ -191,6 +188,7 @@ mod tests {
         assert!(scripts("/room/tea?autojoin=1", "fr").contains("/src/call/call.js"));
         assert!(scripts("/check?lang=ko", "en").contains("/src/texts/ko-check.js"));
         assert!(scripts("/", "fr").contains("/src/texts/en.js"));
-        assert!(room.ends_with("</html>\n") && room.matches(START).count() == 1);
+        assert!(room.ends_with("</html>\n") && room.matches("<script").count() == 1);
+        assert!(!room.contains("\"/src/"), "all of one version: {room}");
     }
 }

@@ -86,6 +86,37 @@ async fn what_a_browser_has_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn what_has_its_version_in_its_address_is_kept_for_ever() {
+    let server = start(&[]).await;
+    let document = page(&server, "/").await;
+    assert_eq!(header(&document, "cache-control"), Some("no-cache"));
+    let (_, script) = document
+        .split_once("<script type=\"module\" src=\"")
+        .unwrap();
+    let (script, _) = script.split_once('"').unwrap();
+    assert!(
+        script.starts_with("/v/") && script.ends_with("/src/main.js"),
+        "{script}"
+    );
+    let kept = page(&server, script).await;
+    assert!(kept.starts_with("HTTP/1.1 200"), "{kept}");
+    let cache = header(&kept, "cache-control").unwrap();
+    assert!(cache.contains("immutable"), "{cache}");
+    // Whoever has a page of before an update still gets what there is, and does not keep it under the wrong name.
+    for now in [
+        "/v/0123456789abcdef/src/main.js",
+        "/src/main.js",
+        "/manifest.webmanifest",
+        "/service-worker.js",
+    ] {
+        let answer = page(&server, now).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{now}: {answer}");
+        assert_eq!(header(&answer, "cache-control"), Some("no-cache"), "{now}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn text_is_compressed_for_browsers_that_read_it() {
     let server = start(&[]).await;
     let ask = async |encodings: &str| {
@@ -141,6 +172,8 @@ async fn what_only_developers_need_is_not_served() {
         "/src/../package.json",
         "/src/%2e%2e/package.json",
         "//etc/passwd",
+        "/v/0123456789abcdef/package.json",
+        "/v/0123456789abcdef/src/../../package.json",
     ] {
         let answer = page(&server, path).await;
         assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");

@@ -85,7 +85,7 @@ fn the_first_visit_is_small() {
             browser.text_of("h1").await?;
             if *page == room {
                 // It comes while the preview is there to be used, and its style with it.
-                let call = "import('/src/call-page.js').then(() => true)";
+                let call = "import(new URL('call-page.js', document.querySelector('script').src)).then(() => true)";
                 browser.value(call, Value::Null).await?;
             }
             let transferred = "performance.getEntries().reduce((sum, {transferSize}) => sum + (transferSize ?? 0), 0)";

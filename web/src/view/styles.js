@@ -26,7 +26,7 @@ function addSheet(name) {
   return new Promise((resolve, reject) => {
     const link = document.createElement('link');
     link.rel = 'stylesheet';
-    link.href = `/src/style/${name}.css`;
+    link.href = new URL(`../style/${name}.css`, import.meta.url).href;
     link.onload = () => resolve();
     link.onerror = () => {
       link.remove();
