@@ -122,6 +122,14 @@ const NEWEST_IS_SEEN: &str = "(() => {
     return log.scrollHeight > log.clientHeight && newest.top >= room.top - 1 && newest.bottom <= room.bottom + 1;
 })()";
 
+/// The button that tells of news takes no room from what is read.
+const NEWS_LIES_OVER_THE_LOG: &str = "(() => {
+    const [log, news, room] = ['chat-log', 'chat-news', 'chat-input']
+        .map((name) => document.querySelector(`[data-testid=${name}]`).getBoundingClientRect());
+    const chat = document.querySelector('.chat').getBoundingClientRect();
+    return log.width > chat.width - 2 && news.left > log.left && news.right < log.right && news.bottom <= room.top;
+})()";
+
 #[test]
 fn the_chat_opens_at_its_end_and_stays_there_unless_somebody_reads_above() {
     stage::run(async |stage| {
@@ -161,6 +169,8 @@ fn the_chat_opens_at_its_end_and_stays_there_unless_somebody_reads_above() {
         bob.send_chat("and this").await?;
         ann.says("[data-testid=chat-log]", &["and this"]).await?;
         ann.text_of("[data-testid=chat-news]").await?;
+        ann.holds("it lies over what is read", NEWS_LIES_OVER_THE_LOG)
+            .await?;
         ann.screenshot("news-below").await?;
         ann.finds_axe_nothing("news below").await?;
         assert_eq!(ann.value(place, Value::Null).await?, 100);
