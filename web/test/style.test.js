@@ -69,3 +69,13 @@ test('the browser’s own frame has the colours of the page', () => {
   assert.match(page, new RegExp(`name="theme-color" content="${light}" media="\\(prefers-color-scheme: light\\)"`));
   assert.match(page, new RegExp(`name="theme-color" content="${dark}" media="\\(prefers-color-scheme: dark\\)"`));
 });
+
+test('what is shown before the style sheets are there has their colours', () => {
+  const [light, dark] = read('tokens.css').split('@media (prefers-color-scheme: dark)');
+  const token = (/** @type {string} */ css, /** @type {string} */ name) => new RegExp(`--${name}:\\s*([^;]+);`).exec(css)?.[1];
+  const page = readFileSync(new URL('../../index.html', styles), 'utf8');
+  const themes = [...page.matchAll(/name="theme-color" content="([^"]+)" media="\(prefers-color-scheme: (\w+)\)"/g)];
+  assert.deepEqual(themes.map(([, colour, theme]) => [theme, colour]), [['light', token(light, 'paper')], ['dark', token(dark, 'paper')]]);
+  const manifest = JSON.parse(readFileSync(new URL('../../manifest.webmanifest', styles), 'utf8'));
+  assert.deepEqual([manifest.background_color, manifest.theme_color], [token(light, 'paper'), token(light, 'brand')]);
+});
