@@ -104,6 +104,12 @@ impl Peer {
         self.audio_bytes() > earlier.audio_bytes()
     }
 
+    /// Whether more pictures have come from it than at an earlier look.
+    #[must_use]
+    pub fn sees_more_than(&self, earlier: &Self) -> bool {
+        self.frames() > earlier.frames()
+    }
+
     fn frames(&self) -> u64 {
         self.0["framesDecoded"].as_u64().unwrap_or_default()
     }

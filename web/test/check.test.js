@@ -161,6 +161,8 @@ test('who was too busy to say hello is heard at the second try', async () => {
     return knock({ connect, room: 'x', fetchPage: async () => {}, clock: new FakeClock() });
   };
   assert.equal((await knocking([unheard], [WELCOME])).kind, 'welcome');
+  const lost = knock({ connect: () => fakeSocket({ closes: 4408 }), room: 'x', fetchPage: async () => {}, clock: new FakeClock() });
+  assert.equal((await lost).kind, 'refused', 'the same without the error before it');
   const never = await knocking([unheard], [unheard]);
   assert.deepEqual([never.kind, 'code' in never && never.code], ['refused', 'hello_timeout']);
 });

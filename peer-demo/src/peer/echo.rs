@@ -63,7 +63,7 @@ impl Echo {
     /// The channel can be used from `now` on (counted, as everywhere here, from any fixed moment). Returns the
     /// introduction; it may get lost, so that [`Self::ping`] repeats it.
     pub(super) fn open(&mut self, now: Duration) -> String {
-        self.knock_due.get_or_insert(now + KNOCK_INTERVAL);
+        self.knock_due.get_or_insert(now);
         Message::Headless.to_text()
     }
 
@@ -136,7 +136,7 @@ mod tests {
         let (mut a, mut b) = (Echo::default(), Echo::default());
         a.open(Duration::ZERO);
         b.open(Duration::ZERO);
-        assert!(!a.wants_to_ping(NOW));
+        assert!(a.wants_to_ping(NOW), "to knock");
         a.on_text(b"{}", NOW);
         assert!(a.wants_to_ping(NOW), "the other side is open for certain");
         assert!(!a.is_needed() && a.say_verified() == Reaction::None);
@@ -168,6 +168,8 @@ mod tests {
         let mut echo = Echo::default();
         echo.open(Duration::ZERO);
         let knock = [r#"{"type":"headless"}"#, r#"{"type":"ping","n":0}"#];
+        assert!(echo.wants_to_ping(Duration::ZERO));
+        assert_eq!(echo.ping(Duration::ZERO), knock);
         for knocks in 1..=50 {
             let now = KNOCK_INTERVAL * knocks;
             assert!(!echo.wants_to_ping(now - NOW) && echo.wants_to_ping(now));

@@ -1,13 +1,13 @@
-//! The address of the page's own files: under the hash of all of them, so that a browser keeps each for as long as it likes and
-//! never mixes two versions.
+//! The address of the page's own files: under the hash of all of them, so that a browser keeps each for as long as it likes.
 //!
-//! Scripts import each other by relative paths, and so stay under the address of the first.
+//! Scripts import each other by relative paths, and so stay under the address of the first. A page that was opened before an
+//! update has what it loaded then, and of the rest what there is now.
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
-use super::Files;
+use super::{Files, SECURITY};
 
 /// What is served under the hash: everything else has an address that must not change.
 const FOLDER: &str = "src/";
@@ -32,8 +32,18 @@ fn hash() -> String {
             // Of one length each: what is a name and what is content cannot be mistaken.
             all.update(Sha256::digest(path.as_bytes()));
             all.update(file.metadata.sha256_hash());
+            if cfg!(debug_assertions) {
+                // What was edited and edited back may have been served in between.
+                all.update(file.metadata.last_modified().unwrap_or(0).to_be_bytes());
+            }
         }
     }
+    // They come with the files, and are kept with them: a worker has its policy from its own.
+    for (name, value) in &SECURITY {
+        all.update(Sha256::digest(name.as_str()));
+        all.update(Sha256::digest(value));
+    }
+    all.update(env!("CARGO_PKG_VERSION"));
     all.finalize()[..BYTES]
         .iter()
         .map(|byte| format!("{byte:02x}"))

@@ -182,7 +182,13 @@ fn the_chat_opens_at_its_end_and_stays_there_unless_somebody_reads_above() {
         ann.value(up, Value::Null).await?;
         ann.send_chat("I see").await?;
         ann.says("[data-testid=chat-log]", &["I see"]).await?;
-        ann.holds("what I said", NEWEST_IS_SEEN).await
+        ann.holds("what I said", NEWEST_IS_SEEN).await?;
+        // A window in which everything fits has no news below.
+        ann.value(up, Value::Null).await?;
+        bob.send_chat("and that").await?;
+        ann.text_of("[data-testid=chat-news]").await?;
+        ann.window(1280, 4000).await?;
+        ann.holds("everything fits", gone).await
     });
 }
 

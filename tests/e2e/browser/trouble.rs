@@ -83,6 +83,31 @@ fn when_the_first_offers_cross_the_data_channels_open_all_the_same() {
     });
 }
 
+// Chromium had reserved numbers of header extensions for an offer that was then dropped, and its next one had some twice: nobody
+// could take it, and who had a microphone alone was never heard by who had a camera alone.
+#[test]
+fn when_the_first_offers_cross_each_gets_what_only_the_other_has() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let (ann, bob) = tokio::try_join!(stage.browser("ann"), stage.browser("bob"))?;
+        ann.enter(&service.room("tea", "ann", "&audio=0")).await?;
+        ann.value(OFFER_LATE, Value::Null).await?;
+        bob.enter(&service.room("tea", "bob", "&video=0")).await?;
+        let [ann_there] = <[Peer; 1]>::try_from(bob.peers(1).await?).expect("one peer");
+        let [bob_there] = <[Peer; 1]>::try_from(ann.peers(1).await?).expect("one peer");
+        assert_eq!(ann.value("window.offersCrossed", Value::Null).await?, true);
+        ann.peer_until(bob_there.id(), "sound", |now| {
+            now.hears_more_than(&bob_there)
+        })
+        .await?;
+        bob.peer_until(ann_there.id(), "pictures", |now| {
+            now.sees_more_than(&ann_there)
+        })
+        .await?;
+        Ok(())
+    });
+}
+
 /// From now on the connection of the call is at hand.
 const CONNECTION: &str = "new Promise((done) => {
   const getStats = RTCPeerConnection.prototype.getStats;

@@ -176,7 +176,7 @@ export class Link {
     this.#codec = codec;
     const transceivers = this.#connection.getTransceivers();
     for (const transceiver of transceivers) preferCodec(transceiver, codec);
-    if (transceivers.length > 0) this.#negotiation.negotiate();
+    if (transceivers.length > 0) this.#negotiation.renegotiate();
   }
 
   /**

@@ -8,6 +8,8 @@
 // the same number. What arrives with an older number belongs to a negotiation that is over, and is dropped.
 // Everything runs on one chain, so that no message is handled in the middle of another.
 
+import { withoutCollisions } from './extmap.js';
+
 /** @import { Candidate } from '../protocol/messages.js' */
 /** @import { Clock, SignalBody } from '../protocol/types.js' */
 
@@ -19,6 +21,9 @@ const FIRST_OFFER_WAIT_MS = 1500;
 
 /** How long the polite side leaves an ICE restart to the other, in milliseconds: longer than its offer travels. */
 const RESTART_WAIT_MS = 2000;
+
+/** How long an offer that is not in force waits for its answer before another one is made, in milliseconds. */
+const ANSWER_LIMIT_MS = 10_000;
 
 /** Candidates kept for a description that has not come; a browser has some twenty. */
 const MAX_EARLY = 256;
@@ -48,6 +53,7 @@ export class Negotiation {
   /** Epoch of the newest remote description in force. */ #agreed = 0;
   /** Epoch since when the remote side has its present ICE credentials. */ #iceEpoch = 0;
   /** What the polite side has offered and not put in force. @type {{epoch: number, offer: RTCSessionDescriptionInit} | null} */ #proposal = null;
+  /** Something must be offered of which the browser does not know. */ #again = false;
   #ignoringOffer = false;
   #waited = false;
   #closed = false;
@@ -55,6 +61,7 @@ export class Negotiation {
   /** @type {Promise<void>} */ #chain = Promise.resolve();
   /** @type {number | undefined} */ #firstOfferTimer;
   /** @type {number | undefined} */ #restartTimer;
+  /** @type {number | undefined} */ #answerTimer;
 
   /** @param {NegotiationOptions} options */
   constructor(options) {
@@ -74,12 +81,19 @@ export class Negotiation {
     this.#enqueue('offer', () => this.#offer());
   }
 
+  /** To be called for what browsers do not ask to negotiate, such as preferred codecs. */
+  renegotiate() {
+    this.#again = true;
+    this.negotiate();
+  }
+
   /**
    * To be called for the connection's `icecandidate`; null is the end of candidates.
    * @param {Candidate | null} candidate
    */
   localCandidate(candidate) {
-    if (!this.#closed) this.#options.send({ epoch: this.#epoch, candidate });
+    // Behind an offer, what has a lower number would be dropped.
+    if (!this.#closed) this.#options.send({ epoch: this.#proposal?.epoch ?? this.#epoch, candidate });
   }
 
   /**
@@ -107,6 +121,8 @@ export class Negotiation {
     this.#restartTimer ??= clock.setTimeout(() => {
       this.#restartTimer = undefined;
       this.#connection.restartIce();
+      // The browser had asked for an offer already, when one is on its way.
+      if (this.#proposal) this.#proposeAnew();
     }, RESTART_WAIT_MS);
   }
 
@@ -119,6 +135,7 @@ export class Negotiation {
   close() {
     this.#closed = true;
     this.#stopWaiting();
+    this.#withdraw();
     this.keepPath();
   }
 
@@ -152,6 +169,7 @@ export class Negotiation {
     const connection = this.#connection;
     // The browser asks again once the present negotiation is over.
     if (connection.signalingState !== 'stable' || this.#proposal) return;
+    this.#again = false;
     if (this.#options.polite) return this.#propose();
     await connection.setLocalDescription();
     this.#highest += 1;
@@ -161,10 +179,25 @@ export class Negotiation {
 
   async #propose() {
     const { sdp = '' } = await this.#connection.createOffer();
+    if (this.#closed) return;
     this.#highest += 1;
-    const offer = /** @type {const} */ ({ type: 'offer', sdp });
+    const offer = /** @type {const} */ ({ type: 'offer', sdp: withoutCollisions(sdp) });
     this.#proposal = { epoch: this.#highest, offer };
-    if (!this.#closed) this.#options.send({ epoch: this.#highest, description: offer });
+    this.#options.send({ epoch: this.#highest, description: offer });
+    this.#answerTimer = this.#options.clock.setTimeout(() => this.#proposeAnew(), ANSWER_LIMIT_MS);
+  }
+
+  /** Whatever became of the last one: the other side takes the newer for what counts. */
+  #proposeAnew() {
+    this.#withdraw();
+    this.#enqueue('offer', () => this.#offer());
+  }
+
+  /** What was offered shall not be put in force any more. */
+  #withdraw() {
+    this.#proposal = null;
+    this.#options.clock.clearTimeout(this.#answerTimer ?? 0);
+    this.#answerTimer = undefined;
   }
 
   /**
@@ -184,7 +217,7 @@ export class Negotiation {
       this.#ignoringOffer = !polite && this.#connection.signalingState !== 'stable';
       if (this.#ignoringOffer) return;
       this.#stopWaiting();
-      this.#proposal = null;
+      this.#withdraw();
     } else if (this.#proposal?.epoch === epoch) {
       await this.#putInForce(this.#proposal);
     } else if (this.#connection.signalingState !== 'have-local-offer' || epoch !== this.#epoch) {
@@ -206,6 +239,7 @@ export class Negotiation {
       await connection.setLocalDescription();
       this.#sendDescription();
     }
+    if (this.#again) this.negotiate();
   }
 
   /**
@@ -217,6 +251,7 @@ export class Negotiation {
     // What is gathered from now on belongs to it.
     this.#epoch = epoch;
     await this.#connection.setLocalDescription(offer);
+    this.#withdraw();
   }
 
   /**

@@ -6,6 +6,8 @@ import { UNHEARD_CODE } from './server.js';
 /** @import { Clock, IceServer } from '../protocol/types.js' */
 /** @import { Socket } from '../protocol/signaling.js' */
 
+/** Code of the server's close after `hello_timeout`. */
+const UNHEARD_CLOSE = 4408;
 /** How long the server has for its answer, in milliseconds. */
 const LIMIT_MS = 8000;
 
@@ -54,7 +56,11 @@ function answer({ connect, room, clock }) {
       socket.close();
     }, LIMIT_MS);
     socket.onopen = () => socket.send(JSON.stringify({ type: 'hello', room, role: 'participant' }));
-    socket.onclose = ({ code }) => finish({ kind: 'closed', ms: ms(), closeCode: code, pageAnswers: false });
+    socket.onclose = ({ code }) => {
+      // The error before it was lost.
+      if (code === UNHEARD_CLOSE) finish({ kind: 'refused', ms: ms(), code: UNHEARD_CODE });
+      else finish({ kind: 'closed', ms: ms(), closeCode: code, pageAnswers: false });
+    };
     socket.onmessage = ({ data }) => {
       const message = parseObject(data);
       if (message?.type === 'welcome') {

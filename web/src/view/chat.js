@@ -58,12 +58,7 @@ export function createChat({ call, cards, sendFile, draft, onClose }) {
       class: 'button small chat-news',
       hidden: true,
       'data-testid': 'chat-news',
-      // The button goes away, and the keyboard stays with what was read.
-      onclick: () => {
-        atEnd = true;
-        toEnd();
-        log.focus();
-      },
+      onclick: () => toEnd(),
     },
     t('chat.news'),
   );
@@ -79,13 +74,18 @@ export function createChat({ call, cards, sendFile, draft, onClose }) {
   // At the end, where the news is, unless the reader has gone up from there: also when it comes into sight, or the window changes.
   let atEnd = true;
   const toEnd = () => {
-    if (atEnd) log.scrollTop = log.scrollHeight;
+    log.scrollTop = log.scrollHeight;
+    look();
   };
-  log.addEventListener('scroll', () => {
+  const look = () => {
     atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < END_PIXELS;
-    if (atEnd) news.hidden = true;
-  });
-  new ResizeObserver(toEnd).observe(log);
+    if (!atEnd || news.hidden) return;
+    // The button goes away, and the keyboard stays with what was read.
+    if (document.activeElement === news) log.focus();
+    news.hidden = true;
+  };
+  log.addEventListener('scroll', look);
+  new ResizeObserver(() => (atEnd ? toEnd() : look())).observe(log);
   /** @type {{message: ChatMessage, doubt: HTMLElement}[]} */ const shown = [];
   return {
     element,
@@ -105,9 +105,9 @@ export function createChat({ call, cards, sendFile, draft, onClose }) {
       empty.hidden = log.children.length > 0;
       // Whoever reads above is not taken from there by others, and is told.
       const added = [...log.children].slice(before);
-      if (added.some((item) => item.classList.contains('own'))) atEnd = true;
-      if (added.length > 0 && !atEnd) news.hidden = false;
-      toEnd();
+      if (!log.checkVisibility() || added.some((item) => item.classList.contains('own'))) atEnd = true;
+      if (atEnd) toEnd();
+      else if (added.length > 0) news.hidden = false;
     },
   };
 }
