@@ -32,30 +32,40 @@ pub(crate) use document::document;
 struct Files;
 
 /// Nothing from elsewhere, nothing inline, nothing that could frame or be framed.
-const SECURITY: [(HeaderName, &str); 7] = [
-    (
-        HeaderName::from_static("content-security-policy"),
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
-         media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-         require-trusted-types-for 'script'; trusted-types callbox",
-    ),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        "same-origin",
-    ),
+const POLICY: (HeaderName, &str) = (
+    HeaderName::from_static("content-security-policy"),
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+     media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types callbox",
+);
+
+/// What every answer has.
+const SECURITY: [(HeaderName, &str); 2] = [
     (
         HeaderName::from_static("cross-origin-resource-policy"),
         "same-origin",
     ),
     (HeaderName::from_static("x-content-type-options"), "nosniff"),
+];
+
+/// What means nothing to a script or a sheet, of which a room has seventy, and heads of answers are not compressed.
+const SECURITY_OF_DOCUMENTS: [(HeaderName, &str); 5] = [
+    POLICY,
     (HeaderName::from_static("referrer-policy"), "no-referrer"),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
     (
         HeaderName::from_static("permissions-policy"),
         "camera=(self), microphone=(self), display-capture=(self), geolocation=(), payment=(), usb=()",
     ),
     (HeaderName::from_static("x-frame-options"), "DENY"),
 ];
+
+/// The scripts that run on their own, and have their policy from their own answer.
+const WORKERS: [&str; 2] = ["service-worker.js", "src/call/files/hash-worker.js"];
 
 /// What has this address will never be anything else (RFC 8246).
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -65,10 +75,22 @@ pub(crate) fn secure(headers: &mut HeaderMap, strict_tls: bool) {
     for (name, value) in SECURITY {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    if !is_part(headers) {
+        for (name, value) in SECURITY_OF_DOCUMENTS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
     if strict_tls {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(STRICT_TRANSPORT_SECURITY, year);
     }
+}
+
+/// Whether it is a script or a sheet, which no window ever shows as a document.
+fn is_part(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE);
+    let content_type = content_type.map_or(&b""[..], HeaderValue::as_bytes);
+    content_type.starts_with(b"text/javascript") || content_type.starts_with(b"text/css")
 }
 
 /// The file at `path` (without a leading slash), or 404.
@@ -88,8 +110,15 @@ pub(crate) fn file(path: &str, request: &HeaderMap) -> Response<Body> {
         },
     };
     let mut response = content.respond(request);
+    if WORKERS.contains(&path) {
+        let (name, value) = POLICY;
+        let policy = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, policy);
+    }
     if is_immutable {
         response.headers_mut().insert(CACHE_CONTROL, FOR_EVER);
+        // Nobody will ask whether it has changed.
+        response.headers_mut().remove(ETAG);
     }
     response
 }

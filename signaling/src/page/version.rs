@@ -7,7 +7,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Files, SECURITY};
+use super::{Files, POLICY, SECURITY};
 
 /// What is served under the hash: everything else has an address that must not change.
 const FOLDER: &str = "src/";
@@ -39,7 +39,7 @@ fn hash() -> String {
         }
     }
     // They come with the files, and are kept with them: a worker has its policy from its own.
-    for (name, value) in &SECURITY {
+    for (name, value) in SECURITY.iter().chain([&POLICY]) {
         all.update(Sha256::digest(name.as_str()));
         all.update(Sha256::digest(value));
     }
