@@ -251,6 +251,7 @@ export class Negotiation {
     // What is gathered from now on belongs to it.
     this.#epoch = epoch;
     await this.#connection.setLocalDescription(offer);
+    // Only now: if it can't be put in force, another one is made when the time for the answer is over.
     this.#withdraw();
   }
 
