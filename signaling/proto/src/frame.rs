@@ -1,11 +1,9 @@
 //! What goes over the wire to one client.
 
-use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::id::Seq;
-use crate::message::ServerMessage;
+use crate::id::{Epoch, MessageId, PeerId, Seq};
+use crate::message::{Payload, ServerMessage};
 
 /// One text frame. A broadcast is encoded once: its recipients share the body, and only the `seq` at
 /// its end is each one's own.
@@ -16,8 +14,9 @@ pub struct Frame {
     seq: Option<Seq>,
 }
 
-/// Room for `,"seq":` and the number.
-const SEQ_BYTES: usize = 28;
+const SEQ_NAME: &str = r#","seq":"#;
+/// Room for [`SEQ_NAME`], the number and what closes the object.
+const SEQ_BYTES: usize = SEQ_NAME.len() + 20 + 1;
 
 impl Frame {
     /// A frame without `seq`.
@@ -33,12 +32,12 @@ impl Frame {
     /// The JSON text.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = String::with_capacity(self.body.len() + SEQ_BYTES);
-        text.push_str(&self.body);
-        if let Some(seq) = self.seq {
-            write!(text, r#","seq":{seq}}}"#).expect("a string takes everything");
-        }
-        text
+        let Some(seq) = self.seq else {
+            return self.body.as_ref().to_owned();
+        };
+        let mut digits = itoa::Buffer::new();
+        // With no room to spare, or else whoever shares the text moves it once more.
+        [&*self.body, SEQ_NAME, digits.format(seq.0), "}"].concat()
     }
 
     /// How much memory the frame is worth in a queue, in bytes; never less than its text.
@@ -65,6 +64,27 @@ impl Body {
         }))
     }
 
+    /// The same for a signal, whose payload is copied as it is.
+    pub(crate) fn signal(from: &PeerId, id: MessageId, epoch: Epoch, payload: &Payload) -> Self {
+        debug_assert!(from.is_plausible(), "a name that needs no escapes");
+        let (field, payload) = payload.field();
+        let (mut id_digits, mut epoch_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let text = [
+            r#"{"type":"signal","from":""#,
+            from.as_str(),
+            r#"","id":"#,
+            id_digits.format(id.0),
+            r#","epoch":"#,
+            epoch_digits.format(epoch.0),
+            r#",""#,
+            field,
+            r#"":"#,
+            payload,
+        ]
+        .concat();
+        Self(text.into())
+    }
+
     /// How long it is in bytes.
     #[must_use]
     pub(crate) fn len(&self) -> usize {
@@ -89,30 +109,21 @@ impl Body {
 
 /// The text of a message, or a part of it, without room to spare: it may be kept for long.
 fn encode(message: &ServerMessage, part: impl Fn(&str) -> &str) -> Arc<str> {
-    thread_local! {
-        static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
-    TEXT.with_borrow_mut(|text| {
-        text.clear();
-        serde_json::to_writer(&mut *text, message)
-            .expect("messages have string keys only, so they always encode");
-        let text = std::str::from_utf8(text).expect("serde_json writes UTF-8");
-        Arc::from(part(text))
-    })
+    Arc::from(part(&message.to_text()))
 }
 
 /// A JSON object up to its last field, which is `seq`.
 fn without_seq(text: &str) -> Option<&str> {
     let number_ends = text.strip_suffix('}')?;
     let number = number_ends.bytes().rev().take_while(u8::is_ascii_digit);
-    number_ends[..number_ends.len() - number.count()].strip_suffix(r#","seq":"#)
+    number_ends[..number_ends.len() - number.count()].strip_suffix(SEQ_NAME)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{MessageId, PeerId};
-    use crate::message::server::Chat;
+    use crate::message::Verbatim;
+    use crate::message::server::{Chat, Signal};
 
     #[test]
     fn recipients_share_a_body_and_have_their_own_seq() {
@@ -129,6 +140,27 @@ mod tests {
             let frame = body.frame(Seq(seq));
             assert_eq!(frame.to_text(), chat(seq).to_text());
             assert!(frame.cost() >= frame.to_text().len());
+        }
+    }
+
+    #[test]
+    fn a_signal_s_body_is_what_its_message_says() {
+        let payload = serde_json::json!({"candidate": "candidate:\u{e9}\"\\", "sdpMLineIndex": 0});
+        let payload = Payload::Candidate(Verbatim::new(&payload).expect("it has string keys"));
+        for payload in [payload, Payload::Description(Verbatim::null())] {
+            for number in [0, 9, 10, u64::MAX] {
+                let (id, epoch, seq) = (MessageId(number), Epoch(number), Seq(number));
+                let from = PeerId::new("0af9");
+                let body = Body::signal(&from, id, epoch, &payload);
+                let message = ServerMessage::Signal(Signal {
+                    from,
+                    id,
+                    epoch,
+                    payload: payload.clone(),
+                    seq,
+                });
+                assert_eq!(body.frame(seq).to_text(), message.to_text());
+            }
         }
     }
 }

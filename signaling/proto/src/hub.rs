@@ -32,6 +32,7 @@ mod sources;
 mod totals;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -150,7 +151,8 @@ pub struct Hub<E> {
     /// Boxed: the table has room to spare, which would be a session's each time.
     sessions: FxHashMap<SessionKey, Box<Session>>,
     peers: FxHashMap<PeerId, SessionKey>,
-    rooms: HashMap<Arc<RoomKey>, Room>,
+    rooms: FxHashMap<Arc<RoomKey>, Room>,
+    room_hashes: RandomState,
     namespaces: Namespaces,
     next_session: u64,
     sources: Sources,
@@ -202,7 +204,8 @@ impl<E: Environment> Hub<E> {
             connections: FxHashMap::default(),
             sessions: FxHashMap::default(),
             peers: FxHashMap::default(),
-            rooms: HashMap::new(),
+            rooms: FxHashMap::default(),
+            room_hashes: RandomState::new(),
             next_session: 0,
             sources: Sources::new(config.source),
             config,

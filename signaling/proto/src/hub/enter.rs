@@ -205,10 +205,7 @@ impl<E: Environment> Hub<E> {
                 "This application has as many sessions as it may. Try again later.",
             ));
         }
-        let key = RoomKey {
-            namespace: namespace.into(),
-            name: name.into(),
-        };
+        let key = RoomKey::new(&self.room_hashes, namespace, name);
         match self.rooms.get_key_value(&key) {
             Some((key, _)) => Ok(key.clone()),
             None if self.rooms.len() >= self.config.max_rooms => Err(Refusal::at_capacity(

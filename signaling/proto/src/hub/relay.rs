@@ -97,7 +97,7 @@ impl<E: Environment> Hub<E> {
         message: Result<ClientMessage, ParseError>,
     ) -> Result<(), Denied> {
         match message {
-            Ok(ClientMessage::Signal(signal)) => self.handle_signal(now, key, signal),
+            Ok(ClientMessage::Signal(signal)) => self.handle_signal(now, key, &signal),
             Ok(ClientMessage::Chat(chat)) => {
                 let recipients =
                     self.recipients(key, chat.to.as_ref().map(std::slice::from_ref))?;
@@ -135,7 +135,7 @@ impl<E: Environment> Hub<E> {
         &mut self,
         now: Instant,
         key: SessionKey,
-        signal: Signal,
+        signal: &Signal,
     ) -> Result<(), Denied> {
         let recipients = self.recipients(key, Some(std::slice::from_ref(&signal.to)))?;
         let session = &self.sessions[&key];
@@ -144,13 +144,7 @@ impl<E: Environment> Hub<E> {
                 "A viewer sends no media: use `recvonly` or `inactive`.",
             ));
         }
-        let body = Body::new(&ServerMessage::Signal(server::Signal {
-            from: session.peer.clone(),
-            id: signal.id,
-            epoch: signal.epoch,
-            payload: signal.payload,
-            seq: Seq::default(),
-        }));
+        let body = Body::signal(&session.peer, signal.id, signal.epoch, &signal.payload);
         self.deliver(now, key, signal.id, recipients, &body);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A room: who is in it, in which order.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use super::SessionKey;
@@ -8,10 +9,29 @@ use super::reunion::Reunion;
 use crate::id::PeerId;
 
 /// Which room: rooms of different namespaces know nothing of each other.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct RoomKey {
+    hash: u64,
     pub(super) namespace: Box<str>,
     pub(super) name: Box<str>,
+}
+
+impl RoomKey {
+    /// Hashed once and for all, because each message looks for its room: with a hash that withstands
+    /// attacks, as the names are anybody's.
+    pub(super) fn new(hashes: &impl BuildHasher, namespace: &str, name: &str) -> Self {
+        Self {
+            hash: hashes.hash_one((namespace, name)),
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
+impl Hash for RoomKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 impl fmt::Debug for RoomKey {

@@ -1,0 +1,33 @@
+//! Signals as they are usually written, read in one pass.
+//!
+//! Our clients write `type`, `id`, `to`, `epoch` and the payload in this order and without spaces. Any
+//! other writing of the same is as good, and read in the general way.
+
+use super::client::Signal;
+use super::payload::{Payload, PayloadField};
+use crate::id::PeerId;
+
+impl Signal {
+    /// Reads a whole frame; `None` when it is written otherwise, is something else, or is wrong.
+    pub(super) fn parse_usual(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix(r#"{"type":"signal","id":"#)?;
+        let (id, rest) = rest.split_once(',')?;
+        let (to, rest) = rest.strip_prefix(r#""to":""#)?.split_once('"')?;
+        let (epoch, rest) = rest.strip_prefix(r#","epoch":"#)?.split_once(',')?;
+        if !to.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return None;
+        }
+        let (field, payload) = if let Some(payload) = rest.strip_prefix(r#""candidate":"#) {
+            (PayloadField::Candidate, payload)
+        } else {
+            let payload = rest.strip_prefix(r#""description":"#)?;
+            (PayloadField::Description, payload)
+        };
+        Some(Self {
+            id: serde_json::from_str(id).ok()?,
+            to: PeerId::new(to),
+            epoch: serde_json::from_str(epoch).ok()?,
+            payload: Payload::read_last(field, payload)?,
+        })
+    }
+}
