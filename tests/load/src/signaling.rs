@@ -57,6 +57,14 @@ const ALL: [Scenario; 8] = [
     Scenario::Restart,
 ];
 
+impl Scenario {
+    /// Whether a figure of it depends on what else the machine's host has to do in that second: then
+    /// it is measured several times, the servers in turns, and the median is told.
+    const fn is_of_the_moment(self) -> bool {
+        matches!(self, Self::Storm | Self::Setups | Self::Joins)
+    }
+}
+
 /// Signaling servers side by side: memory, connections, call set-ups, rooms, and what survives
 #[derive(Debug, clap::Args)]
 pub(crate) struct Signaling {
@@ -74,6 +82,10 @@ pub(crate) struct Signaling {
     /// Clients of the server that is killed and started again [default: 5000; quick: 200]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=9000))]
     clients: Option<u32>,
+    /// How often storms, set-ups and joins are measured, all servers in turns: medians are told
+    /// [default: 3; quick: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=99))]
+    rounds: Option<u32>,
     /// Everything small and short: to see that it works, not for figures
     #[arg(long)]
     quick: bool,
@@ -163,7 +175,13 @@ impl Signaling {
                 rooms::silent_death(&mut bench, &kinds).await?;
                 continue;
             }
-            for kind in kinds.iter().copied() {
+            let [rounds] = bench.sizes([3], [1]);
+            let rounds = match scenario.is_of_the_moment() {
+                true => self.rounds.unwrap_or(rounds),
+                false => 1,
+            };
+            let turns = (0..rounds).flat_map(|_| kinds.iter().copied());
+            for kind in turns {
                 let measured = match scenario {
                     Scenario::Idle => connecting::idle(&mut bench, kind).await,
                     Scenario::Storm => connecting::storm(&mut bench, kind).await,

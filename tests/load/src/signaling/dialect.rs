@@ -17,6 +17,8 @@ use super::servers::Kind;
 /// Clients that have source addresses of their own.
 const SOURCES: u32 = 1 << 16;
 const BUFFER_BYTES: usize = 4096;
+/// More than an offer and its candidates: what is gathered is written when the client says so.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -138,7 +140,7 @@ pub(crate) async fn open(
     };
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(0);
+        .write_buffer_size(WRITE_BUFFER_BYTES);
     let (socket, _) = client_async_with_config(url, stream, Some(config)).await?;
     Ok(socket)
 }
@@ -229,6 +231,7 @@ impl Client {
         self.next_id - 1
     }
 
+    /// Says something to one, at the latest with the next [`Self::flush`].
     pub(crate) async fn signal(&mut self, to: &str, part: Part) -> anyhow::Result<()> {
         let body = part.body();
         let text = match self.kind {
@@ -251,7 +254,12 @@ impl Client {
             Kind::SocketIo => format!(r#"42["signal","{to}",{body}]"#),
             Kind::Bare => format!("{to}\n{body}"),
         };
-        self.send(text).await
+        Ok(self.socket.feed(Message::text(text)).await?)
+    }
+
+    /// Writes what was said.
+    pub(crate) async fn flush(&mut self) -> anyhow::Result<()> {
+        Ok(self.socket.flush().await?)
     }
 
     /// Text for everybody in the room, or for one where there are no rooms.

@@ -20,6 +20,25 @@ const RATE: u32 = 500;
 /// Pairs that call each other at a time where the most is asked for.
 const PAIRS: u32 = 64;
 
+/// How a client writes what it has to say at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    /// Each message by itself. Then the generator writes twenty times for one set-up, and is at its
+    /// end before a server that reads what has come meanwhile in one go.
+    Single,
+    /// A description and its candidates together.
+    Together,
+}
+
+impl Writing {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Single => "each message written by itself",
+            Self::Together => "candidates written with their description",
+        }
+    }
+}
+
 struct Pair {
     caller: Client,
     callee: Client,
@@ -42,23 +61,17 @@ async fn pairs(server: &Running, count: u32) -> anyhow::Result<Vec<Pair>> {
 
 impl Pair {
     /// One set-up; adds how long each message was on its way, in ms.
-    async fn set_up(&mut self, delays_ms: &mut Vec<f64>) -> anyhow::Result<()> {
+    async fn set_up(&mut self, writing: Writing, delays_ms: &mut Vec<f64>) -> anyhow::Result<()> {
         let Self { caller, callee } = self;
         let (to_callee, to_caller) = (callee.id.clone(), caller.id.clone());
         let mut callee_delays = Vec::new();
         let calling = async {
-            caller.signal(&to_callee, Part::Offer).await?;
-            for _ in 0..CANDIDATES {
-                caller.signal(&to_callee, Part::Candidate).await?;
-            }
+            describe(caller, &to_callee, Part::Offer, writing).await?;
             expect(caller, 1 + CANDIDATES, delays_ms).await
         };
         let answering = async {
             expect(callee, 1, &mut callee_delays).await?;
-            callee.signal(&to_caller, Part::Answer).await?;
-            for _ in 0..CANDIDATES {
-                callee.signal(&to_caller, Part::Candidate).await?;
-            }
+            describe(callee, &to_caller, Part::Answer, writing).await?;
             expect(callee, CANDIDATES, &mut callee_delays).await
         };
         tokio::try_join!(calling, answering)?;
@@ -67,6 +80,23 @@ impl Pair {
         delays_ms.extend(callee_delays);
         Ok(())
     }
+}
+
+/// Sends a description and its candidates.
+async fn describe(
+    client: &mut Client,
+    to: &str,
+    description: Part,
+    writing: Writing,
+) -> anyhow::Result<()> {
+    let candidates = (0..CANDIDATES).map(|_| Part::Candidate);
+    for part in [description].into_iter().chain(candidates) {
+        client.signal(to, part).await?;
+        if writing == Writing::Single {
+            client.flush().await?;
+        }
+    }
+    client.flush().await
 }
 
 async fn expect(client: &mut Client, parts: u32, delays_ms: &mut Vec<f64>) -> anyhow::Result<()> {
@@ -91,19 +121,20 @@ pub(super) async fn setups(bench: &mut Bench, kind: Kind) -> anyhow::Result<()> 
     let duration = Duration::from_secs(seconds.into());
     let calling = pairs(&server, PAIRS).await?;
     // Node's compiler needs to see work before it does its best.
-    let (_, calling) = as_many_as_possible(calling, duration).await?;
-    let cpu = server.process.cpu_ns()?;
-    let since = Instant::now();
-    let (count, calling) = as_many_as_possible(calling, duration).await?;
-    let took = since.elapsed().as_secs_f64();
-    let cpu = (server.process.cpu_ns()? - cpu) as f64 / 1e9;
-    bench.add(
-        kind,
-        metric("call set-ups/s", Better::More),
-        count as f64 / took,
-    );
-    let per_core = metric("call set-ups per second of a core", Better::More);
-    bench.add(kind, per_core, count as f64 / cpu);
+    let (_, mut calling) = as_many_as_possible(calling, Writing::Single, duration).await?;
+    for writing in [Writing::Single, Writing::Together] {
+        let count;
+        let cpu = server.process.cpu_ns()?;
+        let since = Instant::now();
+        (count, calling) = as_many_as_possible(calling, writing, duration).await?;
+        let took = since.elapsed().as_secs_f64();
+        let cpu = (server.process.cpu_ns()? - cpu) as f64 / 1e9;
+        let how = writing.name();
+        let rate = metric(format!("call set-ups/s, {how}"), Better::More);
+        bench.add(kind, rate, count as f64 / took);
+        let per_core = format!("call set-ups per second of a core, {how}");
+        bench.add(kind, metric(per_core, Better::More), count as f64 / cpu);
+    }
 
     let cpu = server.process.cpu_ns()?;
     let (count, mut delays_ms) = at_rate(calling, duration).await?;
@@ -119,6 +150,7 @@ pub(super) async fn setups(bench: &mut Bench, kind: Kind) -> anyhow::Result<()> 
 
 async fn as_many_as_possible(
     pairs: Vec<Pair>,
+    writing: Writing,
     duration: Duration,
 ) -> anyhow::Result<(u64, Vec<Pair>)> {
     let count = Arc::new(AtomicU64::new(0));
@@ -130,7 +162,7 @@ async fn as_many_as_possible(
             let mut delays_ms = Vec::new();
             while Instant::now() < end {
                 delays_ms.clear();
-                pair.set_up(&mut delays_ms).await?;
+                pair.set_up(writing, &mut delays_ms).await?;
                 count.fetch_add(1, Ordering::Relaxed);
             }
             anyhow::Ok(pair)
@@ -162,7 +194,7 @@ async fn at_rate(pairs: Vec<Pair>, duration: Duration) -> anyhow::Result<(u32, V
                 .pop()
                 .expect("there is one for each permit");
             let mut delays_ms = Vec::new();
-            let done = pair.set_up(&mut delays_ms).await;
+            let done = pair.set_up(Writing::Single, &mut delays_ms).await;
             pairs.lock().await.push(pair);
             drop(permit);
             done.map(|()| delays_ms)
