@@ -65,6 +65,10 @@ fn the_example_of_thirty_lines_is_a_whole_call() {
 /// What the first visit may cost, in bytes of answers.
 const FIRST_LOAD: u64 = 150_000;
 
+/// Waits until the call is loaded: it comes while the preview is there to be used, and its style with it.
+const CALL: &str =
+    "import(new URL('call-page.js', document.querySelector('script').src)).then(() => true)";
+
 /// What everything that was loaded took on the wire. (Browsers count 300 bytes for the head of an answer, whatever it has.)
 const TRANSFERRED: &str = "(async () => {
   const entries = performance.getEntries().filter(({encodedBodySize}) => encodedBodySize > 0);
@@ -85,6 +89,39 @@ const LATE_SCRIPTS: &str = "(() => {
     .map(({ name }) => name);
 })()";
 
+/// How many files of the page there were, and which of them the server was asked for.
+const ASKED_FOR: &str = "(() => {
+  const files = performance.getEntriesByType('resource').filter(({name}) => new URL(name).pathname.startsWith('/v/'));
+  return {files: files.length, asked: files.filter(({transferSize}) => transferSize > 0).map(({name}) => name)};
+})()";
+
+#[test]
+fn the_second_visit_asks_for_nothing_but_the_document() {
+    stage::run(async |stage| {
+        let service = stage.signaling(&[]).await?;
+        let browser = stage.browser("ann").await?;
+        let room = format!("{}/room/tea", service.page);
+        let mut visits = Vec::new();
+        for _ in 0..2 {
+            browser.open(&room).await?;
+            browser.text_of("[data-testid=join]").await?;
+            browser.value(CALL, Value::Null).await?;
+            visits.push(browser.value(ASKED_FOR, Value::Null).await?);
+            // Elsewhere in between: what is opened where one is already is a reload.
+            browser.open("about:blank").await?;
+        }
+        let files = |visit: &Value| visit["files"].as_u64().unwrap_or_default();
+        let asked = |visit: &Value| visit["asked"].as_array().map_or(0, Vec::len);
+        assert!(
+            files(&visits[0]) > 20 && asked(&visits[0]) > 20,
+            "{visits:?}"
+        );
+        assert_eq!(files(&visits[0]), files(&visits[1]), "{visits:?}");
+        assert_eq!(asked(&visits[1]), 0, "{visits:?}");
+        Ok(())
+    });
+}
+
 #[test]
 fn the_first_visit_is_small() {
     stage::run(async |stage| {
@@ -95,9 +132,7 @@ fn the_first_visit_is_small() {
             browser.open(page).await?;
             browser.text_of("h1").await?;
             if *page == room {
-                // It comes while the preview is there to be used, and its style with it.
-                let call = "import(new URL('call-page.js', document.querySelector('script').src)).then(() => true)";
-                browser.value(call, Value::Null).await?;
+                browser.value(CALL, Value::Null).await?;
             }
             let transferred = browser.value(TRANSFERRED, Value::Null).await?;
             let transferred = transferred.as_u64().unwrap_or_default();
