@@ -58,7 +58,7 @@ async fn rooms(State(admin): State<Admin>) -> Result<Json<serde_json::Value>, St
     let rooms = rooms.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
     let rooms: Vec<_> = rooms
         .into_iter()
-        .map(|room| json!({"namespace": room.namespace, "name": room.name, "peers": room.peers}))
+        .map(|room| json!({"namespace": room.namespace, "name": room.name, "tag": room.tag, "peers": room.peers}))
         .collect();
     Ok(Json(json!({ "rooms": rooms })))
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use signaling_proto::hub::{Environment, Grant, Unauthorized};
-use signaling_proto::id::PeerId;
 use signaling_proto::message::client::Hello;
 use signaling_proto::message::server::IceServer;
 use stun_turn::proto::auth::credential;
@@ -129,7 +128,7 @@ impl Relay {
     fn ice_servers(
         &self,
         host: &str,
-        peer: &PeerId,
+        account: &str,
         expires_at_unix_s: u64,
         lost: &HashSet<String>,
     ) -> Vec<IceServer> {
@@ -149,8 +148,7 @@ impl Relay {
             });
         }
         if let (Some(secret), false) = (self.secret(), turn.is_empty()) {
-            // Not the room: who knows its name may enter it, and user names stand in logs and in the clear on the way.
-            let minted = credential::mint(secret.as_bytes(), peer.as_str(), expires_at_unix_s);
+            let minted = credential::mint(secret.as_bytes(), account, expires_at_unix_s);
             servers.push(IceServer {
                 urls: turn,
                 username: Some(minted.username),
@@ -181,13 +179,13 @@ impl Environment for HubEnvironment {
         page.is_ok_and(|page| self.pages.permit(namespace, &page))
     }
 
-    fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer> {
+    fn ice_servers(&mut self, account: &str, reached_as: &str) -> Vec<IceServer> {
         let expires_at = self.unix_time() + self.credential_ttl;
         let state = self.relay.read();
         let expires_at = expires_at.as_secs();
         state
             .relay
-            .ice_servers(reached_as, peer, expires_at, &state.lost)
+            .ice_servers(reached_as, account, expires_at, &state.lost)
     }
 }
 
@@ -203,7 +201,7 @@ mod tests {
             tls_port: Some(5349),
             secret: "north".into(),
         };
-        let servers = relay.ice_servers("call.example", &PeerId::new("p"), 1_000, &HashSet::new());
+        let servers = relay.ice_servers("call.example", "p:0f", 1_000, &HashSet::new());
         assert_eq!(servers[0].urls, ["stun:call.example:3478"]);
         assert_eq!(
             servers[1].urls,
@@ -213,7 +211,7 @@ mod tests {
                 "turns:call.example:5349?transport=tcp"
             ]
         );
-        assert_eq!(servers[1].username.as_deref(), Some("1000:p"));
+        assert_eq!(servers[1].username.as_deref(), Some("1000:p:0f"));
         assert_eq!(servers[1].expires_at, Some(1_000));
         assert!(servers[1].credential.is_some());
     }
@@ -226,13 +224,13 @@ mod tests {
                 .into(),
             secret: Some("north".into()),
         };
-        let servers = relay.ice_servers("ignored", &PeerId::new("p"), 1_000, &HashSet::new());
+        let servers = relay.ice_servers("ignored", "p:0f", 1_000, &HashSet::new());
         assert_eq!(servers[0].urls, ["stun:b"]);
         assert_eq!(servers[0].credential, None);
         assert_eq!(servers[1].urls, ["turns:a:443?transport=tcp"]);
         assert!(
             Relay::Nowhere
-                .ice_servers("x", &PeerId::new("p"), 1, &HashSet::new())
+                .ice_servers("x", "p:0f", 1, &HashSet::new())
                 .is_empty()
         );
     }
@@ -246,9 +244,7 @@ mod tests {
         let told = Told::new(relay);
         let urls = || {
             let state = told.read();
-            let servers = state
-                .relay
-                .ice_servers("", &PeerId::new("p"), 1, &state.lost);
+            let servers = state.relay.ice_servers("", "p:0f", 1, &state.lost);
             servers[0].urls.clone()
         };
         assert!(told.set_lost("turn:a", true));

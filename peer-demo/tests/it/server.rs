@@ -9,7 +9,6 @@ use futures_util::{SinkExt, StreamExt};
 use signaling_proto::hub::{
     Arrival, Config, ConnectionId, Environment, Grant, Hub, Output, SourceLimits, Unauthorized,
 };
-use signaling_proto::id::PeerId;
 use signaling_proto::message::ClientMessage;
 use signaling_proto::message::client::Hello;
 use signaling_proto::message::server::IceServer;
@@ -43,7 +42,7 @@ impl Environment for Host {
         Ok(Grant::default())
     }
 
-    fn ice_servers(&mut self, _: &PeerId, _: &str) -> Vec<IceServer> {
+    fn ice_servers(&mut self, _: &str, _: &str) -> Vec<IceServer> {
         self.ice_servers.clone()
     }
 }

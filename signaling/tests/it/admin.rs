@@ -5,9 +5,9 @@ use crate::page::get;
 
 #[tokio::test]
 async fn metrics_and_rooms_tell_what_is_going_on() {
-    let server = start(&[]).await;
+    let server = start(&["--turn-listen", "udp:127.0.0.1:0"]).await;
     let (_first, _) = Client::enter(&server, "r").await;
-    let (_second, _) = Client::enter(&server, "r").await;
+    let (_second, welcome) = Client::enter(&server, "r").await;
     let mut third = Client::connect(&server).await;
     third.say("nonsense").await;
     third.hear_out().await;
@@ -24,7 +24,10 @@ async fn metrics_and_rooms_tell_what_is_going_on() {
     // As a value: the order of the fields means nothing, and depends on the features of serde_json.
     let (_, body) = rooms.split_once("\r\n\r\n").unwrap();
     let rooms: serde_json::Value = serde_json::from_str(body).unwrap();
-    let room = serde_json::json!({"namespace": "main", "name": "r", "peers": 2});
+    // By its tag, the operator finds the room of what a relay's log or `/turn-sessions` tells of.
+    let account = welcome.ice_servers[1].username.as_ref().unwrap();
+    let (_, tag) = account.rsplit_once(':').unwrap();
+    let room = serde_json::json!({"namespace": "main", "name": "r", "tag": tag, "peers": 2});
     assert_eq!(rooms, serde_json::json!({"rooms": [room]}));
     for path in ["/healthz", "/readyz"] {
         assert!(

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::id::PeerId;
 use crate::message::client::Hello;
 use crate::message::server::{IceServer, Role};
 
@@ -23,9 +22,9 @@ pub trait Environment {
     /// When it may not. Why is nobody's business: all answers look alike.
     fn authorize(&mut self, hello: &Hello) -> Result<Grant, Unauthorized>;
 
-    /// STUN and TURN servers for one peer; `reached_as` is what its connection's
-    /// [`Arrival`](super::Arrival) says.
-    fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer>;
+    /// STUN and TURN servers for one peer. `account` is how relays know it: `PEER:TAG`, with its room's
+    /// [tag](crate::ticket::TicketKey::room_tag); `reached_as` is what its connection's [`Arrival`](super::Arrival) says.
+    fn ice_servers(&mut self, account: &str, reached_as: &str) -> Vec<IceServer>;
 }
 
 /// What a newcomer may be.

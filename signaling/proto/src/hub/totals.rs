@@ -56,6 +56,8 @@ pub struct RoomSummary {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// What it is called in the user names of its peers on relays, see [`TicketKey::room_tag`](crate::ticket::TicketKey::room_tag).
+    pub tag: String,
     /// How many are in it.
     pub peers: usize,
 }
@@ -121,6 +123,7 @@ impl<E> Hub<E> {
             .map(|(key, room)| RoomSummary {
                 namespace: key.namespace.to_string(),
                 name: key.name.to_string(),
+                tag: self.ticket_key.room_tag(&key.namespace, &key.name),
                 peers: room.members.len(),
             })
             .collect();

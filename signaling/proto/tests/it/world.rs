@@ -52,10 +52,10 @@ impl Environment for TestEnvironment {
         Ok(Grant { role, name })
     }
 
-    fn ice_servers(&mut self, peer: &PeerId, reached_as: &str) -> Vec<IceServer> {
+    fn ice_servers(&mut self, account: &str, reached_as: &str) -> Vec<IceServer> {
         vec![IceServer {
             urls: vec![format!("turn:{reached_as}")],
-            username: Some(peer.to_string()),
+            username: Some(account.to_owned()),
             credential: Some("secret".into()),
             expires_at: Some(self.unix_time.as_secs() + 600),
         }]
@@ -70,7 +70,7 @@ pub(crate) struct World {
     closed: BTreeMap<ConnectionId, u16>,
     gone: BTreeSet<ConnectionId>,
     /// Who was put out.
-    pub(crate) revoked: Vec<PeerId>,
+    pub(crate) revoked: Vec<String>,
     config: Config,
     processes: u64,
 }
@@ -203,7 +203,7 @@ impl World {
                     assert!(!self.is_over(connection), "{connection:?} closed twice");
                     self.closed.insert(connection, code);
                 }
-                Output::Revoke { peer } => self.revoked.push(peer),
+                Output::Revoke { account } => self.revoked.push(account),
             }
         }
     }

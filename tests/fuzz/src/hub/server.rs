@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use signaling_proto::hub::{Config, Environment, Grant, Hub, SourceLimits, Unauthorized};
-use signaling_proto::id::PeerId;
 use signaling_proto::message::client::Hello;
 use signaling_proto::message::server::IceServer;
 use signaling_proto::pace::Rate;
@@ -54,7 +53,7 @@ impl Environment for Machine {
         Ok(Grant::default())
     }
 
-    fn ice_servers(&mut self, _: &PeerId, _: &str) -> Vec<IceServer> {
+    fn ice_servers(&mut self, _: &str, _: &str) -> Vec<IceServer> {
         Vec::new()
     }
 }

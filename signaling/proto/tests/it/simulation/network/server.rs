@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use signaling_proto::hub::{Config, Environment, Grant, Hub, Unauthorized};
-use signaling_proto::id::PeerId;
 use signaling_proto::message::client::Hello;
 use signaling_proto::message::server::IceServer;
 use signaling_proto::ticket::TicketKey;
@@ -38,7 +37,7 @@ impl Environment for Machine {
         Ok(Grant::default())
     }
 
-    fn ice_servers(&mut self, _: &PeerId, _: &str) -> Vec<IceServer> {
+    fn ice_servers(&mut self, _: &str, _: &str) -> Vec<IceServer> {
         Vec::new()
     }
 }
