@@ -231,8 +231,14 @@ impl Client {
         self.next_id - 1
     }
 
-    /// Says something to one, at the latest with the next [`Self::flush`].
+    /// Says something to one.
     pub(crate) async fn signal(&mut self, to: &str, part: Part) -> anyhow::Result<()> {
+        self.gather(to, part).await?;
+        self.flush().await
+    }
+
+    /// Says something to one with the next [`Self::flush`].
+    pub(crate) async fn gather(&mut self, to: &str, part: Part) -> anyhow::Result<()> {
         let body = part.body();
         let text = match self.kind {
             Kind::Ours => {
