@@ -96,7 +96,7 @@ const ASKED_FOR: &str = "(() => {
 })()";
 
 #[test]
-fn the_second_visit_asks_for_nothing_but_the_document() {
+fn a_second_visit_asks_for_none_of_the_page_s_files() {
     stage::run(async |stage| {
         let service = stage.signaling(&[]).await?;
         let browser = stage.browser("ann").await?;
@@ -116,8 +116,10 @@ fn the_second_visit_asks_for_nothing_but_the_document() {
             files(&visits[0]) > 20 && asked(&visits[0]) > 20,
             "{visits:?}"
         );
-        assert_eq!(files(&visits[0]), files(&visits[1]), "{visits:?}");
-        assert_eq!(asked(&visits[1]), 0, "{visits:?}");
+        assert!(
+            files(&visits[1]) > 20 && asked(&visits[1]) == 0,
+            "{visits:?}"
+        );
         Ok(())
     });
 }
