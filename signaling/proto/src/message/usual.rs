@@ -31,3 +31,31 @@ impl Signal {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Epoch, MessageId};
+    use crate::message::{ClientMessage, Verbatim};
+
+    #[test]
+    fn what_our_clients_write_is_read_in_one_pass() {
+        let verbatim = |json: &str| serde_json::from_str::<Verbatim>(json).unwrap();
+        for payload in [
+            Payload::Description(verbatim(r#"{"type":"offer","sdp":"v=0\r\n\u00e9"}"#)),
+            Payload::Description(verbatim(r#"{ "sdp":"", "type":"rollback" }"#)),
+            Payload::Candidate(verbatim(
+                r#"{"candidate":"candidate:1 1 udp 1 192.0.2.1 5000 typ host","sdpMid":"0"}"#,
+            )),
+        ] {
+            let signal = Signal {
+                id: MessageId(7),
+                to: PeerId::new("0af9"),
+                epoch: Epoch(3),
+                payload,
+            };
+            let written = ClientMessage::Signal(signal.clone()).to_text();
+            assert_eq!(Signal::parse_usual(&written), Some(signal), "{written}");
+        }
+    }
+}
