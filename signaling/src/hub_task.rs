@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use signaling_proto::hub::{
     Arrival, ConnectionId, Environment, Fault, Hub, Output, RoomSummary, Snapshot,
 };
+use signaling_proto::id::PeerId;
 use signaling_proto::message::server::IceServersReason;
 use signaling_proto::message::{ClientMessage, ParseError};
 use tokio::sync::{mpsc, oneshot};
@@ -44,10 +45,10 @@ pub(crate) struct HubHandle {
 impl HubHandle {
     /// Starts the task; it ends when all handles are gone.
     ///
-    /// `revoke` is called with the relay's account of each peer that was put out, and must not block.
+    /// `revoke` is called for each peer that was put out, and must not block.
     pub(crate) fn start<E: Environment + Send + 'static>(
         hub: Hub<E>,
-        revoke: impl Fn(&str) + Send + 'static,
+        revoke: impl Fn(&PeerId) + Send + 'static,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (inputs, queue) = mpsc::channel(QUEUE);
         let task = HubTask {
@@ -134,7 +135,7 @@ impl HubHandle {
 struct HubTask<E> {
     hub: Hub<E>,
     outboxes: FxHashMap<ConnectionId, Arc<Outbox>>,
-    revoke: Box<dyn Fn(&str) + Send>,
+    revoke: Box<dyn Fn(&PeerId) + Send>,
 }
 
 impl<E: Environment> HubTask<E> {
@@ -217,7 +218,7 @@ impl<E: Environment> HubTask<E> {
                         outbox.close(code, reason);
                     }
                 }
-                Output::Revoke { account } => (self.revoke)(&account),
+                Output::Revoke { peer } => (self.revoke)(&peer),
             }
         }
     }

@@ -105,9 +105,9 @@ impl Server {
         let handle = relay.as_ref().map(|relay| relay.server.handle().clone());
         let (hub, hub_task) = HubHandle::start(core, {
             let (relay, credential_ttl) = (handle.clone(), config.credential_ttl);
-            move |account| {
+            move |peer| {
                 if let Some(relay) = &relay {
-                    relay.revoke(account, credential_ttl);
+                    relay.revoke(peer.as_str(), credential_ttl);
                 }
             }
         });

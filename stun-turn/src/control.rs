@@ -263,7 +263,8 @@ impl Handle {
     }
 
     /// Ends what this account holds, and answers its credentials with 401 for so long: until the last one that was made
-    /// has expired. An account is what stands behind the expiry in a time-limited user name, or a static user.
+    /// has expired. An account is what stands behind the expiry in a time-limited user name, or a static user; if it has
+    /// parts with colons between them, its first one stands for all that begin with it.
     pub fn revoke(&self, account: &str, for_this_long: Duration) {
         let unix_s = SystemTime::now().duration_since(UNIX_EPOCH);
         let unix_s = unix_s.unwrap_or_default().as_secs();

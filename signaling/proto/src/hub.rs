@@ -104,8 +104,8 @@ pub enum Output {
     },
     /// A peer was put out: what it holds on the relay ends, and its credentials are worth nothing.
     Revoke {
-        /// Whose, as in [`Environment::ice_servers`].
-        account: String,
+        /// Whose: all accounts that begin with it, see [`Environment::ice_servers`].
+        peer: PeerId,
     },
 }
 

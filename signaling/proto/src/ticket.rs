@@ -18,15 +18,9 @@ use crate::message::server::Role;
 /// of one.
 pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Signs and checks tickets, and names rooms where their names must not be read.
+/// Signs and checks tickets.
 #[derive(Clone)]
-pub struct TicketKey {
-    tickets: Hmac<Sha256>,
-    rooms: Hmac<Sha256>,
-}
-
-/// Of a room's tag: rooms are told apart by it, nothing else.
-const ROOM_TAG_BYTES: usize = 8;
+pub struct TicketKey(Hmac<Sha256>);
 
 impl std::fmt::Debug for TicketKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -81,30 +75,17 @@ impl TicketKey {
     /// A key made of the operator's secret.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        let mac = Hmac::new_from_slice(secret).expect("HMAC takes keys of any length");
+        let mut mac = Hmac::new_from_slice(secret).expect("HMAC takes keys of any length");
         // The same secret may sign something else somewhere else.
-        Self {
-            tickets: mac.clone().chain_update(b"signal.v1 ticket\0"),
-            rooms: mac.chain_update(b"signal.v1 room\0"),
-        }
-    }
-
-    /// What a room is called where others read it: 16 hexadecimal digits, which tell nothing of its name to who does not
-    /// have the key.
-    #[must_use]
-    pub fn room_tag(&self, namespace: &str, room: &str) -> String {
-        // A namespace has no NUL: where it ends, nobody can move.
-        let mac = self.rooms.clone().chain_update(namespace);
-        let tag = mac.chain_update(b"\0").chain_update(room).finalize();
-        let bytes = &tag.into_bytes()[..ROOM_TAG_BYTES];
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        mac.update(b"signal.v1 ticket\0");
+        Self(mac)
     }
 
     /// The ticket as its client keeps it.
     #[must_use]
     pub fn sign(&self, ticket: &Ticket) -> String {
         let content = serde_json::to_vec(ticket).expect("a ticket's fields always encode");
-        let tag = self.tickets.clone().chain_update(&content).finalize();
+        let tag = self.0.clone().chain_update(&content).finalize();
         let mut text = URL_SAFE_NO_PAD.encode(content);
         text.push('.');
         URL_SAFE_NO_PAD.encode_string(tag.into_bytes(), &mut text);
@@ -123,7 +104,7 @@ impl TicketKey {
                 .map_err(|_| TicketError::Forged)
         };
         let (content, tag) = (decode(content)?, decode(tag)?);
-        let mac = self.tickets.clone().chain_update(&content);
+        let mac = self.0.clone().chain_update(&content);
         // Takes equally long wherever the difference is.
         mac.verify_slice(&tag).map_err(|_| TicketError::Forged)?;
         let ticket: Ticket = serde_json::from_slice(&content).map_err(|_| TicketError::Forged)?;
@@ -175,22 +156,6 @@ mod tests {
         assert_eq!(serde_json::to_string(&unnamed).unwrap(), content);
         let read = key.open(&key.sign(&unnamed), Duration::ZERO);
         assert_eq!(read, Ok(unnamed));
-    }
-
-    #[test]
-    fn a_room_s_tag_is_its_own_and_its_key_s() {
-        let key = TicketKey::new(b"north");
-        // printf 'signal.v1 room\0main\0standup' | openssl dgst -sha256 -hmac north
-        assert_eq!(key.room_tag("main", "standup"), "2882edd6a2c19ba0");
-        assert_ne!(
-            key.room_tag("main", "standup"),
-            key.room_tag("mains", "tandup")
-        );
-        let other = TicketKey::new(b"south");
-        assert_ne!(
-            key.room_tag("main", "standup"),
-            other.room_tag("main", "standup")
-        );
     }
 
     #[test]

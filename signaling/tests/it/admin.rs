@@ -24,7 +24,7 @@ async fn metrics_and_rooms_tell_what_is_going_on() {
     // As a value: the order of the fields means nothing, and depends on the features of serde_json.
     let (_, body) = rooms.split_once("\r\n\r\n").unwrap();
     let rooms: serde_json::Value = serde_json::from_str(body).unwrap();
-    // By its tag, the operator finds the room of what a relay's log or `/turn-sessions` tells of.
+    // By its tag, the operator finds the room of what `/turn-sessions` tells of.
     let account = welcome.ice_servers[1].username.as_ref().unwrap();
     let (_, tag) = account.rsplit_once(':').unwrap();
     let room = serde_json::json!({"namespace": "main", "name": "r", "tag": tag, "peers": 2});

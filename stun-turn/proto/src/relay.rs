@@ -242,9 +242,12 @@ impl Relay {
             .is_some()
     }
 
-    /// Ends what an account holds, by the operator's word. It may allocate again unless it is [`Shared::revoked`].
+    /// Ends what an account holds, or all of which it is the first part, by the operator's word. It may allocate again unless it is [`Shared::revoked`].
     pub fn end_account(&mut self, now: Now, account: &[u8]) {
-        let is_theirs = |username: &[u8]| credential::account(username) == account;
+        let is_theirs = |username: &[u8]| {
+            let whole = credential::account(username);
+            whole == account || credential::first_part(whole) == account
+        };
         let live = self.table.live();
         let theirs = live.filter(|(_, allocation)| is_theirs(&allocation.username));
         let theirs: Vec<RelayId> = theirs.map(|(relay, _)| relay).collect();

@@ -26,12 +26,16 @@ impl Revoked {
         *until = until_s.max(*until);
     }
 
-    /// Whether the account of this user name is.
+    /// Whether the account of this user name is, or its first part.
     #[must_use]
     pub fn holds(&self, username: &[u8], unix_s: u64) -> bool {
         let accounts = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let until = accounts.get(credential::account(username));
-        until.is_some_and(|until| *until > unix_s)
+        let account = credential::account(username);
+        let is_revoked = |account: &[u8]| {
+            let until = accounts.get(account);
+            until.is_some_and(|until| *until > unix_s)
+        };
+        is_revoked(account) || is_revoked(credential::first_part(account))
     }
 }
 
@@ -46,6 +50,8 @@ mod tests {
         revoked.add(b"bob", 105, 100);
         assert!(revoked.holds(b"9:bob", 109), "never made shorter");
         assert!(!revoked.holds(b"9:bob", 110));
+        assert!(revoked.holds(b"9:bob:room", 109), "a part of it");
+        assert!(!revoked.holds(b"9:bobby", 109) && !revoked.holds(b"9:room:bob", 109));
         revoked.add(b"carol", 160, 110);
         assert!(!revoked.holds(b"9:bob", 100), "forgotten");
         assert!(revoked.holds(b"9:carol", 159));

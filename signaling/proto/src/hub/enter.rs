@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::room::{Room, RoomKey};
+use super::room::{Room, RoomKey, RoomTag};
 use super::session::{Beginning, Session};
 use super::{Connection, ConnectionId, Environment, Grant, Hub, Refusal, SessionKey, Unauthorized};
 use super::{limits, name};
@@ -239,11 +239,13 @@ impl<E: Environment> Hub<E> {
         let sessions = &self.sessions;
         let namespace = &session.room.namespace;
         self.namespaces.note_session(namespace);
-        if !self.rooms.contains_key(&session.room) {
-            self.namespaces.note_room(namespace);
-        }
         let room = self.rooms.entry(session.room.clone());
-        let room = room.or_insert_with(|| Room::new(now));
+        let room = room.or_insert_with(|| {
+            self.namespaces.note_room(namespace);
+            let mut tag = RoomTag::default();
+            self.environment.random(&mut tag.0);
+            Room::new(now, tag)
+        });
         let place = room.members.partition_point(|member| {
             let other = &sessions[member];
             (other.entered_ms, &other.peer) < (rank.0, &rank.1)

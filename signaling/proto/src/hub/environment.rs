@@ -22,8 +22,8 @@ pub trait Environment {
     /// When it may not. Why is nobody's business: all answers look alike.
     fn authorize(&mut self, hello: &Hello) -> Result<Grant, Unauthorized>;
 
-    /// STUN and TURN servers for one peer. `account` is how relays know it: `PEER:TAG`, with its room's
-    /// [tag](crate::ticket::TicketKey::room_tag); `reached_as` is what its connection's [`Arrival`](super::Arrival) says.
+    /// STUN and TURN servers for one peer. `account` is how relays know it: `PEER:TAG`, where the peers of one room have
+    /// one tag; `reached_as` is what its connection's [`Arrival`](super::Arrival) says.
     fn ice_servers(&mut self, account: &str, reached_as: &str) -> Vec<IceServer>;
 }
 

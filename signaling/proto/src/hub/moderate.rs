@@ -51,8 +51,8 @@ impl<E: Environment> Hub<E> {
     }
 
     fn kick(&mut self, now: Instant, key: SessionKey) {
-        let account = self.account(key);
         let session = self.session_mut(key);
+        let peer = session.peer.clone();
         if let Some(connection) = session.connection.take() {
             self.connections.remove(&connection);
             let code = ErrorCode::Forbidden;
@@ -65,7 +65,7 @@ impl<E: Environment> Hub<E> {
             });
         }
         self.leave(now, key, LeftReason::Kicked);
-        self.outputs.push_back(Output::Revoke { account });
+        self.outputs.push_back(Output::Revoke { peer });
     }
 
     fn lock(&mut self, key: SessionKey, locked: bool) {

@@ -16,22 +16,19 @@ impl<E: Environment> Hub<E> {
         let session = self.session_mut(key);
         session.issue = session.issue.wrapping_add(1);
         let issue = session.issue;
-        let account = self.account(key);
-        let reached_as = &self.sessions[&key].reached_as;
+        let Session {
+            peer,
+            room,
+            reached_as,
+            ..
+        } = &*self.sessions[&key];
+        let account = format!("{peer}:{}", self.rooms[room].tag);
         let servers = self.environment.ice_servers(&account, reached_as);
         if servers.iter().any(|server| server.expires_at.is_some()) {
             let due = now + self.config.renew_ice_servers_after;
             self.renewal_due.push_back((due, key, issue));
         }
         servers
-    }
-
-    /// How relays know a peer. Not by the name of its room: who knows that may enter it, and user names stand in logs and in
-    /// the clear on the way.
-    pub(super) fn account(&self, key: SessionKey) -> String {
-        let Session { peer, room, .. } = &*self.sessions[&key];
-        let tag = self.ticket_key.room_tag(&room.namespace, &room.name);
-        format!("{peer}:{tag}")
     }
 
     /// Renews what is due. Who is away gets fresh ones with its welcome.

@@ -56,7 +56,7 @@ pub struct RoomSummary {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// What it is called in the user names of its peers on relays, see [`TicketKey::room_tag`](crate::ticket::TicketKey::room_tag).
+    /// What it is called in the user names of its peers on relays.
     pub tag: String,
     /// How many are in it.
     pub peers: usize,
@@ -123,7 +123,7 @@ impl<E> Hub<E> {
             .map(|(key, room)| RoomSummary {
                 namespace: key.namespace.to_string(),
                 name: key.name.to_string(),
-                tag: self.ticket_key.room_tag(&key.namespace, &key.name),
+                tag: room.tag.to_string(),
                 peers: room.members.len(),
             })
             .collect();

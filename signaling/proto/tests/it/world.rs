@@ -70,7 +70,7 @@ pub(crate) struct World {
     closed: BTreeMap<ConnectionId, u16>,
     gone: BTreeSet<ConnectionId>,
     /// Who was put out.
-    pub(crate) revoked: Vec<String>,
+    pub(crate) revoked: Vec<PeerId>,
     config: Config,
     processes: u64,
 }
@@ -203,7 +203,7 @@ impl World {
                     assert!(!self.is_over(connection), "{connection:?} closed twice");
                     self.closed.insert(connection, code);
                 }
-                Output::Revoke { account } => self.revoked.push(account),
+                Output::Revoke { peer } => self.revoked.push(peer),
             }
         }
     }

@@ -85,6 +85,15 @@ pub fn account(username: &[u8]) -> &[u8] {
     }
 }
 
+/// The first part of an account, where parts are separated by colons: what is revoked of it is revoked of the whole.
+#[must_use]
+pub fn first_part(account: &[u8]) -> &[u8] {
+    account
+        .split(|byte| *byte == b':')
+        .next()
+        .unwrap_or(account)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -281,7 +281,7 @@ impl Network {
             Output::Close {
                 connection, code, ..
             } => (connection, Down::Close(code), true),
-            Output::Revoke { account } => panic!("nobody puts {account} out"),
+            Output::Revoke { peer } => panic!("nobody puts {peer} out"),
         };
         let at = usize::try_from(connection.0).expect("connections are numbers of links");
         let link = &mut self.links[at];
