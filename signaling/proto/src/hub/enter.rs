@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::room::{Room, RoomKey, RoomTag};
+use super::room::{Room, RoomKey};
 use super::session::{Beginning, Session};
 use super::{Connection, ConnectionId, Environment, Grant, Hub, Refusal, SessionKey, Unauthorized};
 use super::{limits, name};
@@ -236,16 +236,15 @@ impl<E: Environment> Hub<E> {
         let key = SessionKey(self.next_session);
         self.next_session += 1;
         let rank = (session.entered_ms, session.peer.clone());
-        let sessions = &self.sessions;
         let namespace = &session.room.namespace;
         self.namespaces.note_session(namespace);
-        let room = self.rooms.entry(session.room.clone());
-        let room = room.or_insert_with(|| {
+        if !self.rooms.contains_key(&session.room) {
             self.namespaces.note_room(namespace);
-            let mut tag = RoomTag::default();
-            self.environment.random(&mut tag.0);
-            Room::new(now, tag)
-        });
+            let tag = self.random_hex::<8>().into();
+            self.rooms.insert(session.room.clone(), Room::new(now, tag));
+        }
+        let sessions = &self.sessions;
+        let room = self.rooms.get_mut(&session.room).expect("it is open");
         let place = room.members.partition_point(|member| {
             let other = &sessions[member];
             (other.entered_ms, &other.peer) < (rank.0, &rank.1)

@@ -40,24 +40,14 @@ impl fmt::Debug for RoomKey {
     }
 }
 
-/// Drawn when a room opens. Not its name, nor made of it: who knows that may enter, and user names stand in logs and in
-/// the clear on the way.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct RoomTag(pub(super) [u8; 8]);
-
-impl fmt::Display for RoomTag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", u64::from_be_bytes(self.0))
-    }
-}
-
 /// A room exists while somebody is in it, or may come back to it.
 #[derive(Debug)]
 pub(super) struct Room {
     /// When this process first heard of it.
     opened: Instant,
-    /// What it is called in the user names of its peers on relays.
-    pub(super) tag: RoomTag,
+    /// What it is called in the user names of its peers on relays, drawn when it opens. Not its name, nor made of it: who
+    /// knows that may enter, and user names stand in logs and in the clear on the way.
+    pub(super) tag: Box<str>,
     /// Those who have been there longest first. The order also decides who is polite.
     pub(super) members: Vec<SessionKey>,
     /// Whether newcomers are refused.
@@ -69,7 +59,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(opened: Instant, tag: RoomTag) -> Self {
+    pub(super) fn new(opened: Instant, tag: Box<str>) -> Self {
         Self {
             opened,
             tag,

@@ -138,13 +138,6 @@ impl Candidate<'_> {
     }
 }
 
-/// Which of the two a payload is, by the name of its field.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum PayloadField {
-    Description,
-    Candidate,
-}
-
 impl Payload {
     /// Checks the shape and keeps the bytes.
     ///
@@ -171,20 +164,18 @@ impl Payload {
         }
     }
 
-    /// Reads a payload as the last field of a JSON object: `text` is what follows its name. Once, where
+    /// Reads a description as the last field of a JSON object: `text` is what follows its name. Once, where
     /// [`Self::new`] needs a value that was read before. `None` when it is anything else, or wrong.
-    pub(super) fn read_last(field: PayloadField, text: &str) -> Option<Self> {
-        match field {
-            PayloadField::Description => {
-                let (_, text) = last_value::<Description<'_>>(text)?;
-                Some(Self::Description(Verbatim::known(text)))
-            }
-            PayloadField::Candidate => {
-                let (candidate, text) = last_value::<Candidate<'_>>(text)?;
-                candidate.check().ok()?;
-                Some(Self::Candidate(Verbatim::known(text)))
-            }
-        }
+    pub(super) fn last_description(text: &str) -> Option<Self> {
+        let (_, text) = last_value::<Description<'_>>(text)?;
+        Some(Self::Description(Verbatim::known(text)))
+    }
+
+    /// The same with a candidate; the end of candidates is read in the general way.
+    pub(super) fn last_candidate(text: &str) -> Option<Self> {
+        let (candidate, text) = last_value::<Candidate<'_>>(text)?;
+        candidate.check().ok()?;
+        Some(Self::Candidate(Verbatim::known(text)))
     }
 
     /// Which field of a signal it is, and its JSON text.

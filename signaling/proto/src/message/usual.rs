@@ -4,7 +4,7 @@
 //! other writing of the same is as good, and read in the general way.
 
 use super::client::Signal;
-use super::payload::{Payload, PayloadField};
+use super::payload::Payload;
 use crate::id::PeerId;
 
 impl Signal {
@@ -17,17 +17,16 @@ impl Signal {
         if !to.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return None;
         }
-        let (field, payload) = if let Some(payload) = rest.strip_prefix(r#""candidate":"#) {
-            (PayloadField::Candidate, payload)
+        let payload = if let Some(candidate) = rest.strip_prefix(r#""candidate":"#) {
+            Payload::last_candidate(candidate)?
         } else {
-            let payload = rest.strip_prefix(r#""description":"#)?;
-            (PayloadField::Description, payload)
+            Payload::last_description(rest.strip_prefix(r#""description":"#)?)?
         };
         Some(Self {
             id: serde_json::from_str(id).ok()?,
             to: PeerId::new(to),
             epoch: serde_json::from_str(epoch).ok()?,
-            payload: Payload::read_last(field, payload)?,
+            payload,
         })
     }
 }

@@ -91,9 +91,9 @@ async fn describe(
 ) -> anyhow::Result<()> {
     let candidates = (0..CANDIDATES).map(|_| Part::Candidate);
     for part in [description].into_iter().chain(candidates) {
-        match writing {
-            Writing::Single => client.signal(to, part).await?,
-            Writing::Together => client.gather(to, part).await?,
+        client.gather(to, part).await?;
+        if writing == Writing::Single {
+            client.flush().await?;
         }
     }
     client.flush().await
