@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
-use std::time::Duration;
 
 use tests::guard::Guard;
 use tests::poll::{self, Look};
@@ -28,18 +27,14 @@ fn what_a_killed_test_has_started_is_killed_and_its_files_are_removed() -> anyho
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
-    runtime.block_on(poll::until(
-        "both processes",
-        Duration::from_secs(20),
-        async || {
-            let marked = guard.marked();
-            Ok(if marked.len() == 2 {
-                Look::There(())
-            } else {
-                Look::NotYet(format!("{marked:?}"))
-            })
-        },
-    ))?;
+    runtime.block_on(poll::until("both processes", async || {
+        let marked = guard.marked();
+        Ok(if marked.len() == 2 {
+            Look::There(())
+        } else {
+            Look::NotYet(format!("{marked:?}"))
+        })
+    }))?;
     // As the end of this process would: it closes the pipe.
     drop(guard);
     assert!(!scratch.exists());
@@ -57,9 +52,9 @@ fn what_a_killed_test_has_started_is_killed_and_its_files_are_removed() -> anyho
 fn a_stage_ends_what_its_programs_leave_behind() {
     stage::run(async |stage| {
         let left = stage.process("orphans", &mut orphans())?;
-        assert!(left.exit(Duration::from_secs(20)).await?.success());
+        assert!(left.exit().await?.success());
         // A process that is about to become another program has no environment for a moment.
-        poll::until("an orphan", Duration::from_secs(20), async || {
+        poll::until("an orphan", async || {
             Ok(match stage.guard().marked().is_empty() {
                 true => Look::NotYet("nobody".into()),
                 false => Look::There(()),

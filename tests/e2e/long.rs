@@ -10,7 +10,7 @@ use futures_util::future::try_join_all;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tests::browser::{Browser, Kind, Usage};
-use tests::page::{Peer, SOON};
+use tests::page::Peer;
 use tests::poll::{self, Look};
 use tests::stage;
 
@@ -77,7 +77,7 @@ fn two_gibibytes_grow_neither_page_by_more_than_64_mebibytes() {
         bob.click("[data-state=offered] [data-testid=file-accept]")
             .await?;
         let saved = bob.downloads().join("large.bin");
-        poll::until("all of it on the disk", TRANSFER, async || {
+        poll::within(TRANSFER, "all of it on the disk", async || {
             for (most, browser) in most.iter_mut().zip([&ann, &bob]) {
                 *most = (*most).max(browser.page_memory()?);
             }
@@ -177,7 +177,7 @@ fn media_is_back_within_five_seconds_of_a_relay_s_death() {
         ann.click("[data-testid=path]").await?;
         let mut times = Vec::new();
         while times.len() < LOSSES {
-            let used = poll::until("the relay in use", SOON, async || {
+            let used = poll::until("the relay in use", async || {
                 let text = ann.text_of("[data-testid=connection]").await?;
                 let used = relays
                     .iter()
@@ -191,7 +191,7 @@ fn media_is_back_within_five_seconds_of_a_relay_s_death() {
             }
             let mut slowest = 0.0_f64;
             for browser in [&ann, &bob] {
-                let back = poll::until("media after the loss", SOON, async || {
+                let back = poll::until("media after the loss", async || {
                     let back = browser.value(UNNOTICED, Value::Null).await?;
                     Ok(back
                         .as_f64()
@@ -204,7 +204,7 @@ fn media_is_back_within_five_seconds_of_a_relay_s_death() {
             // It is there again for the next one, and everybody knows.
             let address = relays[used].udp.to_string();
             relays[used] = stage.relay_at(&address, &secret).await?;
-            poll::until("word of the relay's return", SOON, async || {
+            poll::until("word of the relay's return", async || {
                 let log = service.process.stderr()?;
                 let returns = log.matches("a relay answers again").count();
                 Ok(match returns >= times.len() {
@@ -306,7 +306,7 @@ async fn press_everything(browser: &Browser) -> anyhow::Result<()> {
 
 async fn still_hears_everybody(browser: &Browser) -> anyhow::Result<()> {
     for peer in browser.peers(3).await? {
-        poll::until("more sound", SOON, async || {
+        poll::until("more sound", async || {
             let now = browser.everybody().await?;
             let heard = now
                 .iter()

@@ -5,30 +5,26 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use patience::patience;
 use rustix::process::Signal;
 use tests::programs::program;
 use tests::stage;
 
-/// How long Ctrl-C may take.
-const STOP: Duration = Duration::from_secs(2);
-/// How long anything else may take that should be there at once.
-const AT_ONCE: Duration = Duration::from_secs(20);
 /// After which a client sends a request again.
 const RETRANSMISSION: Duration = Duration::from_millis(500);
 
 #[test]
-fn ctrl_c_stops_the_service_within_two_seconds_in_the_middle_of_calls() {
+fn ctrl_c_stops_the_service_in_the_middle_of_calls() {
     stage::run(async |stage| {
         let service = stage.signaling(&[]).await?;
-        let options = ["--duration", "60", "--relay-only"];
+        // Longer than anybody waits: the service does not wait for the end of calls.
+        let options = ["--duration", "7200", "--relay-only"];
         let ann = stage.peer_demo("ann", &service, "tea", &options)?;
         let _bob = stage.peer_demo("bob", &service, "tea", &options)?;
         ann.says(": connected").await?;
-        let started = Instant::now();
         service.process.signal(Signal::INT)?;
-        let status = service.process.exit(AT_ONCE).await?;
+        let status = service.process.exit().await?;
         assert_eq!(status.code(), Some(0), "{}", service.process.stderr()?);
-        assert!(started.elapsed() < STOP, "{:?}", started.elapsed());
         Ok(())
     });
 }
@@ -64,7 +60,7 @@ fn malformed_datagrams_disturb_no_relayed_call() {
 fn expect_binding_success(socket: &UdpSocket) -> anyhow::Result<()> {
     socket.set_read_timeout(Some(RETRANSMISSION))?;
     let transaction = b"\x21\x12\xa4\x42twelve bytes";
-    let deadline = Instant::now() + AT_ONCE;
+    let deadline = Instant::now() + patience();
     let mut buffer = [0; 1500];
     while Instant::now() < deadline {
         socket.send(&[&b"\x00\x01\x00\x00"[..], transaction].concat())?;
@@ -93,7 +89,7 @@ fn peer_demo_names_what_it_could_not_do() {
                 .args(["--url", nowhere, "--room", "tea"])
                 .args(options);
             let process = stage.process(name, &mut command)?;
-            let status = process.exit(AT_ONCE).await?;
+            let status = process.exit().await?;
             let text = process.stderr()?;
             assert_eq!(status.code(), Some(code), "{name}: {text}");
             assert!(text.contains(named), "{name}: {text}");

@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::page::SOON;
 use crate::poll::{self, Look};
 
 /// Where npm puts it.
@@ -74,7 +73,7 @@ impl Browser {
         let source = source.context("axe-core is missing: run `npm ci` in web/")?;
         self.run(&source).await?;
         let what = format!("{screen} without a violation");
-        poll::until(&what, SOON, async || {
+        poll::until(&what, async || {
             let violations = self.value(RUN, Value::Null).await?;
             Ok(match violations.as_array() {
                 Some(none) if none.is_empty() => Look::There(()),

@@ -15,12 +15,14 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use patience::patience;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::{By, Capabilities, WebDriver};
 
 use crate::network::Place;
-use crate::page::SOON;
 use crate::poll::{self, Look};
 use crate::process::Process;
 use crate::stage::Stage;
@@ -31,8 +33,6 @@ pub use usage::Usage;
 
 /// How often a driver is started until it has found a port.
 const DRIVER_ATTEMPTS: usize = 3;
-/// How long a script may run in the page.
-const SCRIPT_LIMIT: Duration = Duration::from_secs(30);
 /// How long ending a browser may take.
 const QUIT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -97,7 +97,7 @@ impl Browser {
         let port = place.map_or(Ok(port), |place| place.forward(port))?;
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wishes).await;
         let driver = driver.with_context(|| format!("starting {kind:?}"))?;
-        driver.set_script_timeout(SCRIPT_LIMIT).await?;
+        driver.set_script_timeout(patience()).await?;
         Ok(Self {
             name: name.to_owned(),
             kind,
@@ -199,7 +199,7 @@ impl Browser {
     /// When it does not become so soon.
     pub async fn holds(&self, what: &str, expression: &str) -> anyhow::Result<()> {
         let what = format!("{what} for {}", self.name);
-        poll::until(&what, SOON, async || {
+        poll::until(&what, async || {
             let value = self.value(expression, Value::Null).await?;
             Ok(if value == true {
                 Look::There(())
@@ -273,7 +273,15 @@ impl Browser {
     /// When there is no page to take it of.
     pub async fn screenshot(&self, what: &str) -> anyhow::Result<()> {
         let file = self.folder.join(format!("{}-{what}.png", self.name));
-        Ok(self.driver.screenshot(&file).await?)
+        if self.kind.is_firefox() {
+            return Ok(self.driver.screenshot(&file).await?);
+        }
+        // WebDriver's own packs the picture as small as it can, which takes longer than everything else.
+        let quick = json!({"format": "png", "optimizeForSpeed": true});
+        let devtools = self.driver.cdp();
+        let taken = devtools.send_raw("Page.captureScreenshot", quick).await?;
+        let picture = taken["data"].as_str().context("no picture")?;
+        Ok(fs::write(file, STANDARD.decode(picture)?)?)
     }
 
     /// Keeps what helps to understand a failure.

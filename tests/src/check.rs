@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::page::SOON;
 use crate::poll::{self, Look};
 use crate::programs::Signaling;
 
@@ -70,7 +69,7 @@ impl Browser {
     /// # Errors
     /// When there is none.
     pub async fn verdict(&self) -> anyhow::Result<Findings> {
-        poll::until("verdict", SOON, async || {
+        poll::until("verdict", async || {
             let findings = self.findings().await?;
             Ok(match findings.0["level"].as_str() {
                 None | Some("running") => Look::NotYet(format!("{findings:?}")),
@@ -85,7 +84,7 @@ impl Browser {
     /// # Errors
     /// When it does not get there.
     pub async fn finding(&self, check: &str, state: &str) -> anyhow::Result<()> {
-        poll::until(&format!("{check} {state}"), SOON, async || {
+        poll::until(&format!("{check} {state}"), async || {
             let findings = self.findings().await?;
             Ok(if findings.state(check) == state {
                 Look::There(())

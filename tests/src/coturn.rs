@@ -2,15 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
 use crate::process::Process;
 use crate::stage::Stage;
 
-/// How long a run may take: coturn's client starts slowly and waits after its last message.
-const RUN: Duration = Duration::from_secs(60);
 /// What to do when a program is missing.
 const NEEDED: &str = "these tests need turnutils_* of Debian's package coturn";
 
@@ -68,7 +65,7 @@ impl Stage {
         let process = self
             .process("turnutils_uclient", &mut command)
             .context(NEEDED)?;
-        let status = process.exit(RUN).await?;
+        let status = process.exit().await?;
         let output = process.stdout()? + process.stderr()?.as_str();
         ensure!(status.success(), "{status}: {output}");
         // Between each other, either of two clients has two sessions (RTP and RTCP).
@@ -93,7 +90,7 @@ impl Stage {
         let process = self
             .process("turnutils_stunclient", &mut command)
             .context(NEEDED)?;
-        let status = process.exit(RUN).await?;
+        let status = process.exit().await?;
         let output = process.stdout()? + process.stderr()?.as_str();
         ensure!(status.success(), "{status}: {output}");
         let address = output

@@ -14,7 +14,6 @@ use std::thread;
 use anyhow::{Context as _, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::page::SOON;
 use crate::poll::{self, Look};
 use crate::process::Process;
 use crate::stage::{self, Stage};
@@ -53,7 +52,7 @@ impl Place {
         holder.args(["--net", "sleep", "infinity"]);
         let place = Self(stage.process(name, &mut holder)?);
         let ours = fs::read_link("/proc/self/ns/net")?;
-        poll::until("a network namespace", SOON, async || {
+        poll::until("a network namespace", async || {
             // It is `unshare` until it has made the network, and `sleep` from then on.
             let theirs = fs::read_link(place.file())?;
             Ok(match theirs == ours {

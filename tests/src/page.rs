@@ -1,7 +1,6 @@
 //! What tests ask of our page, through its debugging interface `window.callbox` and its elements.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
@@ -10,9 +9,6 @@ use crate::browser::Browser;
 use crate::picture::{COLUMNS, Picture, ROWS};
 use crate::poll::{self, Look};
 
-/// How long it may take until something that should happen in a call has happened. Generous: several browsers
-/// start and code video on two cores.
-pub const SOON: Duration = Duration::from_secs(45);
 /// Frames that must have been decoded between two looks.
 const MORE_FRAMES: u64 = 5;
 /// Mean brightness that a black picture does not reach.
@@ -138,7 +134,7 @@ impl Browser {
     /// # Errors
     /// When it does not get in.
     pub async fn is_in_the_room(&self) -> anyhow::Result<()> {
-        poll::until("entry into the room", SOON, async || {
+        poll::until("entry into the room", async || {
             let state = self.value("[callbox.signaling(), callbox.self()]", Value::Null);
             let state = state.await?;
             let is_in = state[0] == "open" && state[1].as_str().is_some_and(|id| !id.is_empty());
@@ -166,7 +162,7 @@ impl Browser {
     /// # Errors
     /// When that does not happen.
     pub async fn peers(&self, count: usize) -> anyhow::Result<Vec<Peer>> {
-        poll::until(&format!("{count} connected peers"), SOON, async || {
+        poll::until(&format!("{count} connected peers"), async || {
             let peers = self.everybody().await?;
             if peers.len() == count && peers.iter().all(Peer::is_connected) {
                 return Ok(Look::There(peers));
@@ -186,7 +182,7 @@ impl Browser {
         what: &str,
         wanted: impl Fn(&Peer) -> bool,
     ) -> anyhow::Result<Peer> {
-        poll::until(what, SOON, async || {
+        poll::until(what, async || {
             let peers = self.everybody().await?;
             match peers.iter().find(|peer| peer.id() == id) {
                 Some(peer) if wanted(peer) => Ok(Look::There(peer.clone())),
@@ -203,7 +199,7 @@ impl Browser {
     pub async fn echo(&self, peer: &Peer, count: u32) -> anyhow::Result<()> {
         let arguments = json!({"peer": peer.id(), "count": count});
         // The channel opens shortly after the connection does.
-        poll::until("open data channel", SOON, async || {
+        poll::until("open data channel", async || {
             let echo = self.value("callbox.echo(arg.peer, arg.count)", arguments.clone());
             match echo.await {
                 Err(error) if error.to_string().contains("not open") => {
@@ -234,7 +230,7 @@ impl Browser {
     /// # Errors
     /// When somebody can't.
     pub async fn send_file(&self, file: &Path) -> anyhow::Result<()> {
-        poll::until("peers who take files", SOON, async || {
+        poll::until("peers who take files", async || {
             let peers = self.everybody().await?;
             let ready = !peers.is_empty() && peers.iter().all(Peer::takes_files);
             Ok(if ready {
@@ -266,7 +262,7 @@ impl Browser {
     pub async fn sees_and_hears(&self, peer: &Peer) -> anyhow::Result<()> {
         self.media_advances(peer).await?;
         let mut first = None;
-        poll::until("moving picture", SOON, async || {
+        poll::until("moving picture", async || {
             let Some(now) = self.picture(peer).await? else {
                 return Ok(Look::NotYet("no picture".into()));
             };
@@ -304,7 +300,7 @@ impl Browser {
         what: &str,
         wanted: impl Fn(u16) -> bool,
     ) -> anyhow::Result<u16> {
-        poll::until(what, SOON, async || {
+        poll::until(what, async || {
             let Some(picture) = self.picture(peer).await? else {
                 return Ok(Look::NotYet("no picture".into()));
             };
@@ -345,7 +341,7 @@ impl Browser {
     pub async fn text_of(&self, selector: &str) -> anyhow::Result<String> {
         let expression = "[...document.querySelectorAll(arg)]
             .find((element) => element.checkVisibility() && element.textContent)?.textContent";
-        poll::until(selector, SOON, async || {
+        poll::until(selector, async || {
             let text = self.value(expression, json!(selector)).await?;
             Ok(match text.as_str() {
                 Some(text) => Look::There(text.to_owned()),
@@ -361,7 +357,7 @@ impl Browser {
     /// # Errors
     /// When words are still missing, with the text that was there last.
     pub async fn says(&self, selector: &str, words: &[&str]) -> anyhow::Result<()> {
-        poll::until(&format!("{words:?} in {selector}"), SOON, async || {
+        poll::until(&format!("{words:?} in {selector}"), async || {
             let text = self.text_of(selector).await?;
             Ok(if words.iter().all(|words| text.contains(words)) {
                 Look::There(())

@@ -1,8 +1,9 @@
-//! Waiting for conditions: the only place where tests sleep.
+//! Waiting for conditions: the only place where tests sleep. All conditions have the same limit ([`patience`]).
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use patience::patience;
 
 /// How long to wait between two looks.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -19,10 +20,21 @@ pub enum Look<T> {
 /// Looks again and again until `what` is there. A look that fails ends the waiting.
 ///
 /// # Errors
-/// When `limit` has passed, with what was seen last; and when a look fails.
+/// When the limit has passed, with what was seen last; and when a look fails.
 pub async fn until<T>(
     what: &str,
+    look: impl AsyncFnMut() -> anyhow::Result<Look<T>>,
+) -> anyhow::Result<T> {
+    within(patience(), what, look).await
+}
+
+/// Like [`until`], for what takes minutes by its nature, like gigabytes on their way.
+///
+/// # Errors
+/// As [`until`].
+pub async fn within<T>(
     limit: Duration,
+    what: &str,
     mut look: impl AsyncFnMut() -> anyhow::Result<Look<T>>,
 ) -> anyhow::Result<T> {
     let started = Instant::now();

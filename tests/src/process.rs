@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -12,8 +11,6 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::poll::{self, Look};
 
-/// How long a process may take to say that it is ready. Generous: machines are busy.
-const READY: Duration = Duration::from_secs(30);
 /// How long a process may take to end after SIGTERM before it is killed.
 const GRACE: Timespec = Timespec {
     tv_sec: 5,
@@ -82,7 +79,7 @@ impl Process {
     /// When the process ends without it, or time is up.
     pub async fn line<T>(&self, find: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
         let what = format!("line of {} that says that it is ready", self.name);
-        poll::until(&what, READY, async || {
+        poll::until(&what, async || {
             let ended = self.try_exit()?;
             let text = self.stdout()?;
             let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -101,8 +98,8 @@ impl Process {
     ///
     /// # Errors
     /// When time is up.
-    pub async fn exit(&self, limit: Duration) -> anyhow::Result<ExitStatus> {
-        poll::until(&format!("end of {}", self.name), limit, async || {
+    pub async fn exit(&self) -> anyhow::Result<ExitStatus> {
+        poll::until(&format!("end of {}", self.name), async || {
             Ok(self
                 .try_exit()?
                 .map_or_else(|| Look::NotYet("it runs".into()), Look::There))

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
@@ -12,9 +11,6 @@ use crate::poll::{self, Look};
 use crate::process::Process;
 use crate::report::Report;
 use crate::stage::Stage;
-
-/// How long a whole run of `peer-demo` may take: waiting for peers, the call, the verdict.
-const RUN: Duration = Duration::from_secs(100);
 
 /// The path of a program of this workspace, built with the same profile as this test.
 ///
@@ -97,7 +93,7 @@ impl PeerDemo {
     /// # Errors
     /// When it does not.
     pub async fn says(&self, text: &str) -> anyhow::Result<()> {
-        poll::until(text, RUN, async || {
+        poll::until(text, async || {
             let log = self.0.stderr()?;
             Ok(if log.contains(text) {
                 Look::There(())
@@ -121,7 +117,7 @@ impl PeerDemo {
     /// # Errors
     /// When the run failed.
     pub async fn report(&self) -> anyhow::Result<Report> {
-        let status = self.0.exit(RUN).await?;
+        let status = self.0.exit().await?;
         let report = Report::parse(&self.0.stdout()?)?;
         if !status.success() {
             bail!("peer-demo ended with {status}: {report:?}");

@@ -10,14 +10,15 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, ensure};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
+use patience::scaled;
 
 use crate::browser::{Browser, Kind};
 use crate::guard::Guard;
 use crate::network::Place;
 use crate::process::Process;
 
-/// How long one test may take.
-const LIMIT: Duration = Duration::from_secs(180);
+/// Limit of one test on a calm machine.
+const LIMIT: Duration = Duration::from_secs(300);
 /// How long a browser may take to tell what helps to understand a failure: one that hangs tells nothing.
 const EVIDENCE_LIMIT: Duration = Duration::from_secs(20);
 
@@ -38,11 +39,12 @@ pub fn run(test: impl AsyncFnOnce(&Stage) -> anyhow::Result<()>) {
     run_for(LIMIT, test);
 }
 
-/// Runs a test that may take so long.
+/// Runs a test that may take this long on a calm machine.
 ///
 /// # Panics
 /// When the test fails.
 pub fn run_for(limit: Duration, test: impl AsyncFnOnce(&Stage) -> anyhow::Result<()>) {
+    let limit = scaled(limit);
     let stage = Stage::new().expect("a folder for the logs");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

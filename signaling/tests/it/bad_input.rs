@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Client, PATIENCE, start};
+use crate::harness::{Client, patience, start};
 
 /// A chat message of exactly `bytes`.
 fn chat_of(bytes: usize) -> String {
@@ -171,7 +171,7 @@ async fn a_request_that_never_ends_is_cut_off() {
         .await
         .unwrap();
     let mut answer = Vec::new();
-    timeout(PATIENCE, slow.read_to_end(&mut answer))
+    timeout(patience(), slow.read_to_end(&mut answer))
         .await
         .expect("cut off")
         .unwrap();

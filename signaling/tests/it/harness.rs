@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use clap::{Args as _, Command};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -17,8 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-/// How long anything may take that takes milliseconds on an idle machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) use patience::patience;
 
 /// Starts a service with further options; without a relay unless they say otherwise.
 pub(crate) async fn start(options: &[&str]) -> Server {
@@ -109,7 +107,7 @@ impl Client {
     /// The next message.
     pub(crate) async fn hear(&mut self) -> ServerMessage {
         loop {
-            let message = timeout(PATIENCE, self.socket.next()).await;
+            let message = timeout(patience(), self.socket.next()).await;
             match message
                 .expect("a message in time")
                 .expect("an open connection")
@@ -126,7 +124,7 @@ impl Client {
     pub(crate) async fn hear_out(&mut self) -> (Vec<ServerMessage>, u16) {
         let mut heard = Vec::new();
         loop {
-            let message = timeout(PATIENCE, self.socket.next()).await;
+            let message = timeout(patience(), self.socket.next()).await;
             match message
                 .expect("a close in time")
                 .expect("a close frame")

@@ -10,7 +10,7 @@ use stun_turn::proto::auth::long_term_key;
 use stun_turn::proto::integrity::{Hash, Signer};
 use stun_turn::proto::message::{Class, Message, Method, TransactionId, Writer};
 
-use crate::harness::{Client, PATIENCE, start};
+use crate::harness::{Client, patience, start};
 
 /// Realm of the relay unless told otherwise.
 const REALM: &[u8] = b"callbox";
@@ -31,7 +31,7 @@ impl TurnClient {
         let host = server.urls[0].strip_prefix("turn:").unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(host.split_once('?').unwrap().0).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(patience())).unwrap();
         let mut client = Self {
             socket,
             username: server.username.clone().unwrap(),
@@ -102,7 +102,7 @@ async fn a_kick_ends_what_the_peer_holds_on_the_bundled_relay_and_revokes_its_cr
     // The relay's thread may still be about to hear of it.
     let since = Instant::now();
     while put_out.request(Method::Refresh, &[]).is_ok() {
-        assert!(since.elapsed() < PATIENCE, "the allocation goes on");
+        assert!(since.elapsed() < patience(), "the allocation goes on");
     }
     assert_eq!(put_out.request(Method::Allocate, &allocate), Err(401));
     let mut again = TurnClient::new(&of_guest.ice_servers[1]);

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::MaybeTlsStream;
 
-use crate::harness::{Client, PATIENCE, request, start, upgrade};
+use crate::harness::{Client, patience, request, start, upgrade};
 
 const HELLO: &str = r#"{"type":"hello","room":"r"}"#;
 
@@ -169,15 +169,13 @@ async fn who_sends_too_fast_is_held_back_then_cut_and_others_do_not_notice() {
         0
     });
     let since = Instant::now();
-    let (mut from_flooder, mut slowest, mut asked) = (0, Duration::ZERO, 0);
-    let mut sent_at = None;
+    let (mut from_flooder, mut asked, mut heard) = (0, 0, 0);
     loop {
         // The third peer asks the second again and again.
-        if sent_at.is_none() {
+        if asked == heard {
             asked += 1;
             let event = format!(r#"{{"type":"event","id":{asked},"name":"are you there"}}"#);
             third.say(&event).await;
-            sent_at = Some(Instant::now());
         }
         match other.hear().await {
             ServerMessage::Chat(chat) => {
@@ -187,29 +185,28 @@ async fn who_sends_too_fast_is_held_back_then_cut_and_others_do_not_notice() {
                     .await;
             }
             ServerMessage::Event(event) => {
-                let asked_at = sent_at.take().expect("one at a time");
-                slowest = slowest.max(asked_at.elapsed());
+                heard += 1;
                 other
                     .say(&format!(r#"{{"type":"ack","seq":{}}}"#, event.seq))
                     .await;
-                tokio::time::sleep(Duration::from_millis(100)).await;
             }
             ServerMessage::PeerLeft(left) => {
                 assert_eq!(left.peer, flooding.peer);
                 break;
             }
             ServerMessage::Delivered(_) => {}
-            heard => panic!("{heard:?}"),
+            other => panic!("{other:?}"),
         }
-        assert!(since.elapsed() < PATIENCE, "the flood goes on");
+        assert!(since.elapsed() < patience(), "the flood goes on");
     }
     let lasted = since.elapsed();
     assert!(lasted >= Duration::from_secs(10), "{lasted:?}");
     // 500 at once, and 50 a second.
     let most = 510 + 50 * (lasted.as_secs() + 1);
     assert!(from_flooder <= most, "{from_flooder} in {lasted:?}");
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-    assert!(timeout(PATIENCE, flood).await.unwrap().unwrap() > 0);
+    // Behind the flood would be behind thousands of its messages.
+    assert!(heard > 10, "{heard} heard while the flood went on");
+    assert!(timeout(patience(), flood).await.unwrap().unwrap() > 0);
     server.stop().await;
 }
 
@@ -289,7 +286,7 @@ async fn the_admin_address_speaks_to_operators_only() {
         let mut stream = TcpStream::connect(server.admin()).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = [0; 12];
-        let read = timeout(PATIENCE, stream.read_exact(&mut answer)).await;
+        let read = timeout(patience(), stream.read_exact(&mut answer)).await;
         read.expect("an answer in time").unwrap();
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.ends_with(status), "{answer} to {request}");

@@ -2,7 +2,9 @@
 
 use signaling_proto::message::ServerMessage;
 
-use crate::harness::{Client, start};
+use tokio::time::timeout;
+
+use crate::harness::{Client, patience, start};
 
 #[tokio::test]
 async fn two_peers_exchange_an_offer_and_learn_of_its_delivery() {
@@ -69,19 +71,13 @@ async fn a_welcome_brings_credentials_that_the_bundled_relay_accepts() {
 }
 
 #[tokio::test]
-async fn a_stopping_server_says_goodbye_within_two_seconds() {
+async fn a_stopping_server_says_goodbye_and_waits_for_nobody() {
     let server = start(&[]).await;
     let (mut client, _) = Client::enter(&server, "r").await;
     // One that does not read, and one that never said hello, do not hold it up.
     let (_asleep, _) = Client::enter(&server, "other").await;
     let mut silent = Client::connect(&server).await;
-    let started = std::time::Instant::now();
-    server.stop().await;
-    assert!(
-        started.elapsed() < std::time::Duration::from_secs(2),
-        "{:?}",
-        started.elapsed()
-    );
+    timeout(patience(), server.stop()).await.expect("it stops");
     let (heard, code) = client.hear_out().await;
     assert!(matches!(heard[0], ServerMessage::Goaway(_)), "{heard:?}");
     assert_eq!(code, 4503);

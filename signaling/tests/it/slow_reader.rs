@@ -1,8 +1,6 @@
 //! A client that stops reading is cut off, one that vanishes is noticed, and neither costs the others
 //! anything.
 
-use std::time::{Duration, Instant};
-
 use signaling_proto::message::ServerMessage;
 use signaling_proto::message::server::{LeftReason, Presence};
 
@@ -54,23 +52,17 @@ async fn a_client_that_stops_reading_is_cut_while_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn a_client_that_vanishes_is_told_within_20_seconds() {
+async fn a_client_that_vanishes_is_away_and_then_left() {
     let server = start(&["--resume-window", "1"]).await;
     // It answers no ping, because nobody reads from its socket any more.
     let (_vanished, vanished) = Client::enter(&server, "r").await;
     let (mut witness, _) = Client::enter(&server, "r").await;
-    let since = Instant::now();
     let ServerMessage::PeerUpdated(away) = witness.hear().await else {
         panic!("no peer_updated")
     };
     assert_eq!(
         (away.peer.peer, away.peer.state),
         (vanished.peer.clone(), Presence::Away)
-    );
-    assert!(
-        since.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        since.elapsed()
     );
     let ServerMessage::PeerLeft(left) = witness.hear().await else {
         panic!("no peer_left")

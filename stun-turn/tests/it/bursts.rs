@@ -7,7 +7,7 @@ use stun_turn::config::Protocol;
 use stun_turn::proto::attribute::kind;
 use stun_turn::proto::message::{Message, Method};
 
-use crate::client::{Client, Link, PATIENCE, address, mapped, start};
+use crate::client::{Client, Link, address, mapped, patience, start};
 
 const COUNT: u8 = 20;
 const CHANNEL: u16 = 0x4001;
@@ -30,7 +30,7 @@ fn burst(socket: &UdpSocket, to: SocketAddr, datagrams: impl Iterator<Item = Vec
 
 fn peer() -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(patience())).unwrap();
     socket
 }
 

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use stun_turn::Server;
 use stun_turn::config::{Config, Options};
 
-use crate::client::{Client, Link, PATIENCE};
+use crate::client::{Client, Link, patience};
 
 /// Networks that no peer may be in. Each is asked for by its first, its last and a middle address.
 const REFUSED: [&str; 37] = [
@@ -223,7 +223,7 @@ fn hidden(refused: &[IpAddr]) -> Vec<IpAddr> {
 fn show_that_packets_arrive(listener: SocketAddr) {
     for (family, ip) in [(1, "8.8.8.8"), (2, "2620:fe::fe")] {
         let peer = UdpSocket::bind(SocketAddr::new(ip.parse().unwrap(), PORT)).unwrap();
-        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        peer.set_read_timeout(Some(patience())).unwrap();
         let mut client = Client::new(Link::udp_to(listener));
         client.allocate(family);
         assert_eq!(client.permit_code(peer.local_addr().unwrap()), 0);

@@ -11,7 +11,7 @@ use rustls::{
 };
 use stun_turn::config::Options;
 
-use crate::client::{Link, PATIENCE};
+use crate::client::{Link, patience};
 
 /// A certificate for some names and its key, in files that live as long as this.
 pub(crate) struct Pair {
@@ -75,7 +75,7 @@ pub(crate) fn speaking(
 /// A connection without a handshake yet.
 pub(crate) fn connect(to: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(to).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(patience())).unwrap();
     socket
 }
 

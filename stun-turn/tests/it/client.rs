@@ -12,8 +12,7 @@ use stun_turn::proto::auth::long_term_key;
 use stun_turn::proto::integrity::{Hash, Signer};
 use stun_turn::proto::message::{Class, Message, Method, TransactionId, Writer};
 
-/// Longer than any answer takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) use patience::patience;
 
 /// A relay on both transports of one loopback address that may relay to loopback.
 pub(crate) fn start(ip: &str, workers: u16) -> Server {
@@ -57,13 +56,13 @@ impl Link {
     pub(crate) fn udp_to(to: SocketAddr) -> Self {
         let socket = UdpSocket::bind(SocketAddr::new(to.ip(), 0)).unwrap();
         socket.connect(to).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(patience())).unwrap();
         Self::Udp(socket)
     }
 
     pub(crate) fn tcp(server: &Server) -> Self {
         let stream = TcpStream::connect(address(server, Protocol::Tcp)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience())).unwrap();
         Self::Tcp(stream)
     }
 

@@ -12,7 +12,7 @@ use stun_turn::streams::StreamLimits;
 
 use crate::certificates::Pair;
 use crate::client::{
-    ALICE, Client, Link, PATIENCE, address, allocate_as_nobody, binding, mapped, options, start,
+    ALICE, Client, Link, address, allocate_as_nobody, binding, mapped, options, patience, start,
 };
 use crate::deadlines::{self, PATIENT, client_hello, wait_for, wait_for_end};
 
@@ -34,7 +34,7 @@ fn dial(from: &str, to: SocketAddr) -> TcpStream {
     socket.bind(&from.into()).unwrap();
     socket.connect(&to.into()).unwrap();
     let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(patience())).unwrap();
     stream
 }
 
@@ -51,7 +51,7 @@ fn assert_served(stream: &mut TcpStream) {
 fn all_messages_are_answered_however_many_come_at_once() {
     let server = start("127.0.0.1", 1);
     let mut stream = TcpStream::connect(address(&server, Protocol::Tcp)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(patience())).unwrap();
     let all: Vec<u8> = (0..1000)
         .flat_map(|number| binding((number % 251) as u8))
         .collect();

@@ -13,7 +13,7 @@ use stun_turn::streams::StreamLimits;
 use stun_turn::{Server, file_limit};
 
 use crate::certificates::{Pair, connect, handshake, link, offering, trusting};
-use crate::client::{Client, Link, PATIENCE, address, binding, mapped, options};
+use crate::client::{Client, Link, address, binding, mapped, options, patience};
 
 /// What a test waits for.
 const SHORT: Duration = Duration::from_millis(150);
@@ -62,7 +62,7 @@ pub(crate) fn wait_for(total: &AtomicU64, expected: u64) {
     let start = Instant::now();
     while total.load(Ordering::Relaxed) != expected {
         let now = total.load(Ordering::Relaxed);
-        assert!(start.elapsed() < PATIENCE, "{now}, not {expected}");
+        assert!(start.elapsed() < patience(), "{now}, not {expected}");
         std::thread::yield_now();
     }
 }
@@ -153,7 +153,7 @@ fn only_an_allocation_excuses_idleness() {
     let pair = Pair::new(&["turn.example"]);
     let limits = StreamLimits {
         // The client makes two round trips in less.
-        idle: Duration::from_millis(500),
+        idle: patience::scaled(Duration::from_millis(500)),
         ..PATIENT
     };
     let server = start(&pair, limits);
@@ -181,7 +181,7 @@ fn three_thousand_silent_connections_are_closed_and_give_their_descriptors_back(
     }
     let pair = Pair::new(&["turn.example"]);
     let limits = StreamLimits {
-        first_message: Duration::from_secs(1),
+        first_message: patience::scaled(Duration::from_secs(1)),
         ..PATIENT
     };
     let server = start(&pair, limits);

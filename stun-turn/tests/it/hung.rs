@@ -3,14 +3,12 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::ptrace::{self, Options};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-
-/// How long a program may take until its threads have their names.
-const PATIENCE: Duration = Duration::from_secs(10);
+use patience::patience;
 
 /// Held until this is dropped, by the thread that began it.
 pub(crate) struct Hung(Pid);
@@ -30,7 +28,7 @@ impl Hung {
             if let Some(thread) = threads.find(is_named) {
                 break thread;
             }
-            assert!(since.elapsed() < PATIENCE, "no thread {name}");
+            assert!(since.elapsed() < patience(), "no thread {name}");
             std::thread::yield_now();
         };
         let id = thread.file_name().unwrap().to_str().unwrap();

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stun_turn::proto::attribute::kind;
 use stun_turn::proto::message::Method;
@@ -179,18 +179,21 @@ fn the_admin_address_is_for_whoever_has_the_token_or_is_here() {
 #[test]
 fn silent_connections_to_the_admin_address_do_not_delay_a_probe() {
     let program = Program::start(&[]);
-    let silent: Vec<TcpStream> = (0..200)
-        .map(|_| TcpStream::connect(program.admin).unwrap())
-        .collect();
-    let start = Instant::now();
-    assert_eq!(program.get("/healthz").0, 200);
-    // Less than any deadline that could have ended the others.
-    assert!(
-        start.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        start.elapsed()
+    // Again where the machine was so slow that the deadline of the silent ones may have let the probe through.
+    eventually(
+        "a probe that is answered before the silent ones are ended",
+        || {
+            let silent: Vec<TcpStream> = (0..200)
+                .map(|_| TcpStream::connect(program.admin).unwrap())
+                .collect();
+            assert_eq!(program.get("/healthz").0, 200);
+            silent.iter().all(|stream| {
+                stream.set_nonblocking(true).unwrap();
+                let read = stream.peek(&mut [0]);
+                read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+            })
+        },
     );
-    drop(silent);
 }
 
 #[test]

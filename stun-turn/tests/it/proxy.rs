@@ -10,7 +10,7 @@ use stun_turn::config::{Config, Options, Protocol};
 use stun_turn::streams::StreamLimits;
 
 use crate::certificates::{Pair, connect, handshake, offering, trusting};
-use crate::client::{Client, Link, PATIENCE, address, binding, mapped, options};
+use crate::client::{Client, Link, address, binding, mapped, options, patience};
 
 /// A relay that trusts this network, and us only if we are in it.
 fn start(trusted: &str, pair: &Pair) -> Server {
@@ -110,7 +110,7 @@ fn a_proxied_client_allocates_and_relays() {
     let mut client = Client::new(Link::Tcp(socket));
     let relayed = client.allocate(1);
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    peer.set_read_timeout(Some(patience())).unwrap();
     client.bind(0x4001, peer.local_addr().unwrap());
     client.link.send(b"\x40\x01\x00\x04ping");
     let mut buffer = [0; 10];

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Instant;
 
-use crate::client::{Client, Link, PATIENCE};
+use crate::client::{Client, Link, patience};
 
 /// A running `stun-turn` with one UDP listener.
 pub(crate) struct Program {
@@ -54,7 +54,7 @@ impl Program {
     /// Status and body of an answer of the admin address.
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.admin).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience())).unwrap();
         let head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         let head = if headers.contains("Host:") {
             head
@@ -110,7 +110,7 @@ impl Drop for Program {
 
 /// Waits until something is so.
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     while !is_so() {
         assert!(Instant::now() < deadline, "{what} did not happen");
         std::thread::yield_now();

@@ -11,7 +11,7 @@ use stun_turn::proto::attribute::kind;
 use stun_turn::proto::message::Method;
 
 use crate::certificates::{Pair, link, offering, trusting};
-use crate::client::{Client, Link, PATIENCE, address, binding, mapped, options, start};
+use crate::client::{Client, Link, address, binding, mapped, options, patience, start};
 
 #[test]
 fn one_byte_at_a_time_and_fifty_messages_at_once() {
@@ -41,7 +41,7 @@ fn other_protocols_are_hung_up_on_without_a_byte() {
         b"\x16\x03\x01\x02\x00\x01\x00",
     ] {
         let mut stream = TcpStream::connect(address(&server, Protocol::Tcp)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience())).unwrap();
         stream.write_all(greeting).unwrap();
         match stream.read(&mut [0; 10]) {
             Ok(0) => {}
@@ -75,7 +75,7 @@ fn a_client_that_hangs_up_frees_its_relayed_port() {
     drop(client);
     let start = std::time::Instant::now();
     while UdpSocket::bind(relayed).is_err() {
-        assert!(start.elapsed() < PATIENCE, "{relayed} is still taken");
+        assert!(start.elapsed() < patience(), "{relayed} is still taken");
         std::thread::yield_now();
     }
     server.shutdown();
@@ -108,12 +108,12 @@ fn ten_thousand_clients_that_reset_their_connections_leave_nothing() {
                 code, 486,
                 "cycle {cycle}: the one before may not be noticed yet"
             );
-            assert!(start.elapsed() < PATIENCE, "cycle {cycle}");
+            assert!(start.elapsed() < patience(), "cycle {cycle}");
         }
     }
     let start = std::time::Instant::now();
     while server.handle().allocations() > 0 {
-        assert!(start.elapsed() < PATIENCE, "the last one is not noticed");
+        assert!(start.elapsed() < patience(), "the last one is not noticed");
         std::thread::yield_now();
     }
     server.shutdown();
@@ -187,7 +187,7 @@ fn a_peer_that_is_not_there_costs_the_others_nothing() {
     let mut client = Client::new(Link::tcp(&server));
     client.allocate(1);
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    peer.set_read_timeout(Some(patience())).unwrap();
     client.bind(0x4000, "127.0.0.1:9".parse().unwrap());
     client.bind(0x4001, peer.local_addr().unwrap());
     for number in 0..100_u8 {

@@ -13,7 +13,7 @@ use stun_turn::config::{Config, Protocol};
 use stun_turn::{Server, StartError};
 
 use crate::certificates::{Pair, connect, handshake, link, offering, speaking, trusting};
-use crate::client::{Client, Link, PATIENCE, address, binding, mapped, options};
+use crate::client::{Client, Link, address, binding, mapped, options, patience};
 
 /// A relay with a TLS and a TCP listener that offers these certificates.
 fn start(pairs: &[&Pair]) -> Server {
@@ -24,7 +24,7 @@ fn start(pairs: &[&Pair]) -> Server {
 /// Messages of a few sizes to a peer and back.
 fn relay_both_ways(mut client: Client) {
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    peer.set_read_timeout(Some(patience())).unwrap();
     let relayed = client.allocate(1);
     client.bind(0x4001, peer.local_addr().unwrap());
     let mut buffer = vec![0; 65_536];

@@ -7,7 +7,7 @@ use stun_turn::config::{Config, Options, Protocol};
 use stun_turn::proto::attribute::kind;
 use stun_turn::proto::message::{Message, Method};
 
-use crate::client::{Client, Link, PATIENCE, address, binding, mapped, options, start};
+use crate::client::{Client, Link, address, binding, mapped, options, patience, start};
 
 #[test]
 fn binding_tells_every_client_its_own_address_whichever_worker_answers() {
@@ -30,7 +30,7 @@ fn replies_come_from_the_address_that_was_asked() {
     let port = address(&server, Protocol::Udp).port();
     for ip in ["127.0.0.1", "127.0.0.2", "127.1.2.3"] {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(patience())).unwrap();
         let to = SocketAddr::new(ip.parse().unwrap(), port);
         socket.send_to(&binding(1), to).unwrap();
         let (_, from) = socket.recv_from(&mut [0; 100]).unwrap();
@@ -42,7 +42,7 @@ fn replies_come_from_the_address_that_was_asked() {
 /// A peer that sends everything back, once for each datagram that is expected.
 fn echo(ip: &str, count: usize) -> (SocketAddr, std::thread::JoinHandle<()>) {
     let socket = UdpSocket::bind(format!("{ip}:0")).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(patience())).unwrap();
     let address = socket.local_addr().unwrap();
     let thread = std::thread::spawn(move || {
         let mut buffer = [0; 65_536];
@@ -140,7 +140,7 @@ fn nat_discovery_answers_from_the_other_address_and_port() {
         let port = server.listeners()[0].1.port();
         let at = SocketAddr::new(alternate.ip(), port);
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.set_read_timeout(Some(patience())).unwrap();
         let change_port = b"\x00\x03\x00\x04\x00\x00\x00\x02";
         let head = b"\x00\x01\x00\x08\x21\x12\xA4\x42abcdefghijkl";
         client

@@ -6,7 +6,6 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tests::axe::Theme;
 use tests::browser::{Browser, Kind};
-use tests::page::SOON;
 use tests::poll::{self, Look};
 use tests::stage::{self, Stage};
 
@@ -42,7 +41,7 @@ async fn finds_nothing_while(browser: &Browser, selector: &str) -> anyhow::Resul
             browser.theme(theme).await?;
         }
         let screen = format!("{selector}, {theme:?}");
-        poll::until(&screen, SOON, async || {
+        poll::until(&screen, async || {
             browser.text_of(selector).await?;
             browser.finds_axe_nothing(&screen).await?;
             let is_there = browser.value(there, json!(selector)).await?;
@@ -78,7 +77,7 @@ pub(crate) async fn ways_break(stage: &Stage, kind: Kind) -> anyhow::Result<()> 
         open_chat(browser).await?;
     }
     relay.process.signal(Signal::KILL)?;
-    relay.process.exit(SOON).await?;
+    relay.process.exit().await?;
     // Both at once: the way of one fails for good while the other is still looked at.
     tokio::try_join!(way_breaks(&ann), way_breaks(&bob))?;
     Ok(())

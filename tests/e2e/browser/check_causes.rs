@@ -8,7 +8,6 @@ use serde_json::Value;
 use tests::browser::Kind;
 use tests::check::Findings;
 use tests::line::{Allowance, Line};
-use tests::page::SOON;
 use tests::poll::{self, Look};
 use tests::stage::{self, Stage};
 use tests::stun::relay_that_refuses;
@@ -186,7 +185,7 @@ fn the_report_can_be_saved_and_copied() {
         browser.permit_clipboard(&service.page).await?;
         browser.click("[data-testid=check-save]").await?;
         let file = browser.downloads().join("callbox-check.json");
-        let saved = poll::until("a saved report", SOON, async || {
+        let saved = poll::until("a saved report", async || {
             let report = fs::read(&file).ok();
             let report = report.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
             Ok(report.map_or_else(|| Look::NotYet(format!("{}", file.display())), Look::There))

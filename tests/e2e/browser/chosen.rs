@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tests::browser::{Browser, Kind};
-use tests::page::{Peer, SOON};
+use tests::page::Peer;
 use tests::poll::{self, Look};
 use tests::stage;
 
@@ -16,7 +16,7 @@ const METER: &str = "Number(document.querySelector('[data-testid=level]').ariaVa
 
 /// Waits until the meter shows what is wanted.
 async fn meter(browser: &Browser, what: &str, wanted: impl Fn(f64) -> bool) -> anyhow::Result<()> {
-    poll::until(what, SOON, async || {
+    poll::until(what, async || {
         let level = browser.value(METER, Value::Null).await?;
         Ok(match level.as_f64() {
             Some(level) if wanted(level) => Look::There(()),
@@ -51,7 +51,7 @@ fn the_meter_moves_with_the_microphone() {
 /// Devices of a kind that a list offers, by their ids.
 async fn offered(browser: &Browser, list: &str) -> anyhow::Result<Vec<String>> {
     let options = "[...document.querySelectorAll(`${arg} option`)].map(({value}) => value)";
-    poll::until("several to choose from", SOON, async || {
+    poll::until("several to choose from", async || {
         let ids = browser.value(options, json!(list)).await?;
         let ids: Vec<String> = serde_json::from_value(ids)?;
         Ok(match ids.len() > 1 && !ids.contains(&String::new()) {

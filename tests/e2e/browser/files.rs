@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tests::browser::Browser;
-use tests::page::SOON;
 use tests::poll::{self, Look};
 use tests::stage::{self, Stage};
 
@@ -47,7 +46,7 @@ pub(super) fn endless_file(stage: &Stage) -> anyhow::Result<PathBuf> {
 }
 
 pub(crate) async fn state(browser: &Browser, wanted: &str) -> anyhow::Result<()> {
-    poll::until(&format!("a file that is {wanted}"), SOON, async || {
+    poll::until(&format!("a file that is {wanted}"), async || {
         let state = browser.value(STATE, json!(null)).await?;
         Ok(if state == wanted {
             Look::There(())
@@ -60,7 +59,7 @@ pub(crate) async fn state(browser: &Browser, wanted: &str) -> anyhow::Result<()>
 
 pub(super) async fn arrives(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let what = format!("{} bytes on the disk", content.len());
-    poll::until(&what, SOON, async || match fs::read(path) {
+    poll::until(&what, async || match fs::read(path) {
         Ok(saved) if saved == content => Ok(Look::There(())),
         seen => Ok(Look::NotYet(format!("{:?}", seen.map(|file| file.len())))),
     })
@@ -143,7 +142,7 @@ pub(crate) async fn pauses_and_cancels(
         pauses
             .click("[data-state=running] [data-testid=file-pause]")
             .await?;
-        poll::until("progress", SOON, async || {
+        poll::until("progress", async || {
             let now = bob.value(PROGRESS, json!(null)).await?;
             Ok(if now == still {
                 Look::NotYet(now.to_string())
@@ -168,7 +167,7 @@ pub(crate) async fn pauses_and_cancels(
 /// Waits until two looks, with a turn of the page's own progress reports between them, are the same.
 async fn stands_still(browser: &Browser) -> anyhow::Result<Value> {
     let mut before = Value::Null;
-    poll::until("a file that stands still", SOON, async || {
+    poll::until("a file that stands still", async || {
         // Progress is told at most four times a second.
         let later = format!("new Promise((look) => setTimeout(() => look({PROGRESS}), 600))");
         let now = browser.value(&later, json!(null)).await?;
@@ -261,7 +260,7 @@ fn a_file_goes_on_over_another_relay_when_the_first_one_died() {
         bob.click_when_there("[data-testid=file-accept]").await?;
         state(&bob, "running").await?;
         service.process.signal(Signal::KILL)?;
-        service.process.exit(SOON).await?;
+        service.process.exit().await?;
         let _next = stage.signaling_at(service.address(), &WITH_RELAY).await?;
         bob.is_in_the_room().await?;
         state(&bob, "done").await?;
@@ -290,7 +289,7 @@ fn a_file_goes_on_when_the_server_was_killed_and_everybody_entered_anew() {
         bob.click_when_there("[data-testid=file-accept]").await?;
         state(&bob, "running").await?;
         service.process.signal(Signal::KILL)?;
-        service.process.exit(SOON).await?;
+        service.process.exit().await?;
         let _again = stage
             .signaling_at(service.address(), &without_relay)
             .await?;

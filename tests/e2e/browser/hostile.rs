@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::browser::Browser;
-use tests::page::{Peer, SOON};
+use tests::page::Peer;
 use tests::poll::{self, Look};
 use tests::stage;
 
@@ -255,7 +255,7 @@ fn a_server_that_lies_leaves_the_page_usable() {
         ann.is_in_the_room().await?;
         ann.click("[data-testid=toggle-chat]").await?;
         let people = "document.querySelectorAll('[data-testid=tile]').length";
-        poll::until("people on the stage", SOON, async || {
+        poll::until("people on the stage", async || {
             let shown = ann.value(people, Value::Null).await?;
             Ok(if shown.as_u64() > Some(10) {
                 Look::There(())
@@ -266,7 +266,7 @@ fn a_server_that_lies_leaves_the_page_usable() {
         .await?;
         ann.screenshot("a-thousand").await?;
         ann.click("[data-testid=leave]").await?;
-        poll::until("the end", SOON, async || {
+        poll::until("the end", async || {
             let title = ann.text_of("[data-testid=end-title]").await?;
             Ok(if title.is_empty() {
                 Look::NotYet(title)

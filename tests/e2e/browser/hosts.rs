@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::ensure;
 use serde_json::{Value, json};
 use tests::browser::Browser;
-use tests::page::{Peer, SOON};
+use tests::page::Peer;
 use tests::poll::{self, Look};
 use tests::programs::{Signaling, program};
 use tests::stage;
@@ -68,7 +68,7 @@ async fn hosts(browser: &Browser, names: &[&str]) -> anyhow::Result<()> {
     let hosts = "[...document.querySelectorAll('[data-testid=people] .person')]
         .filter((person) => person.querySelector('.person-role')?.textContent === 'Host')
         .map((person) => person.querySelector('.person-name').textContent)";
-    poll::until(&format!("hosts: {names:?}"), SOON, async || {
+    poll::until(&format!("hosts: {names:?}"), async || {
         let now = browser.value(hosts, Value::Null).await?;
         Ok(if now == json!(names) {
             Look::There(())

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 use tests::browser::{Browser, Key};
-use tests::page::SOON;
 use tests::poll::{self, Look};
 use tests::stage;
 
@@ -16,7 +15,7 @@ const PIXELS: &str = "(() => {
 
 /// What another program reads from the code.
 async fn scanned(browser: &Browser) -> anyhow::Result<String> {
-    let pixels = poll::until("QR code", SOON, async || {
+    let pixels = poll::until("QR code", async || {
         Ok(match browser.value(PIXELS, Value::Null).await? {
             Value::Null => Look::NotYet("none".into()),
             pixels => Look::There(pixels),
@@ -92,7 +91,7 @@ fn the_link_is_handed_to_the_share_sheet_or_else_copied() {
         browser.click(share).await?;
         assert_eq!(browser.value(copied, Value::Null).await?, copy);
         browser.click(share).await?;
-        poll::until("the link copied or marked", SOON, async || {
+        poll::until("the link copied or marked", async || {
             let now = browser
                 .value(&format!("[{copied}, String(getSelection())]"), Value::Null)
                 .await?;

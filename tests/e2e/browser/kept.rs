@@ -4,7 +4,6 @@ use std::fs::{self, File};
 
 use serde_json::{Value, json};
 use tests::browser::Browser;
-use tests::page::SOON;
 use tests::poll::{self, Look};
 use tests::stage;
 
@@ -50,7 +49,7 @@ fn pattern(length: u32) -> Vec<u8> {
 
 /// Waits until the storage has this in it, and nothing else.
 async fn stores(browser: &Browser, wanted: Value) -> anyhow::Result<()> {
-    poll::until(&format!("storage with {wanted}"), SOON, async || {
+    poll::until(&format!("storage with {wanted}"), async || {
         let stored = browser.value(STORED, Value::Null).await?;
         Ok(if stored == wanted {
             Look::There(())

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::browser::Browser;
-use tests::page::{Peer, SOON};
+use tests::page::Peer;
 use tests::poll::{self, Look};
 use tests::stage;
 
@@ -38,7 +38,7 @@ fn the_example_of_thirty_lines_is_a_whole_call() {
         assert_eq!(example.name(), "Example");
         bob.sees_and_hears(&example).await?;
         let sees = "document.querySelector('video')?.videoWidth > 0 && document.querySelectorAll('video').length === 1";
-        poll::until("the picture of bob", SOON, async || {
+        poll::until("the picture of bob", async || {
             let seen = ann.value(sees, Value::Null).await?;
             Ok(if seen == true {
                 Look::There(())
@@ -48,7 +48,7 @@ fn the_example_of_thirty_lines_is_a_whole_call() {
         })
         .await?;
         bob.click("[data-testid=leave]").await?;
-        poll::until("an empty page", SOON, async || {
+        poll::until("an empty page", async || {
             let left = ann
                 .value("document.querySelectorAll('video').length", Value::Null)
                 .await?;
@@ -252,7 +252,7 @@ pub(crate) async fn trouble_is_seen(
     browser.text_of("h1").await?;
     browser.value(TROUBLE, Value::Null).await?;
     let mut complaints = Vec::new();
-    poll::until("complaints", SOON, async || {
+    poll::until("complaints", async || {
         // What is asked for here does not fail this test.
         complaints.extend(browser.complaints().await?);
         let said = complaints.join("\n");

@@ -3,7 +3,6 @@
 use rustix::process::Signal;
 use serde_json::Value;
 use tests::browser::Kind;
-use tests::page::SOON;
 use tests::stage::{self, Stage};
 
 use super::{MESSAGES, meet, pair};
@@ -46,7 +45,7 @@ pub(crate) async fn server_dies(stage: &Stage, kind: Kind) -> anyhow::Result<()>
         browser.value(WATCH, Value::Null).await?;
     }
     service.process.signal(Signal::KILL)?;
-    service.process.exit(SOON).await?;
+    service.process.exit().await?;
     let banner = "[data-testid=signaling-banner]";
     bob.says(banner, &["The call goes on"]).await?;
     bob.screenshot("server-away").await?;
@@ -75,7 +74,7 @@ pub(crate) async fn server_dies(stage: &Stage, kind: Kind) -> anyhow::Result<()>
     }
     // And once more, as a server is updated: it says when to come back.
     again.process.signal(Signal::TERM)?;
-    again.process.exit(SOON).await?;
+    again.process.exit().await?;
     let _updated = stage.signaling_at(service.address(), &OPTIONS).await?;
     ann.is_in_the_room().await?;
     bob.is_in_the_room().await?;
@@ -126,7 +125,7 @@ pub(crate) async fn relay_dies(stage: &Stage, kind: Kind) -> anyhow::Result<()> 
     bob.sees_and_hears(&ann_there).await?;
     // With it goes the relay, and everything that was on its way.
     service.process.signal(Signal::KILL)?;
-    service.process.exit(SOON).await?;
+    service.process.exit().await?;
     let _next = stage.signaling_at(service.address(), &WITH_RELAY).await?;
     for (browser, peer) in [(&ann, &bob_there), (&bob, &ann_there)] {
         browser.is_in_the_room().await?;

@@ -3,7 +3,6 @@
 use serde_json::Value;
 use tests::browser::Kind;
 use tests::network::{self, Networks, Way};
-use tests::page::SOON;
 use tests::poll::{self, Look};
 
 use super::{MESSAGES, meet};
@@ -33,19 +32,15 @@ fn a_call_goes_on_when_its_address_is_taken_away_and_another_one_comes() {
         let addresses =
             "connections.at(-1).getStats().then((statistics) => [...statistics.values()]
             .filter(({type}) => type === 'local-candidate').map(({address}) => address))";
-        poll::until(
-            "another ICE session with the new address",
-            SOON,
-            async || {
-                let now = ann.value(ICE_SESSION, Value::Null).await?;
-                let addresses = ann.value(addresses, Value::Null).await?.to_string();
-                let is_new = now != session && addresses.contains(&Networks::address(Way::Radio));
-                Ok(match is_new {
-                    true => Look::There(()),
-                    false => Look::NotYet(format!("{now} {addresses}")),
-                })
-            },
-        )
+        poll::until("another ICE session with the new address", async || {
+            let now = ann.value(ICE_SESSION, Value::Null).await?;
+            let addresses = ann.value(addresses, Value::Null).await?.to_string();
+            let is_new = now != session && addresses.contains(&Networks::address(Way::Radio));
+            Ok(match is_new {
+                true => Look::There(()),
+                false => Look::NotYet(format!("{now} {addresses}")),
+            })
+        })
         .await?;
         for (browser, peer) in &pair {
             browser.is_in_the_room().await?;

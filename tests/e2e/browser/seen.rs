@@ -4,7 +4,6 @@ use std::fs;
 
 use serde_json::{Value, json};
 use tests::browser::Kind;
-use tests::page::SOON;
 use tests::poll::{self, Look};
 use tests::stage;
 
@@ -102,7 +101,7 @@ fn how_a_connection_does_is_shown_and_saved() {
         bob.screenshot("connection").await?;
 
         bob.click("[data-testid=connection-save]").await?;
-        let saved = poll::until("a report", SOON, async || {
+        let saved = poll::until("a report", async || {
             let files: Vec<_> = fs::read_dir(bob.downloads())
                 .map(|files| files.flatten().map(|file| file.path()).collect())
                 .unwrap_or_default();
@@ -127,7 +126,7 @@ fn a_picture_floats_over_other_windows() {
         bob.sees_and_hears(&ann_there).await?;
         bob.click(".tile-peer [data-testid=float]").await?;
         let floats = "document.pictureInPictureElement?.dataset.peer === arg";
-        poll::until("a picture in picture", SOON, async || {
+        poll::until("a picture in picture", async || {
             let floats = bob.value(floats, json!(ann_there.id())).await?;
             Ok(match floats == true {
                 true => Look::There(()),

@@ -5,7 +5,6 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tests::axe::Motion;
 use tests::browser::Browser;
-use tests::page::SOON;
 use tests::poll::{self, Look};
 use tests::stage;
 
@@ -43,7 +42,7 @@ const LISTEN: &str = "(() => {
 
 /// Waits until a screen reader has said this, and once.
 async fn hears(browser: &Browser, text: &str) -> anyhow::Result<()> {
-    let (times, said) = poll::until(&format!("{text:?}, said"), SOON, async || {
+    let (times, said) = poll::until(&format!("{text:?}, said"), async || {
         let said = browser.value("said", Value::Null).await?;
         let all = said.as_array().into_iter().flatten();
         let times = all
@@ -71,7 +70,7 @@ async fn unread(browser: &Browser, count: usize) -> anyhow::Result<()> {
         return [badge.checkVisibility() ? badge.textContent : '', button.ariaLabel];
     })()";
     let what = format!("{count} unread");
-    poll::until(&what, SOON, async || {
+    poll::until(&what, async || {
         let now = browser.value(shown, Value::Null).await?;
         Ok(if now == json!([badge, label]) {
             Look::There(())
@@ -132,7 +131,7 @@ fn a_screen_reader_says_that_the_server_is_lost_and_back() {
         browsers.0.before_each_page(LISTEN).await?;
         let [(ann, _), _bob] = meet(browsers, &service, "&audio=0&video=0").await?;
         service.process.signal(Signal::KILL)?;
-        service.process.exit(SOON).await?;
+        service.process.exit().await?;
         hears(&ann, "The server is out of reach. The call goes on").await?;
         let _next = stage.signaling_at(service.address(), &options).await?;
         hears(&ann, "The server is back").await?;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tests::browser::Kind;
-use tests::page::{Peer, SOON};
+use tests::page::Peer;
 use tests::poll::{self, Look};
 use tests::stage::{self, Stage};
 
@@ -188,7 +188,7 @@ fn a_tab_whose_scripts_stand_still_is_not_taken_for_dead() {
                 false => Look::NotYet(format!("{passed:?} ms")),
             })
         };
-        poll::until("longer than for a dead one", SOON, is_longer).await?;
+        poll::until("longer than for a dead one", is_longer).await?;
         let [ann_now] = <[Peer; 1]>::try_from(bob.peers(1).await?).expect("one peer");
         assert_eq!(ann_now.id(), ann_there.id());
         assert!(!ann_now.is_away());
@@ -254,7 +254,7 @@ fn a_call_looks_for_its_way_anew_in_another_network() {
             let online = "window.dispatchEvent(new Event('online'))";
             moved.value(online, Value::Null).await?;
             for ((browser, peer), before) in pair.iter().zip(before) {
-                poll::until("another ICE session", SOON, async || {
+                poll::until("another ICE session", async || {
                     let session = browser.value(ICE_SESSION, Value::Null).await?;
                     Ok(if session == before {
                         Look::NotYet(session.to_string())

@@ -4,7 +4,7 @@ use anyhow::ensure;
 use serde_json::Value;
 use tests::browser::{Browser, Kind};
 use tests::network::{self, Way};
-use tests::page::{Peer, SOON};
+use tests::page::Peer;
 use tests::poll::{self, Look};
 
 use super::trouble::KEEP_CONNECTIONS;
@@ -21,7 +21,7 @@ async fn limits_until(
     what: &str,
     holds: impl Fn(&[f64]) -> bool,
 ) -> anyhow::Result<Vec<f64>> {
-    poll::until(what, SOON, async || {
+    poll::until(what, async || {
         let limits = host.value(LIMITS, Value::Null).await?;
         let limits: Vec<f64> = serde_json::from_value(limits)?;
         Ok(match limits.len() == 2 && holds(&limits) {

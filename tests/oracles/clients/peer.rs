@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use crate::relay::PATIENCE;
+use patience::patience;
 
 /// A peer on loopback.
 pub(crate) struct Peer(UdpSocket);
@@ -11,7 +11,7 @@ impl Peer {
     pub(crate) fn new(ip: &str) -> Self {
         let ip: IpAddr = ip.parse().expect("an address");
         let socket = UdpSocket::bind((ip, 0)).expect("a socket on loopback");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        socket.set_read_timeout(Some(patience())).expect("a timeout");
         Self(socket)
     }
 

@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use patience::patience;
 use rustls::pki_types::CertificateDer;
 use stun_turn::config::{Config, Options, Protocol};
 use stun_turn::proto::auth::credential;
 use stun_turn::{Server, SessionInfo};
 use tempfile::TempDir;
 
-/// Longer than anything takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The name in the relay's certificate.
 pub(crate) const NAME: &str = "turn.example";
 /// The static user and the password.
@@ -109,12 +108,12 @@ impl Relay {
 
 /// Looks again and again.
 pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     loop {
         if let Some(there) = look() {
             return there;
         }
-        assert!(Instant::now() < deadline, "no {what} within {PATIENCE:?}");
+        assert!(Instant::now() < deadline, "no {what} within {:?}", patience());
         std::thread::sleep(Duration::from_millis(5));
     }
 }

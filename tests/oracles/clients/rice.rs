@@ -77,7 +77,7 @@ const fn channel_sizes(protocol: Protocol) -> &'static [usize] {
 /// The client does not even take the refusal for an answer: it may be forged. It gives up when nothing better comes.
 fn is_refused(relay: &Relay, protocol: Protocol, credential: (&str, &str)) {
     let mut config = config(credential);
-    let soon = Duration::from_millis(200);
+    let soon = patience::scaled(Duration::from_millis(200));
     config.set_request_retransmits(soon, soon, 3, soon);
     let mut rice = Rice::new(relay, protocol, config);
     rice.until("end", |rice| rice.is_closed().then_some(()));

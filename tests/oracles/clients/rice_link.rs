@@ -21,7 +21,8 @@ use turn_client_proto::types::TransportType;
 use turn_client_proto::udp::TurnClientUdp;
 use turn_client_rustls::TurnClientRustls;
 
-use crate::relay::{NAME, PATIENCE, Relay};
+use crate::relay::{NAME, Relay};
+use patience::patience;
 
 turn_client_proto::impl_client!(
     Client,
@@ -102,7 +103,7 @@ impl Rice {
     /// Puts the client's clock forward, and lets it finish what is then due; the relay's clock goes on as before.
     pub(crate) fn put_forward(&mut self, by: Duration) {
         self.put_forward += by;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         // A client with an open request looks again within a second.
         loop {
             let wait = self.work();
@@ -111,7 +112,8 @@ impl Rice {
             }
             assert!(
                 Instant::now() < deadline,
-                "requests without answer for {PATIENCE:?}"
+                "requests without answer for {:?}",
+                patience()
             );
             self.read(wait);
         }
@@ -181,7 +183,7 @@ impl Rice {
 
     /// Lets the client work until `find` finds something.
     pub(crate) fn until<T>(&mut self, what: &str, find: impl Fn(&mut Self) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         loop {
             let wait = self.work();
             if let Some(found) = find(self) {
@@ -191,7 +193,8 @@ impl Rice {
             let seen = (&self.events, &self.ignored);
             assert!(
                 !left.is_zero(),
-                "no {what} within {PATIENCE:?}: {seen:02x?}"
+                "no {what} within {:?}: {seen:02x?}",
+                patience()
             );
             // The client does not always say that it has changed its mind about the time.
             self.read(wait.min(left).min(GLANCE));

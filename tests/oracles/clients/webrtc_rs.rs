@@ -9,7 +9,8 @@ use turn::client::{Client, ClientConfig};
 use webrtc_util::conn::Conn;
 
 use crate::clock::unix_s;
-use crate::relay::{PATIENCE, Relay, USER};
+use crate::relay::{Relay, USER};
+use patience::patience;
 use crate::webrtc_rs_link::{AsyncPeer, Recorder, count};
 
 /// How messages begin (RFC 8656 section 17).
@@ -50,7 +51,7 @@ async fn client(relay: &Relay, (user, password): (&str, &str)) -> (Client, Arc<R
 
 async fn receive(allocation: &impl Conn) -> (Vec<u8>, SocketAddr) {
     let mut buffer = vec![0; 2048];
-    let received = tokio::time::timeout(PATIENCE, allocation.recv_from(&mut buffer)).await;
+    let received = tokio::time::timeout(patience(), allocation.recv_from(&mut buffer)).await;
     let (length, from) = received.expect("data in time").expect("an open allocation");
     buffer.truncate(length);
     (buffer, from)
@@ -63,8 +64,8 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let waited = tokio::time::timeout(PATIENCE, waiting).await;
-    waited.unwrap_or_else(|_| panic!("no {what} within {PATIENCE:?}"));
+    let waited = tokio::time::timeout(patience(), waiting).await;
+    waited.unwrap_or_else(|_| panic!("no {what} within {:?}", patience()));
 }
 
 #[tokio::test]

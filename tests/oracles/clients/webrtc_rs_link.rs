@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::net::UdpSocket;
 use webrtc_util::conn::Conn;
 
-use crate::relay::PATIENCE;
+use patience::patience;
 
 /// Datagrams, the oldest first.
 type Datagrams = Arc<Mutex<Vec<Vec<u8>>>>;
@@ -102,7 +102,7 @@ impl AsyncPeer {
     /// The next datagram and where it comes from.
     pub(crate) async fn receive(&self) -> (Vec<u8>, SocketAddr) {
         let mut buffer = vec![0; 2048];
-        let received = tokio::time::timeout(PATIENCE, self.0.recv_from(&mut buffer)).await;
+        let received = tokio::time::timeout(patience(), self.0.recv_from(&mut buffer)).await;
         let (length, from) = received.expect("a datagram in time").expect("receiving");
         buffer.truncate(length);
         (buffer, from)

@@ -57,7 +57,6 @@ impl Browser {
     pub async fn focus_is_on(&self, selector: &str) -> anyhow::Result<()> {
         poll::until(
             &format!("focus on {selector}"),
-            crate::page::SOON,
             async || {
                 let focus = "[document.activeElement.matches(arg), document.activeElement.outerHTML.slice(0, 200)]";
                 let focus = self.value(focus, json!(selector)).await?;
