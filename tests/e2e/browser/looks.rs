@@ -134,7 +134,10 @@ fn screens_before_and_after_a_call_fit_every_window() {
 fn a_call_fits_every_window() {
     stage::run(async |stage| {
         let service = stage.signaling(&[]).await?;
-        let (ann, bob) = tokio::try_join!(stage.browser("a"), stage.browser("b"))?;
+        let (ann, bob) = tokio::try_join!(
+            stage.browser_of(Kind::CALM, "a"),
+            stage.browser_of(Kind::CALM, "b")
+        )?;
         bob.enter(&service.room("tea", "김민아", "")).await?;
         for style @ (theme, language) in LOOKS {
             ann.theme(theme).await?;

@@ -45,10 +45,10 @@ pub(super) const TRUSTED_PAGE: &str =
     "--unsafely-treat-insecure-origin-as-secure=http://10.77.0.1:8080";
 /// Certificates made for a test are as good as others.
 pub(super) const TRUSTING: &str = "--ignore-certificate-errors";
-/// A camera and a microphone that everybody has. Ten pictures a second: two cores must code those of three browsers.
-pub(super) const DEVICES: &str = "--use-fake-device-for-media-stream=fps=10";
+/// A camera and a microphone that everybody has. Five pictures a second: two cores must code those of six browsers.
+pub(super) const DEVICES: &str = "--use-fake-device-for-media-stream=fps=5";
 /// Three, of which the second one sees depth and not light.
-pub(super) const CAMERAS: &str = "--use-fake-device-for-media-stream=fps=10,device-count=3";
+pub(super) const CAMERAS: &str = "--use-fake-device-for-media-stream=fps=5,device-count=3";
 pub(super) const CALM_DEVICES: &str = "--use-fake-device-for-media-stream=fps=2";
 
 pub(super) fn launch(profile: &Path, flags: &[&str]) -> anyhow::Result<Launch> {
