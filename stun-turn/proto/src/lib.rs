@@ -22,6 +22,7 @@
 pub mod addr;
 pub mod attribute;
 pub mod auth;
+mod buckets;
 pub mod budget;
 pub mod channel_data;
 pub mod connection_ids;

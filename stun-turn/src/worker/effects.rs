@@ -204,7 +204,7 @@ impl Worker {
     }
 
     /// Binds an allocation's socket, and the next port's, which waits where all workers find it.
-    fn bind(&self, open: &Open) -> io::Result<Opened> {
+    fn bind(&self, open: &Open) -> Result<Opened, NotBound> {
         if open.protocol == PeerProtocol::Tcp {
             let listener = listen_relayed(open.address)?;
             return Ok(Opened::Tcp(TcpListener::from_std(listener)));
@@ -212,13 +212,16 @@ impl Worker {
         let address = open.address;
         if open.is_reserved {
             let socket = self.parked.take(address);
-            let socket = socket.ok_or(io::ErrorKind::NotFound)?;
+            let socket = socket.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
             return Ok(Opened::Udp(address, self.relayed.own(socket, address)));
         }
         let first = self.relayed.bind(address)?;
         if let Some(next) = open.next_address() {
-            self.parked
-                .put(next, UdpSocket::from_std(bind_relayed(next)?));
+            let socket = bind_relayed(next).map_err(|error| NotBound {
+                error,
+                is_next: true,
+            })?;
+            self.parked.put(next, UdpSocket::from_std(socket));
         }
         Ok(Opened::Udp(address, first))
     }
@@ -262,6 +265,22 @@ impl Worker {
                 }
             };
             self.settings.shared.ports.release(relayed);
+        }
+    }
+}
+
+/// Why a socket could not be bound.
+struct NotBound {
+    error: io::Error,
+    /// It is the next port's, which EVEN-PORT reserves.
+    is_next: bool,
+}
+
+impl From<io::Error> for NotBound {
+    fn from(error: io::Error) -> Self {
+        Self {
+            error,
+            is_next: false,
         }
     }
 }
@@ -321,9 +340,11 @@ fn record(worker: usize, user: &str, ended: &Ended) {
 impl Worker {
     /// What the core is told of a socket that could not be bound. The operator is warned once for
     /// as long as it lasts: any client can make this happen again and again.
-    fn open_error(&self, error: &io::Error) -> OpenError {
-        if error.kind() == io::ErrorKind::AddrInUse {
-            return OpenError::AddressInUse;
+    fn open_error(&self, NotBound { error, is_next }: &NotBound) -> OpenError {
+        match (error.kind(), is_next) {
+            (io::ErrorKind::AddrInUse, false) => return OpenError::AddressInUse,
+            (io::ErrorKind::AddrInUse, true) => return OpenError::NextAddressInUse,
+            _ => {}
         }
         self.tally.socket_errors.count(error);
         if is_out_of_descriptors(error) && self.tally.note_descriptors(true) {

@@ -12,6 +12,7 @@ mod deadlines;
 mod hung;
 mod one_socket;
 mod operating;
+mod ports;
 mod program;
 mod proxy;
 mod running;

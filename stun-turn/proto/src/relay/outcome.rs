@@ -137,8 +137,10 @@ impl DropReason {
 /// Why a relayed socket could not be bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenError {
-    /// Another program has the port: another one is tried.
+    /// Another program has the port of [`Open::address`]: another one is tried.
     AddressInUse,
+    /// Another program has the port of [`Open::next_address`]: another pair is tried.
+    NextAddressInUse,
     /// Anything else (no descriptors, no such address): the client is told 508.
     Failed,
 }

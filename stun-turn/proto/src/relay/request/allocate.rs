@@ -2,7 +2,6 @@
 //! driver binds the socket, and only then the client is told. A dual allocation takes the second
 //! step twice.
 
-mod port;
 mod wish;
 
 use std::net::{IpAddr, SocketAddr};
@@ -19,10 +18,11 @@ use crate::attribute::{ErrorCode, Family, kind};
 use crate::auth::Identity;
 use crate::integrity::Signer;
 use crate::message::{Class, Message, Method, TransactionId, Writer};
+use crate::ports::{Class as PortClass, Parity, Search};
 use crate::quotas::Place;
 use crate::reservations::Token;
 use crate::{Now, limits};
-use wish::{Families, Parity, Wish};
+use wish::{Families, Wish};
 
 /// An Allocate that waits for its socket.
 #[derive(Debug)]
@@ -35,6 +35,10 @@ pub struct Open {
     pub is_reserved: bool,
     parity: Parity,
     attempts: u32,
+    /// Where the search for a port began.
+    start: u16,
+    /// How good the port was thought to be.
+    class: PortClass,
     relay_address: RelayAddress,
     place: Place,
     /// For the reserved next port.
@@ -66,7 +70,8 @@ impl Open {
     /// Bind another one here, on the next port, and keep it for whoever claims it.
     #[must_use]
     pub fn next_address(&self) -> Option<SocketAddr> {
-        (self.parity == Parity::EvenWithNext).then(|| port::next(self.address))
+        let next = self.address.port().saturating_add(1);
+        (self.parity == Parity::EvenWithNext).then(|| SocketAddr::new(self.address.ip(), next))
     }
 }
 
@@ -102,7 +107,7 @@ impl Relay {
         }
         self.settings.shared.ports.pass_time(now.monotonic);
         let wish = wish::read(request, client.transport, self.settings.tcp_relay.is_some());
-        let opened = wish.and_then(|wish| self.open(client, request, identity, &wish));
+        let opened = wish.and_then(|wish| self.open(now, client, request, identity, &wish));
         opened.unwrap_or_else(|code| self.refuse(client, request, identity, code, reply))
     }
 
@@ -134,6 +139,7 @@ impl Relay {
 
     fn open(
         &mut self,
+        now: Now,
         client: &FiveTuple,
         request: &Message<'_>,
         identity: &Identity<'_>,
@@ -161,28 +167,28 @@ impl Relay {
         };
         let open = match (&wish.token, wish.families) {
             (Some(token), _) => self.claim_reserved(asker, token),
-            (None, Families::One(family)) => self.claim_new(asker, family, wish.parity),
+            (None, Families::One(family)) => self.claim_new(now, asker, family, wish.parity),
             // IPv4 by the RFC; but a server without it still has something to offer.
             (None, Families::Any) => {
                 let has_ipv4 = self.relay_address(client, Family::Ipv4).is_some();
                 let family = if has_ipv4 { Family::Ipv4 } else { Family::Ipv6 };
-                self.claim_new(asker, family, wish.parity)
+                self.claim_new(now, asker, family, wish.parity)
             }
-            (None, Families::Both) => self.claim_both(asker, wish.parity),
+            (None, Families::Both) => self.claim_both(now, asker, wish.parity),
         };
         open.map(|open| Outcome::Open(Box::new(open)))
     }
 
     /// IPv4 first and IPv6 then; where one of them is not to be had, the other one alone.
-    fn claim_both(&mut self, asker: Asker, parity: Parity) -> Result<Open, ErrorCode> {
-        match self.claim_new(asker.clone(), Family::Ipv4, parity) {
+    fn claim_both(&mut self, now: Now, asker: Asker, parity: Parity) -> Result<Open, ErrorCode> {
+        match self.claim_new(now, asker.clone(), Family::Ipv4, parity) {
             Ok(open) => Ok(Open {
                 then: Some(Family::Ipv6),
                 ..open
             }),
             Err(ErrorCode::AllocationQuotaReached) => Err(ErrorCode::AllocationQuotaReached),
             Err(code) => {
-                let open = self.claim_new(asker, Family::Ipv6, parity)?;
+                let open = self.claim_new(now, asker, Family::Ipv6, parity)?;
                 Ok(Open {
                     missing: Some(code),
                     ..open
@@ -193,24 +199,39 @@ impl Relay {
 
     fn claim_new(
         &mut self,
+        now: Now,
         asker: Asker,
         family: Family,
         parity: Parity,
     ) -> Result<Open, ErrorCode> {
         let relay_address = self.relay_address(&asker.client, family);
         let relay_address = relay_address.ok_or(ErrorCode::AddressFamilyNotSupported)?;
-        let place = self.take_place(&asker)?;
+        let place = self.take_place(now, &asker)?;
         let next_place = match parity {
-            Parity::EvenWithNext => Some(self.take_place(&asker)?),
+            Parity::EvenWithNext => Some(self.take_place(now, &asker)?),
             Parity::Any | Parity::Even => None,
         };
-        let address = self.claim_port(relay_address, parity);
+        let search = Search {
+            ip: relay_address.local,
+            parity,
+            start: self.random_port(),
+            worst: PortClass::SetAside,
+            tried: None,
+        };
+        let (address, class) = self
+            .settings
+            .shared
+            .ports
+            .take(search)
+            .ok_or(ErrorCode::InsufficientCapacity)?;
         Ok(Open {
-            address: address.ok_or(ErrorCode::InsufficientCapacity)?,
+            address,
             protocol: asker.protocol,
             is_reserved: false,
             parity,
             attempts: 1,
+            start: search.start,
+            class,
             relay_address,
             place,
             next_place,
@@ -221,12 +242,13 @@ impl Relay {
         })
     }
 
-    fn take_place(&self, asker: &Asker) -> Result<Place, ErrorCode> {
+    fn take_place(&self, now: Now, asker: &Asker) -> Result<Place, ErrorCode> {
         let quotas = &self.settings.shared.quotas;
         quotas.take(
             self.settings.quotas,
             &asker.account,
             asker.client.client.ip(),
+            now.monotonic,
         )
     }
 
@@ -242,6 +264,8 @@ impl Relay {
             is_reserved: true,
             parity: Parity::Any,
             attempts: 1,
+            start: address.port(),
+            class: PortClass::Free,
             relay_address: relay_address.ok_or(ErrorCode::InsufficientCapacity)?,
             place,
             next_place: None,
@@ -252,10 +276,10 @@ impl Relay {
         })
     }
 
-    fn claim_port(&mut self, address: RelayAddress, parity: Parity) -> Option<SocketAddr> {
+    /// Where a search begins: nobody can guess the next port.
+    fn random_port(&mut self) -> u16 {
         let ports = &self.settings.shared.ports;
-        let start = self.random.random_range(0..ports.count());
-        port::claim_from(ports, start, address.local, parity)
+        ports.at(self.random.random_range(0..ports.count()))
     }
 
     /// The driver's answer to [`Outcome::Open`]. On success the client gets its reply, on a taken
@@ -269,24 +293,22 @@ impl Relay {
     ) -> Outcome {
         let outcome = match result {
             Ok(()) => self.opened(now, *open, reply),
-            Err(error) => self.not_opened(*open, error, reply),
+            Err(error) => self.not_opened(now, *open, error, reply),
         };
         self.count(&outcome, reply);
         outcome
     }
 
-    fn not_opened(&mut self, mut open: Open, error: OpenError, reply: &mut ReplyBuffer) -> Outcome {
-        self.settings.shared.ports.give_back(open.address);
-        if let Some(next) = open.next_address() {
-            self.settings.shared.ports.give_back(next);
-        }
-        let may_retry = open.attempts < limits::MAX_PORT_ATTEMPTS && !open.is_reserved;
-        if error == OpenError::AddressInUse && may_retry {
-            open.attempts += 1;
-            if let Some(address) = self.claim_port(open.relay_address, open.parity) {
-                open.address = address;
-                return Outcome::Open(Box::new(open));
-            }
+    fn not_opened(
+        &mut self,
+        now: Now,
+        mut open: Open,
+        error: OpenError,
+        reply: &mut ReplyBuffer,
+    ) -> Outcome {
+        self.give_up_ports(&open, error);
+        if error != OpenError::Failed && self.take_another_port(&mut open) {
+            return Outcome::Open(Box::new(open));
         }
         let Open {
             asker,
@@ -302,7 +324,7 @@ impl Relay {
             return self.grant_without(&asker, first, code, reply);
         }
         // Nothing was opened yet: the other family alone, if it was asked for.
-        let other = then.map(|family| self.claim_new(asker.clone(), family, parity));
+        let other = then.map(|family| self.claim_new(now, asker.clone(), family, parity));
         match other {
             Some(Ok(open)) => Outcome::Open(Box::new(Open {
                 missing: Some(code),
@@ -310,6 +332,44 @@ impl Relay {
             })),
             Some(Err(_)) | None => refused(&asker, reply),
         }
+    }
+
+    /// Gives back what was taken; what another program holds is not tried again soon.
+    fn give_up_ports(&self, open: &Open, error: OpenError) {
+        let ports = &self.settings.shared.ports;
+        let give_up = |address, is_foreign| match is_foreign {
+            true => ports.set_aside(address),
+            false => ports.give_back(address),
+        };
+        give_up(open.address, error == OpenError::AddressInUse);
+        if let Some(next) = open.next_address() {
+            give_up(next, error == OpenError::NextAddressInUse);
+        }
+    }
+
+    /// Whether there is a port that this request has not tried. Ports that were set aside before the
+    /// request are tried only when it began with one, because there was no other.
+    fn take_another_port(&self, open: &mut Open) -> bool {
+        let (limit, tried) = match open.class {
+            PortClass::SetAside => (limits::MAX_SET_ASIDE_ATTEMPTS, Some(open.address.port())),
+            PortClass::Free | PortClass::Resting => (limits::MAX_PORT_ATTEMPTS, None),
+        };
+        if open.is_reserved || open.attempts >= limit {
+            return false;
+        }
+        open.attempts += 1;
+        let search = Search {
+            ip: open.relay_address.local,
+            parity: open.parity,
+            start: open.start,
+            worst: open.class.max(PortClass::Resting),
+            tried,
+        };
+        let found = self.settings.shared.ports.take(search);
+        if let Some((address, class)) = found {
+            (open.address, open.class) = (address, class);
+        }
+        found.is_some()
     }
 
     /// The answer to a dual allocation of which only the first part could be made.
@@ -354,7 +414,7 @@ impl Relay {
             self.table.movers.admit(asker.client, ticket);
         }
         let next = match open.then {
-            Some(family) => match self.claim_new(asker.clone(), family, open.parity) {
+            Some(family) => match self.claim_new(now, asker.clone(), family, open.parity) {
                 Ok(open) => Outcome::Open(Box::new(Open {
                     first: Some(relay),
                     ..open

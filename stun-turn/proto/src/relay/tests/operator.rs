@@ -108,6 +108,34 @@ fn quotas_of_a_source_and_of_the_server() {
     assert_eq!(from("198.51.100.9:1"), 508);
 }
 
+/// One user who made and ended allocations as fast as it could used up all ports that had rested.
+#[test]
+fn a_user_s_churn_is_slowed_down_and_others_notice_nothing() {
+    let mut world = with(QuotaLimits {
+        per_user: Some(2),
+        per_source: Some(50),
+        total: None,
+    });
+    let mut alice = world.client("198.51.100.7:1", "alice");
+    let end = [raw(kind::LIFETIME, &[0; 4])];
+    let mut churn = |world: &mut World| {
+        let mut made = 0;
+        for _ in 0..1000 {
+            match allocate(world, &mut alice) {
+                0 => made += 1,
+                code => assert_eq!(code, 486),
+            }
+            world.request(&mut alice, Method::Refresh, &end);
+        }
+        made
+    };
+    assert_eq!(churn(&mut world), 100);
+    world.advance(1);
+    assert_eq!(churn(&mut world), 10);
+    let mut bob = world.client("198.51.100.7:2", "bob");
+    assert_eq!(allocate(&mut world, &mut bob), 0);
+}
+
 #[test]
 fn a_reserved_port_counts_until_it_is_claimed_or_expires() {
     let mut world = with(QuotaLimits {
