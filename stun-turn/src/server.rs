@@ -18,6 +18,8 @@ use stun_turn_proto::{Settings, Shared};
 
 use crate::config::{Config, External, Listen, Protocol};
 use crate::control::{self, Colleague, Command, Handle};
+use crate::host::Host;
+use crate::sockets;
 use crate::streams::{StreamTotals, Streams};
 use crate::tls::{CertificateError, Certificates, Tls};
 use crate::worker::{Parked, Worker};
@@ -121,6 +123,7 @@ impl Server {
         let nonce_keys = NonceKeys::new(&seed()?);
         let settings = settings(&config, &listeners, nat_discovery, nonce_keys.clone())?;
         let settings = Arc::new(settings);
+        let host = Arc::new(watch_host());
         let parked = Arc::new(Parked::default());
         let start = Instant::now();
         let mut shared = share_sockets(&config, &settings).into_iter();
@@ -128,10 +131,17 @@ impl Server {
             .into_iter()
             .enumerate()
             .map(|(index, sockets)| {
-                let (settings, parked) = (Arc::clone(&settings), Arc::clone(&parked));
+                let settings = Arc::clone(&settings);
+                let shared_with_all = (Arc::clone(&host), Arc::clone(&parked));
                 let (streams, place) = (Arc::clone(&streams), (index, config.workers));
-                let worker =
-                    Worker::new(settings, parked, streams, sockets, place, (start, seed()?))?;
+                let worker = Worker::new(
+                    settings,
+                    shared_with_all,
+                    streams,
+                    sockets,
+                    place,
+                    (start, seed()?),
+                )?;
                 let worker = worker.coalescing(config.coalesce);
                 match shared.next() {
                     Some(shared) => worker.sharing(shared),
@@ -217,6 +227,18 @@ pub(crate) fn certificates(config: &Config) -> Result<Certificates, StartError> 
         Some(listen) if certificates.is_empty() => Err(StartError::NoCertificate(*listen)),
         _ => Ok(certificates),
     }
+}
+
+/// What the kernel delivers to this host. Without permission to follow it, what is found at the start.
+fn watch_host() -> Host {
+    Host::watch().unwrap_or_else(|error| {
+        tracing::warn!(
+            %error,
+            "changes of this host's addresses are not noticed: peers could reach this host at an address that it \
+             gets later. Permit netlink sockets (AF_NETLINK)"
+        );
+        Host::fixed(sockets::host_addresses())
+    })
 }
 
 /// Runs a worker on a thread of its own.

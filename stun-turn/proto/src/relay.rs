@@ -27,7 +27,7 @@ use crate::addr::{FiveTuple, PeerProtocol};
 use crate::attribute::ErrorCode;
 use crate::auth::credential;
 use crate::message::{Class, Message, Method};
-use crate::policy;
+use crate::policy::{self, LocalAddresses, PeerPolicy};
 use crate::reservations::Token;
 use crate::totals::Totals;
 use crate::{Now, channel_data, demux, limits};
@@ -49,6 +49,9 @@ pub type ReplyBuffer = [u8; limits::MAX_REPLY_BYTES];
 #[derive(Debug)]
 pub struct Relay {
     settings: Arc<Settings>,
+    /// That of the settings, on this host as it is.
+    policy: PeerPolicy,
+    local: Arc<LocalAddresses>,
     /// Which one of all workers this is.
     worker: usize,
     table: Table,
@@ -67,7 +70,9 @@ impl Relay {
     #[must_use]
     pub fn new(settings: Arc<Settings>, seed: [u8; 32]) -> Self {
         Self {
+            policy: settings.policy.clone(),
             settings,
+            local: Arc::default(),
             worker: 0,
             table: Table::default(),
             connections: Connections::default(),
@@ -284,11 +289,25 @@ impl Relay {
     /// forbids end at once; allocations stay, whatever became of their users.
     pub fn reconfigure(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
-        let (settings, table) = (&self.settings, &mut self.table);
-        table.revoke(|ip| check_permission(settings, ip).is_ok());
+        self.judge_again();
+    }
+
+    /// Says what the kernel delivers to this host from now on. Permissions, channels and connections
+    /// for such addresses end at once, unless the operator allows them.
+    pub fn set_local(&mut self, local: Arc<LocalAddresses>) {
+        if !Arc::ptr_eq(&self.local, &local) {
+            self.local = local;
+            self.judge_again();
+        }
+    }
+
+    fn judge_again(&mut self) {
+        self.policy = self.settings.policy.with_local(&self.local);
+        let (settings, policy) = (&self.settings, &self.policy);
+        let may_reach = |ip| check_permission(settings, policy, ip).is_ok();
+        self.table.revoke(may_reach, |ip| policy.is_own(ip));
         let ids = &settings.shared.connection_ids;
-        let may_reach = |peer: SocketAddr| check_permission(settings, peer.ip()).is_ok();
-        self.connections.revoke(ids, may_reach);
+        self.connections.revoke(ids, |peer| may_reach(peer.ip()));
     }
 
     /// Counts a datagram that the driver has dropped itself.
@@ -362,23 +381,27 @@ impl Relay {
 
     /// Whether a permission for this peer may be installed.
     fn check_permission(&self, ip: IpAddr) -> Result<(), policy::Denial> {
-        check_permission(&self.settings, ip)
+        check_permission(&self.settings, &self.policy, ip)
     }
 
     /// Whether packets may be sent, or connections made, to this peer now.
     fn check_peer(&self, protocol: PeerProtocol, peer: SocketAddr) -> Result<(), policy::Denial> {
         let (local, ports) = (self.to_local(peer), &self.settings.shared.ports);
-        self.settings.policy.check(protocol, peer, local, ports)
+        self.policy.check(protocol, peer, local, ports)
     }
 }
 
 /// Our own addresses are judged with every packet, all others once.
-fn check_permission(settings: &Settings, ip: IpAddr) -> Result<(), policy::Denial> {
+fn check_permission(
+    settings: &Settings,
+    policy: &PeerPolicy,
+    ip: IpAddr,
+) -> Result<(), policy::Denial> {
     let mut ours = settings.relay_addresses.iter();
     if ours.any(|address| address.public == ip) {
         return Ok(());
     }
-    settings.policy.check_address(ip)
+    policy.check_address(ip)
 }
 
 #[cfg(test)]
