@@ -105,7 +105,7 @@ async fn readyz(State(relay): State<Handle>) -> (StatusCode, &'static str) {
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "draining, out of descriptors, or a thread hangs\n",
+            "draining, out of descriptors, without an address to listen on or to relay from, or a thread hangs\n",
         )
     }
 }

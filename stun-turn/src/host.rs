@@ -17,6 +17,7 @@ use ipnet::IpNet;
 use stun_turn_proto::policy::LocalAddresses;
 
 use netlink::Table;
+pub(crate) use netlink::subscribe;
 
 /// The addresses of this host, shared by all workers.
 #[derive(Debug)]
@@ -103,6 +104,11 @@ impl Host {
         *seen = Some(self.generation.load(Ordering::SeqCst));
         Some(Arc::clone(&state.local))
     }
+}
+
+/// Takes the messages of a socket that only wakes somebody.
+pub(crate) fn drain(socket: &OwnedFd) {
+    netlink::take_messages(socket, &mut Table::default());
 }
 
 impl Table {

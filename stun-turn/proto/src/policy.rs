@@ -166,6 +166,16 @@ impl PeerPolicy {
         Self { nat64, ..self }
     }
 
+    /// The same server, listening on, relaying from and known by these addresses.
+    #[must_use]
+    pub fn with_served(&self, served: Vec<IpAddr>) -> Self {
+        Self {
+            own: LocalAddresses::default().with(&served),
+            served,
+            ..self.clone()
+        }
+    }
+
     /// The same server on a host to which the kernel delivers these addresses.
     #[must_use]
     pub fn with_local(&self, local: &LocalAddresses) -> Self {

@@ -11,6 +11,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -26,9 +27,9 @@ const EVEN: u64 = 0x5555_5555_5555_5555;
 #[derive(Debug)]
 pub struct Ports {
     range: RangeInclusive<u16>,
-    addresses: Box<[Address]>,
+    addresses: Vec<Arc<Address>>,
     /// Number of the current period of [`REST`] since the start.
-    period: AtomicU64,
+    period: Arc<AtomicU64>,
 }
 
 /// Shape of what is taken (RFC 8656 section 18.6).
@@ -83,17 +84,31 @@ impl Ports {
     /// All ports of `range` on each of `addresses` (local ones) are free.
     #[must_use]
     pub fn new(addresses: impl IntoIterator<Item = IpAddr>, range: RangeInclusive<u16>) -> Self {
-        let address = |ip| Address {
-            ip,
-            claimed: Bitmap::default(),
-            live: Default::default(),
-            resting: Lately::default(),
-            set_aside: Lately::default(),
-        };
         Self {
             range,
-            addresses: addresses.into_iter().map(address).collect(),
-            period: AtomicU64::new(0),
+            addresses: addresses.into_iter().map(Address::new).collect(),
+            period: Arc::default(),
+        }
+    }
+
+    /// The ports of other addresses. What is known of an address that stays, or that has ports in
+    /// use, is shared with these ports.
+    #[must_use]
+    pub fn with_addresses(&self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        let mut all: Vec<Arc<Address>> = Vec::new();
+        for ip in addresses {
+            let known = self.addresses.iter().find(|known| known.ip == ip);
+            all.push(known.map_or_else(|| Address::new(ip), Arc::clone));
+        }
+        for known in &self.addresses {
+            if !known.claimed.is_empty() && all.iter().all(|other| other.ip != known.ip) {
+                all.push(Arc::clone(known));
+            }
+        }
+        Self {
+            range: self.range.clone(),
+            addresses: all,
+            period: Arc::clone(&self.period),
         }
     }
 
@@ -231,11 +246,22 @@ impl Ports {
     }
 
     fn find(&self, ip: IpAddr) -> Option<&Address> {
-        self.addresses.iter().find(|address| address.ip == ip)
+        let mut addresses = self.addresses.iter().map(Arc::as_ref);
+        addresses.find(|address| address.ip == ip)
     }
 }
 
 impl Address {
+    fn new(ip: IpAddr) -> Arc<Self> {
+        Arc::new(Self {
+            ip,
+            claimed: Bitmap::default(),
+            live: Default::default(),
+            resting: Lately::default(),
+            set_aside: Lately::default(),
+        })
+    }
+
     const fn live(&self, protocol: PeerProtocol) -> &Bitmap {
         let [udp, tcp] = &self.live;
         match protocol {
@@ -388,6 +414,10 @@ impl Bitmap {
     fn get(&self, port: u16) -> bool {
         let (word, bit) = self.word(port);
         word.load(Ordering::Acquire) & bit != 0
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| word.load(Ordering::Acquire) == 0)
     }
 }
 

@@ -275,7 +275,7 @@ impl Relay {
             let ids = &self.settings.shared.connection_ids;
             self.connections.close_relay(relay, ids);
             self.table
-                .close(relay, cause, now.monotonic, &self.settings.shared.ports);
+                .close(relay, cause, now.monotonic, &self.settings.ports);
         }
     }
 
@@ -323,7 +323,7 @@ impl Relay {
     }
 
     /// A socket to close now, after which its port, if it had one of its own, must be given back to
-    /// [`Shared::ports`]. Call
+    /// [`Settings::ports`]. Call
     /// until `None` after every `handle_*`: until then the id is not used again.
     pub fn poll_closed(&mut self) -> Option<Closed> {
         let connection = self.connections.poll_closed().map(Closed::Connection);
@@ -371,7 +371,7 @@ impl Relay {
         match found {
             Some(address)
                 if address.public != address.local
-                    && self.settings.shared.ports.is_live(protocol, peer) =>
+                    && self.settings.ports.is_live(protocol, peer) =>
             {
                 SocketAddr::new(address.public, peer.port())
             }
@@ -386,7 +386,7 @@ impl Relay {
 
     /// Whether packets may be sent, or connections made, to this peer now.
     fn check_peer(&self, protocol: PeerProtocol, peer: SocketAddr) -> Result<(), policy::Denial> {
-        let (local, ports) = (self.to_local(peer), &self.settings.shared.ports);
+        let (local, ports) = (self.to_local(peer), &self.settings.ports);
         self.policy.check(protocol, peer, local, ports)
     }
 }

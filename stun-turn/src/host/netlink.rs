@@ -77,7 +77,7 @@ impl Table {
 }
 
 /// A socket on which the kernel tells of changes.
-pub(super) fn subscribe() -> io::Result<OwnedFd> {
+pub(crate) fn subscribe() -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
     bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;

@@ -264,7 +264,7 @@ impl Worker {
                     continue;
                 }
             };
-            self.settings.shared.ports.release(relayed);
+            self.settings.ports.release(relayed);
         }
     }
 }

@@ -5,6 +5,7 @@ mod broken_tls;
 mod bursts;
 mod canary;
 mod certificates;
+mod changing_host;
 mod check;
 mod client;
 mod crowds;

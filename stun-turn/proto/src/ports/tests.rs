@@ -112,8 +112,26 @@ fn a_pair_never_leaves_the_range() {
     assert_eq!(ports.take(pair(50_001)), None);
 }
 
-/// Each port of [`World`] and what happened to it lately: the second until when it rests or is set
-/// aside.
+#[test]
+fn addresses_come_and_go_and_what_is_in_use_stays_known() {
+    let other = SocketAddr::new("192.0.2.2".parse().unwrap(), 50_000);
+    let before = Ports::new([address(0).ip()], 50_000..=50_003);
+    assert!(before.claim(address(50_000)));
+    before.go_live(Udp, address(50_000));
+    let after = before.with_addresses([other.ip()]);
+    assert!(after.claim(other));
+    assert!(!before.claim(other), "it came later");
+    assert!(after.is_live(Udp, address(50_000)), "a call goes on");
+    after.release(address(50_000));
+    assert!(!before.is_live(Udp, address(50_000)), "for all workers");
+    let both = after.with_addresses([address(0).ip(), other.ip()]);
+    assert!(!both.claim(other));
+    assert_eq!(both.class(address(50_000)), Class::Resting);
+    let without = both.with_addresses([other.ip()]);
+    assert!(!without.claim(address(50_001)), "nothing was in use there");
+}
+
+/// Claimed ports, and the period in which others were used or set aside.
 #[derive(Debug, Default, Clone)]
 struct Model {
     claimed: BTreeSet<u16>,

@@ -151,7 +151,7 @@ impl World {
             Authenticator::new("callbox", users, ["north".to_owned()], keys),
             PeerPolicy::new(allow, Vec::new(), vec![v4, v6, public], listeners),
             relay_addresses,
-            Arc::new(Shared::new(Ports::new([v4, v6], 50_000..=50_999))),
+            Ports::new([v4, v6], 50_000..=50_999),
         );
         let settings = Arc::new(settings);
         Self {
@@ -219,7 +219,7 @@ impl World {
         while let Some(closed) = self.relay.poll_closed() {
             match closed {
                 Closed::Allocation { relayed, .. } | Closed::Reservation(relayed) => {
-                    self.settings.shared.ports.release(relayed);
+                    self.settings.ports.release(relayed);
                 }
                 Closed::Connection(_) => {}
             }

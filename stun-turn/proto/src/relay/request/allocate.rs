@@ -105,7 +105,7 @@ impl Relay {
         if identity.expired {
             return self.challenge(now, client, request, ErrorCode::Unauthenticated, reply);
         }
-        self.settings.shared.ports.pass_time(now.monotonic);
+        self.settings.ports.pass_time(now.monotonic);
         let wish = wish::read(request, client.transport, self.settings.tcp_relay.is_some());
         let opened = wish.and_then(|wish| self.open(now, client, request, identity, &wish));
         opened.unwrap_or_else(|code| self.refuse(client, request, identity, code, reply))
@@ -220,7 +220,6 @@ impl Relay {
         };
         let (address, class) = self
             .settings
-            .shared
             .ports
             .take(search)
             .ok_or(ErrorCode::InsufficientCapacity)?;
@@ -278,7 +277,7 @@ impl Relay {
 
     /// Where a search begins: nobody can guess the next port.
     fn random_port(&mut self) -> u16 {
-        let ports = &self.settings.shared.ports;
+        let ports = &self.settings.ports;
         ports.at(self.random.random_range(0..ports.count()))
     }
 
@@ -336,7 +335,7 @@ impl Relay {
 
     /// Gives back what was taken; what another program holds is not tried again soon.
     fn give_up_ports(&self, open: &Open, error: OpenError) {
-        let ports = &self.settings.shared.ports;
+        let ports = &self.settings.ports;
         let give_up = |address, is_foreign| match is_foreign {
             true => ports.set_aside(address),
             false => ports.give_back(address),
@@ -365,7 +364,7 @@ impl Relay {
             worst: open.class.max(PortClass::Resting),
             tried,
         };
-        let found = self.settings.shared.ports.take(search);
+        let found = self.settings.ports.take(search);
         if let Some((address, class)) = found {
             (open.address, open.class) = (address, class);
         }
@@ -406,7 +405,7 @@ impl Relay {
             missing: open.missing,
             place: open.place,
         };
-        let ports = &self.settings.shared.ports;
+        let ports = &self.settings.ports;
         let relay = self.table.insert(new, now.monotonic, ports);
         self.totals.count_created(asker.client.transport);
         if asker.is_mobile && self.table.ticket(&asker.client).is_none() {

@@ -199,16 +199,13 @@ fn an_unclaimed_reservation_ends_after_its_time() {
     );
     let relayed = reply.address(kind::XOR_RELAYED_ADDRESS);
     let next = SocketAddr::new(RELAY_V4.parse().unwrap(), relayed.port() + 1);
-    assert!(
-        !world.settings.shared.ports.claim(next),
-        "held while reserved"
-    );
+    assert!(!world.settings.ports.claim(next), "held while reserved");
     assert_eq!(
         world.relay.poll_timeout(),
         Some(limits::RESERVATION_LIFETIME)
     );
     world.advance(31);
-    assert!(world.settings.shared.ports.claim(next), "free afterwards");
+    assert!(world.settings.ports.claim(next), "free afterwards");
     let mut second = world.client("198.51.100.7:4001", "alice");
     assert_eq!(
         world
@@ -292,7 +289,7 @@ fn a_pair_of_ports_is_found_and_the_innocent_one_stays_free() {
     for port in tried {
         let class = |port| {
             let address = SocketAddr::new(RELAY_V4.parse().unwrap(), port);
-            world.settings.shared.ports.class(address)
+            world.settings.ports.class(address)
         };
         assert_eq!(class(port), crate::ports::Class::Free);
         assert_eq!(class(port + 1), crate::ports::Class::SetAside);
@@ -376,7 +373,7 @@ fn refresh_prolongs_and_lifetime_zero_deletes() {
         437
     );
     let local = SocketAddr::new(RELAY_V4.parse().unwrap(), relayed.port());
-    assert!(world.settings.shared.ports.claim(local));
+    assert!(world.settings.ports.claim(local));
 }
 
 #[test]
