@@ -357,6 +357,17 @@ impl Handle {
         Ok(refused)
     }
 
+    /// Reads the files of the certificates in force again; live connections keep the certificate they began with.
+    ///
+    /// # Errors
+    /// When they can't be used; the old ones stay then.
+    pub fn reload_certificates(&self) -> Result<(), StartError> {
+        let config = self.in_force().config.clone();
+        let certificates = server::certificates(&config)?;
+        self.0.streams.tls.replace(certificates);
+        Ok(())
+    }
+
     /// Draws a new key for nonces; those of the one before stay good. For a server that runs long.
     ///
     /// # Errors

@@ -17,6 +17,9 @@ use rustls::{ServerConfig, SignatureScheme};
 /// What TURN and STUN are called in the handshake (RFC 7443), the first that both know being taken.
 const ALPN: [&[u8]; 2] = [b"stun.turn", b"stun.nat-discovery"];
 
+/// What some editors write in front of a file in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Why certificates can't be used; names the option.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
@@ -103,11 +106,15 @@ pub fn read_pair(
 }
 
 fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, CertificateError> {
-    std::fs::read(path).map_err(|source| CertificateError::Unreadable {
+    let mut pem = std::fs::read(path).map_err(|source| CertificateError::Unreadable {
         option,
         path: path.into(),
         source,
-    })
+    })?;
+    if pem.starts_with(BYTE_ORDER_MARK) {
+        pem.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(pem)
 }
 
 /// Certificates with their keys, checked.
@@ -287,6 +294,20 @@ mod tests {
             all.add(vec![made.cert.der().clone()], key).unwrap();
         }
         all
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_front_is_skipped() {
+        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, pem: String| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, [BYTE_ORDER_MARK, pem.as_bytes()].concat()).unwrap();
+            path
+        };
+        let certificate = write("cert.pem", made.cert.pem());
+        let key = write("key.pem", made.signing_key.serialize_pem());
+        assert!(Certificates::load(&[certificate], &[key]).is_ok());
     }
 
     #[test]

@@ -146,7 +146,8 @@ fn every_metric_is_documented() {
 fn the_admin_address_is_for_whoever_has_the_token_or_is_here() {
     let program = Program::start(&["--admin-token", "north"]);
     assert_eq!(program.get("/healthz").0, 200);
-    for path in ["/metrics", "/readyz", "/sessions"] {
+    assert_eq!(program.get("/readyz").0, 200, "as a kubelet asks");
+    for path in ["/metrics", "/sessions"] {
         assert_eq!(program.get(path).0, 401);
         assert_eq!(
             program
@@ -215,6 +216,26 @@ fn sigterm_waits_for_the_allocations_that_live() {
     let mut new = program.client();
     assert_eq!(new.code(Method::Allocate, &[UDP]), 508);
     assert_eq!(old.code(Method::Refresh, &[]), 0);
+    assert_eq!(old.code(Method::Refresh, &[GONE]), 0);
+    assert!(program.child.wait().unwrap().success());
+}
+
+/// coturn's scripts send them: a relay that did not know them died with its calls.
+#[test]
+fn sigusr2_reloads_certificates_and_sigusr1_drains() {
+    let mut program = Program::start(&["--user", "alice:wonder"]);
+    let mut old = program.client();
+    old.allocate(1);
+    program.signal("USR2");
+    program.wait_for_log(&["reloaded certificates"]);
+    assert_eq!(old.code(Method::Refresh, &[]), 0);
+    program.signal("USR1");
+    program.wait_for_log(&["draining"]);
+    for name in ["USR1", "USR2"] {
+        program.signal(name);
+    }
+    program.wait_for_log(&["reloaded certificates"]);
+    assert_eq!(program.client().code(Method::Allocate, &[UDP]), 508);
     assert_eq!(old.code(Method::Refresh, &[GONE]), 0);
     assert!(program.child.wait().unwrap().success());
 }
