@@ -9,6 +9,7 @@
 //! workers share the counts; only Allocate requests and endings come here, never a packet.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,6 +43,48 @@ impl QuotaLimits {
         per_user: None,
         per_source: None,
     };
+}
+
+/// Which quota or rate refuses an allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exceeded {
+    /// The server has as many as it may.
+    Total,
+    /// The user has as many as it may.
+    User,
+    /// The source has as many as it may.
+    Source,
+    /// The user makes them too fast.
+    UserRate,
+    /// The source makes them too fast.
+    SourceRate,
+}
+
+impl Exceeded {
+    /// What the client is told.
+    #[must_use]
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::Total => ErrorCode::InsufficientCapacity,
+            Self::User | Self::Source | Self::UserRate | Self::SourceRate => {
+                ErrorCode::AllocationQuotaReached
+            }
+        }
+    }
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Total => "the relay has as many allocations as --max-allocations permits",
+            Self::User => "the user has as many allocations as --user-quota permits",
+            Self::Source => "the source has as many allocations as --source-quota permits",
+            Self::UserRate => "the user makes more allocations a second than --user-quota permits",
+            Self::SourceRate => {
+                "the source makes more allocations a second than --source-quota permits"
+            }
+        })
+    }
 }
 
 /// The counts of a server.
@@ -84,29 +127,29 @@ impl Quotas {
     /// Takes a place for `user` who comes from `source`. `now` is of one clock for all callers.
     ///
     /// # Errors
-    /// 508 when the server is full, 486 when the user or the source has as many as it may or makes
-    /// them too fast.
+    /// Which one is exceeded.
     pub(crate) fn take(
         self: &Arc<Self>,
         limits: QuotaLimits,
         user: &[u8],
         source: IpAddr,
         now: Duration,
-    ) -> Result<Place, ErrorCode> {
+    ) -> Result<Place, Exceeded> {
         let source = Source::of(source);
         let mut counts = self.lock();
         let is_full = |count: u32, limit: Option<u32>| limit.is_some_and(|limit| count >= limit);
         if is_full(counts.total, limits.total) {
-            return Err(ErrorCode::InsufficientCapacity);
+            return Err(Exceeded::Total);
         }
         let of_user = counts.by_user.get(user).copied().unwrap_or(0);
         let of_source = counts.by_source.get(&source).copied().unwrap_or(0);
-        if is_full(of_user, limits.per_user) || is_full(of_source, limits.per_source) {
-            return Err(ErrorCode::AllocationQuotaReached);
+        if is_full(of_user, limits.per_user) {
+            return Err(Exceeded::User);
         }
-        if !self.may_make_another(limits, user, source, now) {
-            return Err(ErrorCode::AllocationQuotaReached);
+        if is_full(of_source, limits.per_source) {
+            return Err(Exceeded::Source);
         }
+        self.spend(limits, user, source, now)?;
         // One copy of the name for all of a user's places.
         let user = match counts.by_user.get_key_value(user) {
             Some((name, _)) => Arc::clone(name),
@@ -123,18 +166,23 @@ impl Quotas {
         })
     }
 
-    /// Whether the rates of the user and the source permit one more.
-    fn may_make_another(
+    /// Takes one more out of the rates of the user and the source.
+    fn spend(
         &self,
         limits: QuotaLimits,
         user: &[u8],
         source: Source,
         now: Duration,
-    ) -> bool {
+    ) -> Result<(), Exceeded> {
         let (user_rate, source_rate) = (rate(limits.per_user), rate(limits.per_source));
         // The user first: one that is too fast costs others of its source nothing.
-        user_rate.is_none_or(|rate| self.of_users.spend(user, rate, now))
-            && source_rate.is_none_or(|rate| self.of_sources.spend(source, rate, now))
+        if !user_rate.is_none_or(|rate| self.of_users.spend(user, rate, now)) {
+            return Err(Exceeded::UserRate);
+        }
+        if !source_rate.is_none_or(|rate| self.of_sources.spend(source, rate, now)) {
+            return Err(Exceeded::SourceRate);
+        }
+        Ok(())
     }
 }
 
@@ -223,10 +271,10 @@ mod tests {
         let first = quotas.take(limits, b"alice", home, Duration::ZERO).unwrap();
         let _second = quotas.take(limits, b"alice", home, Duration::ZERO).unwrap();
         let refused = quotas.take(limits, b"alice", ip("192.0.2.2"), Duration::ZERO);
-        assert_eq!(refused.unwrap_err(), ErrorCode::AllocationQuotaReached);
+        assert_eq!(refused.unwrap_err(), Exceeded::User);
         let _bob = quotas.take(limits, b"bob", home, Duration::ZERO).unwrap();
         let refused = quotas.take(limits, b"carol", home, Duration::ZERO);
-        assert_eq!(refused.unwrap_err(), ErrorCode::InsufficientCapacity);
+        assert_eq!(refused.unwrap_err(), Exceeded::Total);
         drop(first);
         assert_eq!(quotas.total(), 2);
         assert!(quotas.take(limits, b"alice", home, Duration::ZERO).is_ok());

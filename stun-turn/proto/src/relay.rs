@@ -34,11 +34,12 @@ use crate::{Now, channel_data, demux, limits};
 use connections::Connections;
 use table::Table;
 
-pub use outcome::{Cause, Closed, DropReason, OpenError, Outcome, Refusal};
+pub use crate::refusal::RefusalCause;
+pub use outcome::{Cause, Closed, DropReason, OpenError, Outcome, Reason, Refusal};
 pub use peer_to_client::{FromPeer, Icmp, PeerDatagram};
 pub use request::allocate::Open;
 pub use session::{Ended, Session, SessionId, Traffic};
-pub use settings::{RelayAddress, Settings, Shared};
+pub use settings::{RelayAddress, Settings, Shared, UserTag};
 pub use table::RelayId;
 pub use tcp::{Direction, TcpRelay};
 
@@ -63,6 +64,7 @@ pub struct Relay {
     reserved: VecDeque<(Duration, Token)>,
     unclaimed: VecDeque<SocketAddr>,
     refusal: Option<Refusal>,
+    reason: Option<Reason>,
 }
 
 impl Relay {
@@ -82,6 +84,7 @@ impl Relay {
             reserved: VecDeque::new(),
             unclaimed: VecDeque::new(),
             refusal: None,
+            reason: None,
         }
     }
 
@@ -337,6 +340,17 @@ impl Relay {
     /// operator.
     pub fn take_refusal(&mut self) -> Option<Refusal> {
         self.refusal.take()
+    }
+
+    /// Why the last request was refused, to be told to the operator, if the code alone does not tell.
+    pub fn take_reason(&mut self) -> Option<Reason> {
+        self.reason.take()
+    }
+
+    /// Remembers why a request is refused.
+    fn explain(&mut self, username: &[u8], cause: RefusalCause) {
+        let user = self.settings.shared.tag(username);
+        self.reason = Some(Reason { user, cause });
     }
 
     /// Remembers which rule refuses a request; the client learns only the code.

@@ -34,7 +34,6 @@ struct Stop {
 impl Watch {
     /// Follows from now on; where that is not possible, a reload looks at the addresses.
     pub(super) fn start(relay: Handle) -> Option<Self> {
-        // What has come since the start was begun is no change to be told of.
         let started = Self::try_start(relay);
         if let Err(error) = &started {
             tracing::warn!(%error, "changes of the host's addresses are seen by a reload only");
@@ -45,7 +44,8 @@ impl Watch {
     fn try_start(relay: Handle) -> io::Result<Self> {
         let mut poll = Poll::new()?;
         let changes = host::subscribe()?;
-        let mut source = SourceFd(&changes.as_raw_fd());
+        let socket = changes.as_raw_fd();
+        let mut source = SourceFd(&socket);
         let registry = poll.registry();
         registry.register(&mut source, CHANGES, Interest::READABLE)?;
         let stop = Arc::new(Stop {

@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use mio::net::{TcpListener, UdpSocket};
-use stun_turn_proto::relay::{Closed, DropReason, Ended, Refusal};
+use stun_turn_proto::attribute::kind;
+use stun_turn_proto::message::Message;
+use stun_turn_proto::relay::{Closed, DropReason, Ended, Reason, Refusal, UserTag};
 use stun_turn_proto::{
     ConnectionId, FiveTuple, Now, Open, OpenError, Outcome, PeerProtocol, RelayId,
 };
@@ -119,6 +121,34 @@ impl Worker {
         }
     }
 
+    /// One line for a request that is refused. What every client begins with is none: a request
+    /// without credentials, or with a nonce that has aged.
+    fn tell_of_refusal(&mut self, client: &FiveTuple, length: usize) {
+        let (refusal, reason) = (self.relay.take_refusal(), self.relay.take_reason());
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let client = client.client;
+        if let Some(Refusal { peer, rule }) = refusal {
+            tracing::debug!(%client, %peer, %rule, "peer refused");
+            return;
+        }
+        let Ok(reply) = Message::parse(&self.reply[..length]) else {
+            return;
+        };
+        let Some(code) = error_code(&reply) else {
+            return;
+        };
+        let method = reply.method().name();
+        match (reason, code) {
+            (Some(Reason { user, cause }), _) => {
+                tracing::debug!(%client, method, code, %user, reason = %cause, "request refused");
+            }
+            (None, 401 | 438) => tracing::trace!(%client, method, code, "request refused"),
+            (None, _) => tracing::debug!(%client, method, code, "request refused"),
+        }
+    }
+
     /// Binds sockets until the outcome is something to send.
     pub(super) fn resolve(
         &mut self,
@@ -137,9 +167,7 @@ impl Worker {
                     return Resolved::Nothing;
                 }
                 Outcome::Reply(length) => {
-                    if let Some(Refusal { peer, rule }) = self.relay.take_refusal() {
-                        tracing::debug!(client = %client.client, %peer, %rule, "peer refused");
-                    }
+                    self.tell_of_refusal(client, length);
                     return Resolved::Reply(length);
                 }
                 Outcome::ReplyFrom { reply, from, to } => {
@@ -250,7 +278,7 @@ impl Worker {
                     self.peers.stop_listening(relay.index());
                     record(
                         self.index,
-                        &self.settings.shared.tag(&ended.username),
+                        self.settings.shared.tag(&ended.username),
                         &ended,
                     );
                     relayed
@@ -316,15 +344,23 @@ pub(super) enum Resolved {
     },
 }
 
+/// The code of an error response.
+fn error_code(reply: &Message<'_>) -> Option<u16> {
+    match reply.first(kind::ERROR_CODE)? {
+        [_, _, class, number, ..] => Some(u16::from(*class) * 100 + u16::from(*number)),
+        _ => None,
+    }
+}
+
 /// One line for each allocation that has ended.
-fn record(worker: usize, user: &str, ended: &Ended) {
+fn record(worker: usize, user: UserTag, ended: &Ended) {
     let Ended {
         client, traffic, ..
     } = ended;
     tracing::info!(
         session = session_name(worker, ended.id),
         cause = ended.cause.name(),
-        user,
+        %user,
         client = %client.client,
         transport = ?client.transport,
         relayed = %ended.relayed,

@@ -5,9 +5,11 @@ use std::ops::Range;
 
 use super::request::allocate::Open;
 use super::session::Ended;
+use super::settings::UserTag;
 use super::table::RelayId;
 use crate::connection_ids::ConnectionId;
 use crate::policy;
+use crate::refusal::RefusalCause;
 
 /// What the driver has to do now.
 #[derive(Debug)]
@@ -152,6 +154,15 @@ pub struct Refusal {
     pub peer: SocketAddr,
     /// Why.
     pub rule: policy::Denial,
+}
+
+/// Why a request was refused: for the operator, as the client learns only the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reason {
+    /// [`Shared::tag`](super::Shared::tag) of the name that the request gave.
+    pub user: UserTag,
+    /// What was wrong.
+    pub cause: RefusalCause,
 }
 
 /// Why an allocation ended.

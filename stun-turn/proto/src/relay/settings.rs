@@ -1,5 +1,6 @@
 //! What the operator decides, and what all workers share.
 
+use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -70,6 +71,16 @@ impl Settings {
     }
 }
 
+/// A user's short name in logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserTag(u32);
+
+impl fmt::Display for UserTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
 /// The state that all workers of a server share: at first nobody has asked for anything.
 #[derive(Debug, Default)]
 pub struct Shared {
@@ -92,9 +103,9 @@ impl Shared {
     /// A short name for a user in logs, which must not tell the real one: two records of one user in
     /// one run of the server can be matched, nothing else.
     #[must_use]
-    pub fn tag(&self, username: &[u8]) -> String {
+    pub fn tag(&self, username: &[u8]) -> UserTag {
         let hash = self.tag_keys.hash_one(credential::account(username));
-        format!("{:08x}", hash as u32)
+        UserTag(hash as u32)
     }
 }
 

@@ -11,11 +11,13 @@ use rand::{Rng as _, RngCore as _};
 
 use super::super::allocation::New;
 use super::super::table::Relays;
-use super::super::{OpenError, Outcome, Relay, RelayAddress, RelayId, ReplyBuffer, reply};
+use super::super::{
+    OpenError, Outcome, RefusalCause, Relay, RelayAddress, RelayId, ReplyBuffer, reply,
+};
 use super::grant_lifetime;
 use crate::addr::{FiveTuple, PeerProtocol};
 use crate::attribute::{ErrorCode, Family, kind};
-use crate::auth::Identity;
+use crate::auth::{Identity, credential};
 use crate::integrity::Signer;
 use crate::message::{Class, Message, Method, TransactionId, Writer};
 use crate::ports::{Class as PortClass, Parity, Search};
@@ -103,6 +105,9 @@ impl Relay {
             };
         }
         if identity.expired {
+            let expired_at = credential::expires_at(identity.username);
+            let since_s = now.unix_s.saturating_sub(expired_at.unwrap_or_default());
+            self.explain(identity.username, RefusalCause::Expired(since_s));
             return self.challenge(now, client, request, ErrorCode::Unauthenticated, reply);
         }
         self.settings.ports.pass_time(now.monotonic);
@@ -152,6 +157,7 @@ impl Relay {
             return Err(ErrorCode::TryAlternate);
         }
         if self.is_draining {
+            self.explain(identity.username, RefusalCause::Draining);
             return Err(ErrorCode::InsufficientCapacity);
         }
         let asker = Asker {
@@ -218,11 +224,10 @@ impl Relay {
             worst: PortClass::SetAside,
             tried: None,
         };
-        let (address, class) = self
-            .settings
-            .ports
-            .take(search)
-            .ok_or(ErrorCode::InsufficientCapacity)?;
+        let Some((address, class)) = self.settings.ports.take(search) else {
+            self.explain(&asker.username, RefusalCause::NoPort);
+            return Err(ErrorCode::InsufficientCapacity);
+        };
         Ok(Open {
             address,
             protocol: asker.protocol,
@@ -241,14 +246,15 @@ impl Relay {
         })
     }
 
-    fn take_place(&self, now: Now, asker: &Asker) -> Result<Place, ErrorCode> {
+    fn take_place(&mut self, now: Now, asker: &Asker) -> Result<Place, ErrorCode> {
         let quotas = &self.settings.shared.quotas;
-        quotas.take(
-            self.settings.quotas,
-            &asker.account,
-            asker.client.client.ip(),
-            now.monotonic,
-        )
+        let source = asker.client.client.ip();
+        let limits = self.settings.quotas;
+        let place = quotas.take(limits, &asker.account, source, now.monotonic);
+        place.map_err(|exceeded| {
+            self.explain(&asker.username, RefusalCause::Quota(exceeded));
+            exceeded.code()
+        })
     }
 
     fn claim_reserved(&self, asker: Asker, token: &Token) -> Result<Open, ErrorCode> {
@@ -305,6 +311,11 @@ impl Relay {
         error: OpenError,
         reply: &mut ReplyBuffer,
     ) -> Outcome {
+        let cause = match error {
+            OpenError::Failed => RefusalCause::NoSocket,
+            OpenError::AddressInUse | OpenError::NextAddressInUse => RefusalCause::NoPort,
+        };
+        self.explain(&open.asker.username, cause);
         self.give_up_ports(&open, error);
         if error != OpenError::Failed && self.take_another_port(&mut open) {
             return Outcome::Open(Box::new(open));
