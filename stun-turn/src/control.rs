@@ -353,6 +353,7 @@ impl Handle {
         self.apply(&mut in_force);
         drop(in_force);
         self.0.streams.tls.replace(certificates);
+        self.warn_of_certificates();
         self.follow_host();
         Ok(refused)
     }
@@ -365,7 +366,23 @@ impl Handle {
         let config = self.in_force().config.clone();
         let certificates = server::certificates(&config)?;
         self.0.streams.tls.replace(certificates);
+        self.warn_of_certificates();
         Ok(())
+    }
+
+    /// One line of the log for each certificate that clients refuse or that ends soon.
+    pub fn warn_of_certificates(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let certificates = self.0.streams.tls.certificates();
+        for warning in certificates.warnings(now.unwrap_or_default().as_secs()) {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// When the first certificate ends, in Unix seconds.
+    #[must_use]
+    pub fn first_certificate_end(&self) -> Option<u64> {
+        self.0.streams.tls.certificates().first_end()
     }
 
     /// Draws a new key for nonces; those of the one before stay good. For a server that runs long.

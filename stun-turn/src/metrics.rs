@@ -146,6 +146,10 @@ impl Totals {
         let help = "Addresses that are listened on and that the host does not have";
         let missing = self.0.missing_listeners();
         gauge(encoder, "listen_addresses_missing", help)?.encode_gauge(&missing)?;
+        if let Some(end) = self.0.first_certificate_end() {
+            let help = "When the first certificate ends, in Unix seconds";
+            gauge(encoder, "certificate_not_after_seconds", help)?.encode_gauge(&end)?;
+        }
         let is_ready = u64::from(self.0.is_ready());
         gauge(encoder, "ready", "1 while new allocations are welcome")?.encode_gauge(&is_ready)
     }

@@ -113,6 +113,7 @@ fn serve(relay: &Handle, signals: &Receiver<i32>, fixed: &Fixed) {
             Ok(SIGTERM | SIGUSR1) => return drain(relay, signals, fixed.drain_deadline),
             Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
+                relay.warn_of_certificates();
                 if let Err(error) = relay.rotate_nonce_key() {
                     tracing::warn!(%error, "no new key for nonces; the old one stays");
                 }

@@ -178,6 +178,7 @@ impl Server {
             }
         }
         server.watch = Watch::start(server.handle.clone());
+        server.handle.warn_of_certificates();
         Ok(server)
     }
 

@@ -1,6 +1,8 @@
 //! TLS of the stream listeners: certificates, which one a client gets, and their exchange while
 //! connections live.
 
+mod validity;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -13,6 +15,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConnection};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SignatureScheme};
+
+use validity::Validity;
 
 /// What TURN and STUN are called in the handshake (RFC 7443), the first that both know being taken.
 const ALPN: [&[u8]; 2] = [b"stun.turn", b"stun.nat-discovery"];
@@ -124,6 +128,8 @@ pub struct Certificates {
     /// Places in `keys` by DNS name in lower case, `*.` in front of wildcards; a name may have
     /// several, of different kinds of key.
     by_name: HashMap<String, Vec<usize>>,
+    /// Of each file.
+    validities: Vec<(PathBuf, Validity)>,
 }
 
 impl Certificates {
@@ -141,6 +147,9 @@ impl Certificates {
         let mut loaded = Self::default();
         for (certificate, key) in certificates.iter().zip(keys) {
             let (chain, key_der) = read_pair(certificate, key)?;
+            let validity = chain.first().and_then(|leaf| Validity::of(leaf));
+            let validity = validity.map(|validity| (certificate.clone(), validity));
+            loaded.validities.extend(validity);
             loaded
                 .add(chain, key_der)
                 .map_err(|error| CertificateError::Unusable {
@@ -167,6 +176,23 @@ impl Certificates {
         }
         self.keys.push(Arc::new(certified));
         Ok(())
+    }
+
+    /// What the operator should know of certificates at this time: those that clients refuse, and
+    /// those that end soon.
+    #[must_use]
+    pub fn warnings(&self, unix_s: u64) -> Vec<String> {
+        let of_file = |(path, validity): &(PathBuf, Validity)| {
+            let warning = validity.warning(unix_s)?;
+            Some(format!("--tls-cert {}: {warning}", path.display()))
+        };
+        self.validities.iter().filter_map(of_file).collect()
+    }
+
+    /// When the first of them ends, in Unix seconds.
+    #[must_use]
+    pub fn first_end(&self) -> Option<u64> {
+        self.validities.iter().map(|(_, it)| it.not_after).min()
     }
 
     /// Whether there are none.
@@ -262,6 +288,11 @@ impl Tls {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *in_force = Arc::new(certificates);
+    }
+
+    /// The certificates in force.
+    pub(crate) fn certificates(&self) -> Arc<Certificates> {
+        self.in_force.get()
     }
 
     /// Whether there is a certificate to offer.
