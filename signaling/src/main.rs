@@ -94,7 +94,8 @@ fn load(
         .try_get_matches_from(&argv)
         .ok()
         .and_then(|matches| matches.get_one::<PathBuf>("config").cloned())
-        .or_else(|| environment("SIGNALING_CONFIG").map(PathBuf::from));
+        .or_else(|| environment("SIGNALING_CONFIG").map(PathBuf::from))
+        .filter(|path| !path.as_os_str().is_empty());
     let command = command(&config::named(&argv, file.as_deref()));
     Settings::load(command, "SIGNALING", argv, environment)
 }

@@ -79,10 +79,11 @@ pub fn start(listener: TcpListener, guard: Guard, relay: Handle) -> std::io::Res
 fn router(guard: Guard, relay: Handle) -> Router {
     Router::new()
         .route("/metrics", get(read_metrics))
-        .route("/readyz", get(readyz))
         .with_state(relay.clone())
-        .merge(sessions("/sessions", relay))
+        .merge(sessions("/sessions", relay.clone()))
         .layer(from_fn_with_state(guard, authorize))
+        // Whoever probes carries no token: it learns whether the relay lives and takes new clients.
+        .route("/readyz", get(readyz).with_state(relay))
         .route("/healthz", get(async || "alive\n"))
 }
 
@@ -105,7 +106,7 @@ async fn readyz(State(relay): State<Handle>) -> (StatusCode, &'static str) {
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "draining, out of descriptors, or a thread hangs\n",
+            "draining, out of descriptors, without an address to listen on or to relay from, or a thread hangs\n",
         )
     }
 }

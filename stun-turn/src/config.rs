@@ -56,10 +56,11 @@ pub struct Options {
     /// Allocations on the whole server [default: as many as there are ports]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     pub max_allocations: Option<u32>,
-    /// Allocations of one user, 0 for any number [default: 10]
+    /// Allocations of one user, 0 for any number; as many may be made a second, 10 at least [default: 10]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub user_quota: Option<u32>,
-    /// Allocations from one IPv4 address or IPv6 /64, 0 for any number [default: 50]
+    /// Allocations from one IPv4 address or IPv6 /64, 0 for any number; as many may be made a second, 10 at
+    /// least [default: 50]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub source_quota: Option<u32>,
     /// Bytes per second that one allocation may carry in each direction [default: any number]

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use mio::Waker;
 use stun_turn_proto::auth::Authenticator;
 use stun_turn_proto::auth::nonce::NonceKeys;
-use stun_turn_proto::relay::{Session, SessionId, Traffic};
+use stun_turn_proto::relay::{RelayAddress, Session, SessionId, Traffic};
 use stun_turn_proto::totals::Totals;
 use stun_turn_proto::{FiveTuple, Settings};
 
@@ -83,7 +84,7 @@ pub struct SessionInfo {
     /// Client and server address and the transport between them.
     pub client: FiveTuple,
     /// The relayed transport address that peers know.
-    pub relayed: std::net::SocketAddr,
+    pub relayed: SocketAddr,
     /// How long it has lived.
     pub age: Duration,
     /// How long it will live without a Refresh.
@@ -124,6 +125,33 @@ struct Inner {
     streams: Arc<Streams>,
     in_force: Mutex<InForce>,
     is_draining: AtomicBool,
+    listening: Vec<SocketAddr>,
+    addresses: Addresses,
+    /// Held while the host's addresses are looked at: the last look counts.
+    following: Mutex<()>,
+}
+
+/// How many addresses of the host serve the relay.
+#[derive(Debug, Default)]
+struct Addresses {
+    /// Relayed from, by family.
+    relayed: [AtomicU64; 2],
+    /// Listened on, but not there.
+    missing: AtomicU64,
+    /// Different ones that are listened on.
+    listened: u64,
+}
+
+impl Addresses {
+    fn store(&self, relay_addresses: &[RelayAddress], missing: usize) {
+        let [ipv4, ipv6] = &self.relayed;
+        let of_ipv4 = relay_addresses.iter().filter(|it| it.local.is_ipv4());
+        let of_ipv4 = of_ipv4.count();
+        ipv4.store(of_ipv4 as u64, Ordering::Relaxed);
+        let of_ipv6 = relay_addresses.len() - of_ipv4;
+        ipv6.store(of_ipv6 as u64, Ordering::Relaxed);
+        self.missing.store(missing as u64, Ordering::Relaxed);
+    }
 }
 
 /// What the next reload starts from.
@@ -138,8 +166,20 @@ impl Handle {
     pub(crate) fn new(
         workers: Vec<Colleague>,
         streams: Arc<Streams>,
+        listening: Vec<SocketAddr>,
         (settings, nonce_keys, config): (Arc<Settings>, NonceKeys, Config),
     ) -> Self {
+        let mut listened: Vec<IpAddr> = listening.iter().map(SocketAddr::ip).collect();
+        listened.sort_unstable();
+        listened.dedup();
+        let addresses = Addresses {
+            listened: listened.len() as u64,
+            ..Addresses::default()
+        };
+        addresses.store(
+            &settings.relay_addresses,
+            server::not_there(&listening).len(),
+        );
         let in_force = InForce {
             settings,
             nonce_keys,
@@ -150,6 +190,9 @@ impl Handle {
             streams,
             in_force: Mutex::new(in_force),
             is_draining: AtomicBool::new(false),
+            listening,
+            addresses,
+            following: Mutex::default(),
         }))
     }
 
@@ -177,13 +220,74 @@ impl Handle {
         self.tell_all(|| Command::Drain);
     }
 
-    /// Whether new clients are welcome: not while draining, nor while descriptors are short or a worker hangs.
+    /// Whether new clients are welcome: not while draining, nor while descriptors are short, a worker hangs, or the
+    /// host has no address to listen on or to relay from.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let is_short = |worker: &Colleague| worker.tally.short_of_descriptors.get() != 0;
         !self.0.is_draining.load(Ordering::Relaxed)
             && !self.0.workers.iter().any(is_short)
             && self.hung_workers() == 0
+            && self.relay_addresses().iter().sum::<u64>() > 0
+            && self.missing_listeners() < self.0.addresses.listened
+    }
+
+    /// How many addresses are relayed from: of IPv4, and of IPv6.
+    #[must_use]
+    pub fn relay_addresses(&self) -> [u64; 2] {
+        let relayed = self.0.addresses.relayed.each_ref();
+        relayed.map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// How many addresses are listened on that the host does not have.
+    #[must_use]
+    pub fn missing_listeners(&self) -> u64 {
+        self.0.addresses.missing.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the host's addresses: those that have come are relayed from, those that have gone no
+    /// more. Allocations stay.
+    pub(crate) fn follow_host(&self) {
+        let following = &self.0.following;
+        let _following = following.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = self.in_force().config.clone();
+        // Sockets are opened for it, so not while others wait.
+        let listening = &self.0.listening;
+        let found = match server::relay_addresses(&config, listening) {
+            Ok(found) => found.addresses,
+            Err(error) => {
+                tracing::warn!(%error, "the addresses to relay from stay as they are");
+                return;
+            }
+        };
+        let missing = server::not_there(listening).len();
+        let mut in_force = self.in_force();
+        let before = &in_force.settings.relay_addresses;
+        if *before != found {
+            tell_of_change(before, &found);
+            let served = server::served(&config, listening, &found);
+            let ports = found.iter().map(|it| it.local);
+            let settings = Settings {
+                policy: in_force.settings.policy.with_served(served),
+                ports: Arc::new(in_force.settings.ports.with_addresses(ports)),
+                relay_addresses: found,
+                ..Settings::clone(&in_force.settings)
+            };
+            in_force.settings = Arc::new(settings);
+            self.apply(&mut in_force);
+        }
+        let addresses = &self.0.addresses;
+        match (self.missing_listeners(), missing) {
+            (before, now) if before == now as u64 => {}
+            (_, 0) => tracing::info!("this host has all addresses that are listened on"),
+            (_, missing) => {
+                tracing::warn!(
+                    missing,
+                    "this host does not have all addresses that are listened on"
+                );
+            }
+        }
+        addresses.store(&in_force.settings.relay_addresses, missing);
     }
 
     /// How many workers hang, as far as somebody [looks](crate::pulse::Pulse).
@@ -247,8 +351,38 @@ impl Handle {
         let certificates = server::certificates(&config)?;
         in_force.config = config;
         self.apply(&mut in_force);
+        drop(in_force);
         self.0.streams.tls.replace(certificates);
+        self.warn_of_certificates();
+        self.follow_host();
         Ok(refused)
+    }
+
+    /// Reads the files of the certificates in force again; live connections keep the certificate they began with.
+    ///
+    /// # Errors
+    /// When they can't be used; the old ones stay then.
+    pub fn reload_certificates(&self) -> Result<(), StartError> {
+        let config = self.in_force().config.clone();
+        let certificates = server::certificates(&config)?;
+        self.0.streams.tls.replace(certificates);
+        self.warn_of_certificates();
+        Ok(())
+    }
+
+    /// One line of the log for each certificate that clients refuse or that ends soon.
+    pub fn warn_of_certificates(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let certificates = self.0.streams.tls.certificates();
+        for warning in certificates.warnings(now.unwrap_or_default().as_secs()) {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// When the first certificate ends, in Unix seconds.
+    #[must_use]
+    pub fn first_certificate_end(&self) -> Option<u64> {
+        self.0.streams.tls.certificates().first_end()
     }
 
     /// Draws a new key for nonces; those of the one before stay good. For a server that runs long.
@@ -318,6 +452,19 @@ impl Handle {
             *sums.entry(name).or_insert(0) += count;
         }
         sums
+    }
+}
+
+/// One line for each address that has come or gone.
+fn tell_of_change(before: &[RelayAddress], after: &[RelayAddress]) {
+    for RelayAddress { local, public } in after.iter().filter(|it| !before.contains(it)) {
+        tracing::info!(address = %local, %public, "relaying from this address");
+    }
+    for RelayAddress { local, public } in before.iter().filter(|it| !after.contains(it)) {
+        tracing::warn!(address = %local, %public, "not relaying from this address any more");
+    }
+    if after.is_empty() {
+        tracing::error!("there is no address to relay from: nobody can allocate");
     }
 }
 

@@ -22,6 +22,7 @@ pub mod streams;
 pub mod tls;
 
 mod control;
+mod host;
 mod metrics;
 mod server;
 mod sockets;

@@ -96,7 +96,11 @@ fn main() -> ExitCode {
 /// What the options' values alone do not tell.
 fn check_options(cli: &Cli) -> Result<(), StartError> {
     cli.admin.guard().map_err(StartError::Usage)?;
-    stun_turn::check_config(&cli.options.clone().into())?;
+    let certificates = stun_turn::check_config(&cli.options.clone().into())?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    for warning in certificates.warnings(now.unwrap_or_default().as_secs()) {
+        eprintln!("warning: {warning}");
+    }
     Ok(())
 }
 

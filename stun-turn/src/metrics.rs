@@ -136,6 +136,20 @@ impl Totals {
         let hung = self.0.hung_workers() as u64;
         let help = "Threads that do not answer: whoever they serve is cut off";
         gauge(encoder, "workers_hung", help)?.encode_gauge(&hung)?;
+        let help = "Addresses that are relayed from, by family";
+        let mut family = gauge(encoder, "relay_addresses", help)?;
+        for (name, count) in ["ipv4", "ipv6"].into_iter().zip(self.0.relay_addresses()) {
+            family
+                .encode_family(&[("family", name)])?
+                .encode_gauge(&count)?;
+        }
+        let help = "Addresses that are listened on and that the host does not have";
+        let missing = self.0.missing_listeners();
+        gauge(encoder, "listen_addresses_missing", help)?.encode_gauge(&missing)?;
+        if let Some(end) = self.0.first_certificate_end() {
+            let help = "When the first certificate ends, in Unix seconds";
+            gauge(encoder, "certificate_not_after_seconds", help)?.encode_gauge(&end)?;
+        }
         let is_ready = u64::from(self.0.is_ready());
         gauge(encoder, "ready", "1 while new allocations are welcome")?.encode_gauge(&is_ready)
     }

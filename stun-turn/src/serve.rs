@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::FromArgMatches as _;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use stun_turn::config::Config;
 use stun_turn::{Handle, NONCE_KEY_LIFETIME, Server, StartError, admin, file_limit};
@@ -39,7 +39,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 fn signals() -> anyhow::Result<Receiver<i32>> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2])?;
     let (sender, receiver) = mpsc::channel();
     std::thread::Builder::new()
         .name("signals".to_owned())
@@ -103,14 +103,17 @@ impl Fixed {
     }
 }
 
-/// Waits for signals: SIGHUP reloads, SIGTERM drains, SIGINT or a second SIGTERM ends.
+/// Waits for signals: SIGHUP reloads, SIGUSR2 reloads certificates, SIGTERM and SIGUSR1 drain, SIGINT or
+/// a second SIGTERM ends.
 fn serve(relay: &Handle, signals: &Receiver<i32>, fixed: &Fixed) {
     loop {
         match signals.recv_timeout(NONCE_KEY_LIFETIME) {
             Ok(SIGHUP) => reload(relay, fixed),
-            Ok(SIGTERM) => return drain(relay, signals, fixed.drain_deadline),
+            Ok(SIGUSR2) => reload_certificates(relay),
+            Ok(SIGTERM | SIGUSR1) => return drain(relay, signals, fixed.drain_deadline),
             Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
+                relay.warn_of_certificates();
                 if let Err(error) = relay.rotate_nonce_key() {
                     tracing::warn!(%error, "no new key for nonces; the old one stays");
                 }
@@ -128,11 +131,21 @@ fn drain(relay: &Handle, signals: &Receiver<i32>, deadline: Duration) {
     while relay.allocations() > 0 && end.is_none_or(|end| Instant::now() < end) {
         match signals.recv_timeout(DRAIN_INTERVAL) {
             Ok(SIGHUP) => tracing::info!("draining, nothing is reloaded"),
+            Ok(SIGUSR1) => tracing::info!("draining already"),
+            Ok(SIGUSR2) => reload_certificates(relay),
             Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
     tracing::info!(allocations = relay.allocations(), "drained");
+}
+
+/// Reads the certificates' files again.
+fn reload_certificates(relay: &Handle) {
+    match relay.reload_certificates() {
+        Ok(()) => tracing::info!("reloaded certificates"),
+        Err(error) => tracing::error!(%error, "not reloaded, the old certificates stay in force"),
+    }
 }
 
 /// Reads all options again; whatever is wrong with them leaves the old ones in force.

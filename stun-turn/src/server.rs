@@ -3,6 +3,7 @@
 mod addresses;
 mod listeners;
 mod one_socket;
+mod watch;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,26 +11,30 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use stun_turn_proto::Settings;
 use stun_turn_proto::auth::nonce::NonceKeys;
 use stun_turn_proto::nat_discovery::NatDiscovery;
 use stun_turn_proto::policy::PeerPolicy;
 use stun_turn_proto::ports::Ports;
-use stun_turn_proto::{Settings, Shared};
 
 use crate::config::{Config, External, Listen, Protocol};
 use crate::control::{self, Colleague, Command, Handle};
+use crate::host::Host;
+use crate::sockets;
 use crate::streams::{StreamTotals, Streams};
 use crate::tls::{CertificateError, Certificates, Tls};
 use crate::worker::{Parked, Worker};
-use addresses::{behind, relay_addresses};
+pub(crate) use addresses::{Found, not_there, relay_addresses, served};
 use listeners::{Bound, nat_discovery, refuse_twice};
 use one_socket::share_sockets;
+use watch::Watch;
 
 /// A running relay.
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<(Protocol, SocketAddr)>,
     handle: Handle,
+    watch: Option<Watch>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -121,6 +126,7 @@ impl Server {
         let nonce_keys = NonceKeys::new(&seed()?);
         let settings = settings(&config, &listeners, nat_discovery, nonce_keys.clone())?;
         let settings = Arc::new(settings);
+        let host = Arc::new(watch_host());
         let parked = Arc::new(Parked::default());
         let start = Instant::now();
         let mut shared = share_sockets(&config, &settings).into_iter();
@@ -128,10 +134,17 @@ impl Server {
             .into_iter()
             .enumerate()
             .map(|(index, sockets)| {
-                let (settings, parked) = (Arc::clone(&settings), Arc::clone(&parked));
+                let settings = Arc::clone(&settings);
+                let shared_with_all = (Arc::clone(&host), Arc::clone(&parked));
                 let (streams, place) = (Arc::clone(&streams), (index, config.workers));
-                let worker =
-                    Worker::new(settings, parked, streams, sockets, place, (start, seed()?))?;
+                let worker = Worker::new(
+                    settings,
+                    shared_with_all,
+                    streams,
+                    sockets,
+                    place,
+                    (start, seed()?),
+                )?;
                 let worker = worker.coalescing(config.coalesce);
                 match shared.next() {
                     Some(shared) => worker.sharing(shared),
@@ -142,9 +155,17 @@ impl Server {
         let colleagues: Vec<Colleague> = workers.iter().map(Worker::colleague).collect();
         let mailboxes = colleagues.iter().map(|it| Arc::clone(&it.mailbox));
         streams.mailboxes.get_or_init(|| mailboxes.collect());
+        let listening = listeners.iter().map(|(_, address)| *address).collect();
+        let handle = Handle::new(
+            colleagues,
+            streams,
+            listening,
+            (settings, nonce_keys, config),
+        );
         let mut server = Self {
             listeners,
-            handle: Handle::new(colleagues, streams, (settings, nonce_keys, config)),
+            watch: None,
+            handle,
             threads: Vec::new(),
         };
         for (index, worker) in workers.into_iter().enumerate() {
@@ -156,6 +177,8 @@ impl Server {
                 }
             }
         }
+        server.watch = Watch::start(server.handle.clone());
+        server.handle.warn_of_certificates();
         Ok(server)
     }
 
@@ -173,6 +196,9 @@ impl Server {
 
     /// Ends the workers and returns when all sockets are closed.
     pub fn shutdown(self) {
+        if let Some(watch) = self.watch {
+            watch.stop();
+        }
         for worker in self.handle.workers() {
             worker.mailbox.send(Command::Stop);
         }
@@ -219,6 +245,18 @@ pub(crate) fn certificates(config: &Config) -> Result<Certificates, StartError> 
     }
 }
 
+/// What the kernel delivers to this host. Without permission to follow it, what is found at the start.
+fn watch_host() -> Host {
+    Host::watch().unwrap_or_else(|error| {
+        tracing::warn!(
+            %error,
+            "changes of this host's addresses are not noticed: peers could reach this host at an address that it \
+             gets later. Permit netlink sockets (AF_NETLINK)"
+        );
+        Host::fixed(sockets::host_addresses())
+    })
+}
+
 /// Runs a worker on a thread of its own.
 fn spawn(index: usize, worker: Worker) -> io::Result<JoinHandle<()>> {
     let run = move || {
@@ -256,18 +294,24 @@ fn settings(
     nonce_keys: NonceKeys,
 ) -> Result<Settings, StartError> {
     let listening: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
-    let relay_addresses = relay_addresses(config, &listening)?;
-    let mut own: Vec<IpAddr> = listening
-        .iter()
-        .flat_map(|address| behind(address.ip()))
-        .collect();
-    own.extend(
-        relay_addresses
-            .iter()
-            .flat_map(|address| [address.local, address.public]),
-    );
-    own.sort_unstable();
-    own.dedup();
+    let Found {
+        addresses: relay_addresses,
+        missing,
+        unused,
+    } = relay_addresses(config, &listening)?;
+    for address in not_there(&listening) {
+        tracing::warn!(%address, "--listen: this host does not have the address; it is served when it comes");
+    }
+    if relay_addresses.is_empty() {
+        tracing::warn!("there is no address to relay from: nobody can allocate until one comes");
+    }
+    for address in missing {
+        tracing::warn!(%address, "--relay-address: this host does not have it; it is relayed from when it comes");
+    }
+    for external in unused {
+        tracing::warn!(%external, "--external-address: there is no address yet that it stands for");
+    }
+    let served = served(config, &listening, &relay_addresses);
     let closed = listening
         .into_iter()
         .chain(config.protected.clone())
@@ -281,7 +325,7 @@ fn settings(
         policy: PeerPolicy::new(
             config.allow_peer.clone(),
             config.deny_peer.clone(),
-            own,
+            served,
             closed,
         )
         .with_nat64(config.nat64_prefixes.clone()),
@@ -292,6 +336,7 @@ fn settings(
         mobility: config.mobility,
         nat_discovery,
         relay_addresses,
-        shared: Arc::new(Shared::new(ports)),
+        ports: Arc::new(ports),
+        shared: Arc::default(),
     })
 }

@@ -3,8 +3,9 @@
 //! The command line is the one description of all options. What the environment and the file add is
 //! turned into arguments and parsed once more, so that a bad value is refused with the same words
 //! wherever it stood. For an option `--auth-secret` of a program with the prefix `STUN_TURN` the
-//! variable is `STUN_TURN_AUTH_SECRET` and the key `auth-secret` (`auth_secret` is taken too); a
-//! repeatable option takes several values separated by spaces, in the file an array.
+//! variable is `STUN_TURN_AUTH_SECRET` and the key `auth-secret` (`auth_secret` is taken too). A
+//! variable holds one value, byte for byte; that of a repeatable option takes several, one a line,
+//! as the file takes an array. An empty variable counts as unset.
 
 mod print;
 
@@ -110,11 +111,12 @@ impl Settings {
     ) -> Result<Self, Error> {
         let command = command.after_help(format!(
             "Every option is also an environment variable ({env_prefix}_ and its name in capitals, \
-             _ for -)\nand a key of the TOML file given by --config."
+             _ for -)\nand a key of the TOML file given by --config. A variable of a repeatable option holds one value a line."
         ));
         let argv: Vec<OsString> = argv.into_iter().collect();
         let matches = command.clone().try_get_matches_from(&argv)?;
         let config = matches.get_one::<PathBuf>("config").cloned();
+        let env = |name: &str| env(name).filter(|value| !value.is_empty());
         let config = config.or_else(|| env(&format!("{env_prefix}_CONFIG")).map(PathBuf::from));
         let file = match &config {
             Some(path) => read_file(&command, path)?,
@@ -213,7 +215,8 @@ fn arguments_of_text(arg: &Arg, value: &str) -> Vec<OsString> {
     let name = arg.get_long().unwrap_or_default();
     match arg.get_action() {
         ArgAction::Append => value
-            .split_whitespace()
+            .split('\n')
+            .filter(|line| !line.is_empty())
             .map(|part| argument(name, part.as_ref()))
             .collect(),
         ArgAction::Set => vec![argument(name, value.as_ref())],

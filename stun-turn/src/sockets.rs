@@ -40,6 +40,7 @@ fn open(listen: Listen, address: SocketAddr, is_shared: bool) -> io::Result<List
     match listen.protocol {
         Protocol::Udp => {
             let socket = Socket::new(domain, Type::DGRAM, None)?;
+            wait_for_address(&socket, address)?;
             prepare(&socket, address, is_shared)?;
             udp::widen_buffers(socket.as_fd(), LISTENER_BUFFER_BYTES);
             udp::report_destination(socket.as_fd(), address.is_ipv6())?;
@@ -49,10 +50,19 @@ fn open(listen: Listen, address: SocketAddr, is_shared: bool) -> io::Result<List
         Protocol::Tcp | Protocol::Tls => {
             let socket = Socket::new(domain, Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
+            wait_for_address(&socket, address)?;
             prepare(&socket, address, is_shared)?;
             socket.listen(BACKLOG)?;
             Ok(Listener::Tcp(socket.into()))
         }
+    }
+}
+
+/// Permits an address that the host does not have (yet): it is served as soon as it comes.
+fn wait_for_address(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(_) => socket.set_freebind_v4(true),
+        SocketAddr::V6(_) => socket.set_freebind_v6(true),
     }
 }
 

@@ -1,6 +1,8 @@
 //! TLS of the stream listeners: certificates, which one a client gets, and their exchange while
 //! connections live.
 
+mod validity;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -14,8 +16,13 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, Se
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SignatureScheme};
 
+use validity::Validity;
+
 /// What TURN and STUN are called in the handshake (RFC 7443), the first that both know being taken.
 const ALPN: [&[u8]; 2] = [b"stun.turn", b"stun.nat-discovery"];
+
+/// What some editors write in front of a file in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Why certificates can't be used; names the option.
 #[derive(Debug, thiserror::Error)]
@@ -103,11 +110,15 @@ pub fn read_pair(
 }
 
 fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, CertificateError> {
-    std::fs::read(path).map_err(|source| CertificateError::Unreadable {
+    let mut pem = std::fs::read(path).map_err(|source| CertificateError::Unreadable {
         option,
         path: path.into(),
         source,
-    })
+    })?;
+    if pem.starts_with(BYTE_ORDER_MARK) {
+        pem.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(pem)
 }
 
 /// Certificates with their keys, checked.
@@ -117,6 +128,8 @@ pub struct Certificates {
     /// Places in `keys` by DNS name in lower case, `*.` in front of wildcards; a name may have
     /// several, of different kinds of key.
     by_name: HashMap<String, Vec<usize>>,
+    /// Of each file.
+    validities: Vec<(PathBuf, Validity)>,
 }
 
 impl Certificates {
@@ -134,6 +147,9 @@ impl Certificates {
         let mut loaded = Self::default();
         for (certificate, key) in certificates.iter().zip(keys) {
             let (chain, key_der) = read_pair(certificate, key)?;
+            let validity = chain.first().and_then(|leaf| Validity::of(leaf));
+            let validity = validity.map(|validity| (certificate.clone(), validity));
+            loaded.validities.extend(validity);
             loaded
                 .add(chain, key_der)
                 .map_err(|error| CertificateError::Unusable {
@@ -160,6 +176,23 @@ impl Certificates {
         }
         self.keys.push(Arc::new(certified));
         Ok(())
+    }
+
+    /// What the operator should know of certificates at this time: those that clients refuse, and
+    /// those that end soon.
+    #[must_use]
+    pub fn warnings(&self, unix_s: u64) -> Vec<String> {
+        let of_file = |(path, validity): &(PathBuf, Validity)| {
+            let warning = validity.warning(unix_s)?;
+            Some(format!("--tls-cert {}: {warning}", path.display()))
+        };
+        self.validities.iter().filter_map(of_file).collect()
+    }
+
+    /// When the first of them ends, in Unix seconds.
+    #[must_use]
+    pub fn first_end(&self) -> Option<u64> {
+        self.validities.iter().map(|(_, it)| it.not_after).min()
     }
 
     /// Whether there are none.
@@ -257,6 +290,11 @@ impl Tls {
         *in_force = Arc::new(certificates);
     }
 
+    /// The certificates in force.
+    pub(crate) fn certificates(&self) -> Arc<Certificates> {
+        self.in_force.get()
+    }
+
     /// Whether there is a certificate to offer.
     pub(crate) fn is_enabled(&self) -> bool {
         !self.in_force.get().is_empty()
@@ -287,6 +325,20 @@ mod tests {
             all.add(vec![made.cert.der().clone()], key).unwrap();
         }
         all
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_front_is_skipped() {
+        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, pem: String| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, [BYTE_ORDER_MARK, pem.as_bytes()].concat()).unwrap();
+            path
+        };
+        let certificate = write("cert.pem", made.cert.pem());
+        let key = write("key.pem", made.signing_key.serialize_pem());
+        assert!(Certificates::load(&[certificate], &[key]).is_ok());
     }
 
     #[test]

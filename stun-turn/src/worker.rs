@@ -31,11 +31,13 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::{TcpListener, UdpSocket};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
 use stun_turn_proto::relay::ReplyBuffer;
 use stun_turn_proto::{FiveTuple, Now, Relay, Settings, limits};
 
 use crate::control::{Colleague, Command, Mailbox};
+use crate::host::Host;
 use crate::sockets::Listener;
 use crate::streams::Streams;
 use crate::tally::Tally;
@@ -86,6 +88,9 @@ pub(crate) struct Worker {
     tally: Arc<Tally>,
     start: Instant,
     settings: Arc<Settings>,
+    host: Arc<Host>,
+    /// Which of the host's news the relay knows.
+    host_seen: Option<u64>,
     parked: Arc<Parked>,
     relay: Relay,
     udp: Vec<Bound<UdpSocket>>,
@@ -118,7 +123,7 @@ impl Worker {
     /// What the system says when it has no more descriptors or memory.
     pub(crate) fn new(
         settings: Arc<Settings>,
-        parked: Arc<Parked>,
+        (host, parked): (Arc<Host>, Arc<Parked>),
         streams: Arc<Streams>,
         listeners: Vec<(SocketAddr, Listener)>,
         (index, workers): (usize, usize),
@@ -126,6 +131,11 @@ impl Worker {
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), Source::Mailbox.token())?;
+        if let Some(socket) = host.socket() {
+            let (mut socket, token) = (SourceFd(&socket), Source::Host.token());
+            poll.registry()
+                .register(&mut socket, token, Interest::READABLE)?;
+        }
         let (sender, commands) = mpsc::channel();
         let (mut udp, mut tcp) = (Vec::new(), Vec::new());
         for (address, listener) in listeners {
@@ -158,6 +168,8 @@ impl Worker {
             start,
             relay: Relay::new(Arc::clone(&settings), seed).of_worker(index),
             settings,
+            host,
+            host_seen: None,
             parked,
             udp,
             tcp,
@@ -227,8 +239,13 @@ impl Worker {
                 if let (Source::Relayed(index), true) = (source, event.is_error()) {
                     self.read_icmp(now, index);
                 }
-                self.ready.push(source);
+                match source {
+                    Source::Host => self.host.read(),
+                    _ => self.ready.push(source),
+                }
             }
+            // Before any packet: what the kernel delivers to this host may have changed.
+            self.learn_host();
             self.resume_accepts(now);
             self.resume_splices(now);
             self.connections.start_round();
@@ -253,6 +270,15 @@ impl Worker {
         }
         self.relay.shut_down(self.now());
         self.close_relayed();
+    }
+
+    /// Tells the relay what the kernel delivers to this host, if that may have changed.
+    fn learn_host(&mut self) {
+        if let Some(local) = self.host.news(&mut self.host_seen) {
+            self.relay.set_local(local);
+            self.tell_clients();
+            self.close_relayed();
+        }
     }
 
     fn resume_accepts(&mut self, now: Now) {
@@ -309,7 +335,7 @@ impl Worker {
         Turn::of(match source {
             Source::Stream(key) => return self.read_stream(now, key),
             // Commands are looked at in every turn.
-            Source::Mailbox => false,
+            Source::Mailbox | Source::Host => false,
             Source::Udp(index) => self.read_clients(now, index),
             Source::Relayed(index) => self.read_peers(now, Inlet::Own(index)),
             Source::Shared(family) => self.read_peers(now, Inlet::Shared(family)),

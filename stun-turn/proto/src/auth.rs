@@ -23,6 +23,7 @@ use crate::attribute::{ErrorCode, kind};
 use crate::integrity::{Hash, Key, Signer};
 use crate::limits;
 use crate::message::{Integrity, Message, Writer};
+use crate::refusal::RefusalCause;
 use nonce::{Features, NonceKeys};
 use users::Users;
 
@@ -203,6 +204,24 @@ impl Authenticator {
                 expired,
             }),
             _ => Err(ErrorCode::Unauthenticated),
+        }
+    }
+
+    /// What is wrong with a request that [`Authenticator::verify`] has answered with 401.
+    pub(crate) fn why_unknown(&self, request: &Message<'_>) -> RefusalCause {
+        if request.first(kind::REALM) != Some(self.realm.as_bytes()) {
+            return RefusalCause::WrongRealm;
+        }
+        let by_hash = request.first(kind::USERHASH);
+        let by_hash = by_hash.and_then(|hash| self.users.by_hash(hash));
+        let name = request.first(kind::USERNAME).or(by_hash);
+        let name = name.unwrap_or_default();
+        if self.users.key(name, PasswordAlgorithm::Md5).is_some() {
+            RefusalCause::WrongPassword
+        } else if credential::expires_at(name).is_some() && !self.secrets.0.is_empty() {
+            RefusalCause::WrongSecret
+        } else {
+            RefusalCause::UnknownUser
         }
     }
 

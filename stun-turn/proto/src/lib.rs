@@ -22,6 +22,7 @@
 pub mod addr;
 pub mod attribute;
 pub mod auth;
+mod buckets;
 pub mod budget;
 pub mod channel_data;
 pub mod connection_ids;
@@ -37,6 +38,7 @@ pub mod policy;
 pub mod ports;
 pub mod proxy_header;
 pub mod quotas;
+mod refusal;
 pub mod relay;
 pub mod reservations;
 pub mod revoked;

@@ -40,8 +40,11 @@ pub const MAX_CONNECTS_PER_S: usize = 5;
 pub const ICMP_INTERVAL: Duration = Duration::from_millis(100);
 /// Allocations that one call may end because their time is over.
 pub const MAX_EXPIRIES: usize = 256;
-/// Ports tried before an Allocate is answered with 508.
-pub const MAX_PORT_ATTEMPTS: u32 = 16;
+/// Ports that one Allocate tries before it is answered with 508, all different; a failed attempt
+/// takes some microseconds.
+pub const MAX_PORT_ATTEMPTS: u32 = 256;
+/// The same where all ports that are left were held by other programs a moment ago.
+pub const MAX_SET_ASIDE_ATTEMPTS: u32 = 16;
 
 /// How long a nonce is accepted (RFC 8656 section 5 asks for an hour at most).
 pub const NONCE_LIFETIME_S: u64 = 600;

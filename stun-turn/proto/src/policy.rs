@@ -4,11 +4,13 @@
 //! 1. port 0, our own listeners and what is no single host's address are never peers;
 //! 2. a live relayed port of this very server is one (both ends of a call relayed here);
 //! 3. the operator's `--allow-peer` and `--deny-peer`, by the longest prefix, deny before allow;
-//! 4. any other port on our own addresses is none;
+//! 4. any other port on our own addresses is none: those that the server was told of, and all that
+//!    the kernel delivers to this host ([`LocalAddresses`]);
 //! 5. public unicast addresses are peers, everything else is not.
 //!
 //! An IPv6 address that embeds an IPv4 address must pass for both.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -51,12 +53,77 @@ impl fmt::Display for Denial {
     }
 }
 
+/// Addresses and networks that the kernel delivers to this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LocalAddresses {
+    /// Single addresses as numbers, in ascending order: they are compared for each packet.
+    ipv4: Vec<u32>,
+    ipv6: Vec<u128>,
+    nets: Vec<IpNet>,
+}
+
+impl LocalAddresses {
+    /// All of these; a network of one address is that address.
+    #[must_use]
+    pub fn new(nets: impl IntoIterator<Item = IpNet>) -> Self {
+        let is_host = |net: &IpNet| net.prefix_len() == net.max_prefix_len();
+        let (hosts, nets): (BTreeSet<IpNet>, BTreeSet<IpNet>) = nets.into_iter().partition(is_host);
+        let mut local = Self {
+            nets: nets.into_iter().collect(),
+            ..Self::default()
+        };
+        for host in hosts {
+            match host.addr() {
+                IpAddr::V4(ip) => local.ipv4.push(ip.to_bits()),
+                IpAddr::V6(ip) => local.ipv6.push(ip.to_bits()),
+            }
+        }
+        local
+    }
+
+    /// Whether the kernel delivers this (canonical) address to this host.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let is_host = match ip {
+            IpAddr::V4(ip) => has(&self.ipv4, ip.to_bits()),
+            IpAddr::V6(ip) => has(&self.ipv6, ip.to_bits()),
+        };
+        is_host || self.nets.iter().any(|net| net.contains(&ip))
+    }
+
+    /// The single addresses, in ascending order.
+    pub fn hosts(&self) -> impl Iterator<Item = IpAddr> {
+        let ipv4 = self.ipv4.iter().copied().map(Ipv4Addr::from_bits);
+        let ipv6 = self.ipv6.iter().copied().map(Ipv6Addr::from_bits);
+        ipv4.map(IpAddr::V4).chain(ipv6.map(IpAddr::V6))
+    }
+
+    fn with(&self, hosts: &[IpAddr]) -> Self {
+        let own = self.hosts().chain(hosts.iter().copied()).map(IpNet::from);
+        Self::new(own.chain(self.nets.iter().copied()))
+    }
+}
+
+/// Whether a sorted list has a number. Most hosts have one address of a family.
+#[inline]
+fn has<T: Copy + Ord>(numbers: &[T], number: T) -> bool {
+    match numbers {
+        [] => false,
+        [only] => *only == number,
+        several => several.binary_search(&number).is_ok(),
+    }
+}
+
 /// The policy of one server.
 #[derive(Debug, Clone, Default)]
 pub struct PeerPolicy {
     allow: Vec<IpNet>,
     deny: Vec<IpNet>,
-    own_addresses: Vec<IpAddr>,
+    /// What this server listens on, relays from or is known by.
+    served: Vec<IpAddr>,
+    /// The same, and what the kernel delivers to this host.
+    own: LocalAddresses,
     listeners: Vec<SocketAddr>,
     nat64: Vec<Ipv6Net>,
 }
@@ -74,7 +141,8 @@ impl PeerPolicy {
         Self {
             allow,
             deny,
-            own_addresses,
+            own: LocalAddresses::default().with(&own_addresses),
+            served: own_addresses,
             listeners,
             nat64: Vec::new(),
         }
@@ -98,10 +166,30 @@ impl PeerPolicy {
         Self { nat64, ..self }
     }
 
+    /// The same server, listening on, relaying from and known by these addresses.
+    #[must_use]
+    pub fn with_served(&self, served: Vec<IpAddr>) -> Self {
+        Self {
+            own: LocalAddresses::default().with(&served),
+            served,
+            ..self.clone()
+        }
+    }
+
+    /// The same server on a host to which the kernel delivers these addresses.
+    #[must_use]
+    pub fn with_local(&self, local: &LocalAddresses) -> Self {
+        Self {
+            own: local.with(&self.served),
+            ..self.clone()
+        }
+    }
+
     /// Whether an address is one of ours, so that each packet's port must be looked at.
+    #[inline]
     #[must_use]
     pub fn is_own(&self, ip: IpAddr) -> bool {
-        self.own_addresses.contains(&ip)
+        self.own.contains(ip)
     }
 
     /// Whether packets may be sent, or connections made, to this (canonical) transport address.

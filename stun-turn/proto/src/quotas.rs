@@ -1,16 +1,29 @@
-//! How many allocations there may be: in total, of one user, from one source.
+//! Quotas of allocations: in total, of one user, from one source.
+//!
+//! A user and a source may also make only as many allocations a second as their quota permits at
+//! once ([`MIN_PER_SECOND`] at least), with a burst of [`BURST_S`] times that: allocations that are
+//! made and given back at once would else use up the ports that have not rested.
 //!
 //! A place is held by a value (`Place`) that lies within the allocation or reservation it was
 //! taken for and is given back when that is dropped, so that no way to end one can forget it. All
 //! workers share the counts; only Allocate requests and endings come here, never a packet.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::attribute::ErrorCode;
+use crate::buckets::{Buckets, Rate};
 use crate::source::Source;
+
+/// Seconds of a rate of allocations that may be used at once.
+pub const BURST_S: u32 = 10;
+/// The lowest rate of allocations: a client of a user with one allocation may lose its connection
+/// several times in a row.
+pub const MIN_PER_SECOND: u32 = 10;
 
 /// How many are admitted; `None` for any number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +45,57 @@ impl QuotaLimits {
     };
 }
 
+/// Which quota or rate refuses an allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exceeded {
+    /// The server has as many as it may.
+    Total,
+    /// The user has as many as it may.
+    User,
+    /// The source has as many as it may.
+    Source,
+    /// The user makes them too fast.
+    UserRate,
+    /// The source makes them too fast.
+    SourceRate,
+}
+
+impl Exceeded {
+    /// What the client is told.
+    #[must_use]
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::Total => ErrorCode::InsufficientCapacity,
+            Self::User | Self::Source | Self::UserRate | Self::SourceRate => {
+                ErrorCode::AllocationQuotaReached
+            }
+        }
+    }
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Total => "the relay has as many allocations as --max-allocations permits",
+            Self::User => "the user has as many allocations as --user-quota permits",
+            Self::Source => "the source has as many allocations as --source-quota permits",
+            Self::UserRate => "the user makes more allocations a second than --user-quota permits",
+            Self::SourceRate => {
+                "the source makes more allocations a second than --source-quota permits"
+            }
+        })
+    }
+}
+
 /// The counts of a server.
 #[derive(Debug, Default)]
-pub struct Quotas(Mutex<Counts>);
+pub struct Quotas {
+    counts: Mutex<Counts>,
+    /// Allocations that users may still make.
+    of_users: Buckets,
+    /// Allocations that sources may still make.
+    of_sources: Buckets,
+}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -54,7 +115,7 @@ pub(crate) struct Place {
 impl Quotas {
     fn lock(&self) -> MutexGuard<'_, Counts> {
         // Nothing between the changes of the three counts can panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many allocations and reservations hold a place.
@@ -63,27 +124,32 @@ impl Quotas {
         self.lock().total
     }
 
-    /// Takes a place for `user` who comes from `source`.
+    /// Takes a place for `user` who comes from `source`. `now` is of one clock for all callers.
     ///
     /// # Errors
-    /// 508 when the server is full, 486 when the user or the source has as many as it may.
+    /// Which one is exceeded.
     pub(crate) fn take(
         self: &Arc<Self>,
         limits: QuotaLimits,
         user: &[u8],
         source: IpAddr,
-    ) -> Result<Place, ErrorCode> {
+        now: Duration,
+    ) -> Result<Place, Exceeded> {
         let source = Source::of(source);
         let mut counts = self.lock();
         let is_full = |count: u32, limit: Option<u32>| limit.is_some_and(|limit| count >= limit);
         if is_full(counts.total, limits.total) {
-            return Err(ErrorCode::InsufficientCapacity);
+            return Err(Exceeded::Total);
         }
         let of_user = counts.by_user.get(user).copied().unwrap_or(0);
         let of_source = counts.by_source.get(&source).copied().unwrap_or(0);
-        if is_full(of_user, limits.per_user) || is_full(of_source, limits.per_source) {
-            return Err(ErrorCode::AllocationQuotaReached);
+        if is_full(of_user, limits.per_user) {
+            return Err(Exceeded::User);
         }
+        if is_full(of_source, limits.per_source) {
+            return Err(Exceeded::Source);
+        }
+        self.spend(limits, user, source, now)?;
         // One copy of the name for all of a user's places.
         let user = match counts.by_user.get_key_value(user) {
             Some((name, _)) => Arc::clone(name),
@@ -99,6 +165,34 @@ impl Quotas {
             source,
         })
     }
+
+    /// Takes one more out of the rates of the user and the source.
+    fn spend(
+        &self,
+        limits: QuotaLimits,
+        user: &[u8],
+        source: Source,
+        now: Duration,
+    ) -> Result<(), Exceeded> {
+        let (user_rate, source_rate) = (rate(limits.per_user), rate(limits.per_source));
+        // The user first: one that is too fast costs others of its source nothing.
+        if !user_rate.is_none_or(|rate| self.of_users.spend(user, rate, now)) {
+            return Err(Exceeded::UserRate);
+        }
+        if !source_rate.is_none_or(|rate| self.of_sources.spend(source, rate, now)) {
+            return Err(Exceeded::SourceRate);
+        }
+        Ok(())
+    }
+}
+
+/// The rate that goes with a quota.
+fn rate(quota: Option<u32>) -> Option<Rate> {
+    let per_second = quota?.max(MIN_PER_SECOND);
+    Some(Rate {
+        per_second,
+        burst: per_second.saturating_mul(BURST_S),
+    })
 }
 
 impl Drop for Place {
@@ -128,6 +222,43 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// How many of `asked` allocations are made that end at once.
+    fn made(
+        quotas: &Arc<Quotas>,
+        limits: QuotaLimits,
+        (user, source): (&str, &str),
+        (asked, at): (u32, Duration),
+    ) -> u32 {
+        let take = |_| quotas.take(limits, user.as_bytes(), ip(source), at);
+        (0..asked).map(|it| u32::from(take(it).is_ok())).sum()
+    }
+
+    #[test]
+    fn who_makes_and_ends_allocations_makes_as_many_a_second_as_the_quota() {
+        let quotas = Arc::new(Quotas::default());
+        let limits = QuotaLimits {
+            per_user: Some(20),
+            per_source: Some(50),
+            ..QuotaLimits::NONE
+        };
+        let (home, later) = ("192.0.2.1", Duration::from_secs(1));
+        let alice = |asked, at| made(&quotas, limits, ("alice", home), (asked, at));
+        assert_eq!(alice(1000, Duration::ZERO), 20 * BURST_S);
+        assert_eq!(alice(1000, later), 20);
+        assert_eq!(quotas.total(), 0);
+        // What she asked for in vain took nothing from others of her source.
+        let others = QuotaLimits {
+            per_user: None,
+            ..limits
+        };
+        let of_others = made(&quotas, others, ("bob", home), (1000, Duration::ZERO));
+        assert_eq!(of_others, 50 * BURST_S - 20 * BURST_S - 20 + 50);
+        let elsewhere = ("alice", "192.0.2.2");
+        assert_eq!(made(&quotas, limits, elsewhere, (1000, later)), 0);
+        let unlimited = QuotaLimits::NONE;
+        assert_eq!(made(&quotas, unlimited, elsewhere, (1000, later)), 1000);
+    }
+
     #[test]
     fn a_place_is_free_again_when_its_holder_is_dropped() {
         let quotas = Arc::new(Quotas::default());
@@ -137,16 +268,16 @@ mod tests {
             per_source: None,
         };
         let home = ip("192.0.2.1");
-        let first = quotas.take(limits, b"alice", home).unwrap();
-        let _second = quotas.take(limits, b"alice", home).unwrap();
-        let refused = quotas.take(limits, b"alice", ip("192.0.2.2"));
-        assert_eq!(refused.unwrap_err(), ErrorCode::AllocationQuotaReached);
-        let _bob = quotas.take(limits, b"bob", home).unwrap();
-        let refused = quotas.take(limits, b"carol", home);
-        assert_eq!(refused.unwrap_err(), ErrorCode::InsufficientCapacity);
+        let first = quotas.take(limits, b"alice", home, Duration::ZERO).unwrap();
+        let _second = quotas.take(limits, b"alice", home, Duration::ZERO).unwrap();
+        let refused = quotas.take(limits, b"alice", ip("192.0.2.2"), Duration::ZERO);
+        assert_eq!(refused.unwrap_err(), Exceeded::User);
+        let _bob = quotas.take(limits, b"bob", home, Duration::ZERO).unwrap();
+        let refused = quotas.take(limits, b"carol", home, Duration::ZERO);
+        assert_eq!(refused.unwrap_err(), Exceeded::Total);
         drop(first);
         assert_eq!(quotas.total(), 2);
-        assert!(quotas.take(limits, b"alice", home).is_ok());
+        assert!(quotas.take(limits, b"alice", home, Duration::ZERO).is_ok());
     }
 
     #[test]
@@ -157,14 +288,18 @@ mod tests {
             ..QuotaLimits::NONE
         };
         let _held = quotas
-            .take(limits, b"alice", ip("2001:db8:1:2::1"))
+            .take(limits, b"alice", ip("2001:db8:1:2::1"), Duration::ZERO)
             .unwrap();
         assert!(
             quotas
-                .take(limits, b"bob", ip("2001:db8:1:2:ffff::9"))
+                .take(limits, b"bob", ip("2001:db8:1:2:ffff::9"), Duration::ZERO)
                 .is_err()
         );
-        assert!(quotas.take(limits, b"bob", ip("2001:db8:1:3::1")).is_ok());
+        assert!(
+            quotas
+                .take(limits, b"bob", ip("2001:db8:1:3::1"), Duration::ZERO)
+                .is_ok()
+        );
     }
 
     #[test]
@@ -172,7 +307,12 @@ mod tests {
         let quotas = Arc::new(Quotas::default());
         for number in 0..1000_u32 {
             let user = number.to_string();
-            drop(quotas.take(QuotaLimits::NONE, user.as_bytes(), ip("192.0.2.1")));
+            drop(quotas.take(
+                QuotaLimits::NONE,
+                user.as_bytes(),
+                ip("192.0.2.1"),
+                Duration::ZERO,
+            ));
         }
         let counts = quotas.lock();
         assert_eq!(

@@ -27,18 +27,19 @@ use crate::addr::{FiveTuple, PeerProtocol};
 use crate::attribute::ErrorCode;
 use crate::auth::credential;
 use crate::message::{Class, Message, Method};
-use crate::policy;
+use crate::policy::{self, LocalAddresses, PeerPolicy};
 use crate::reservations::Token;
 use crate::totals::Totals;
 use crate::{Now, channel_data, demux, limits};
 use connections::Connections;
 use table::Table;
 
-pub use outcome::{Cause, Closed, DropReason, OpenError, Outcome, Refusal};
+pub use crate::refusal::RefusalCause;
+pub use outcome::{Cause, Closed, DropReason, OpenError, Outcome, Reason, Refusal};
 pub use peer_to_client::{FromPeer, Icmp, PeerDatagram};
 pub use request::allocate::Open;
 pub use session::{Ended, Session, SessionId, Traffic};
-pub use settings::{RelayAddress, Settings, Shared};
+pub use settings::{RelayAddress, Settings, Shared, UserTag};
 pub use table::RelayId;
 pub use tcp::{Direction, TcpRelay};
 
@@ -49,6 +50,9 @@ pub type ReplyBuffer = [u8; limits::MAX_REPLY_BYTES];
 #[derive(Debug)]
 pub struct Relay {
     settings: Arc<Settings>,
+    /// That of the settings, on this host as it is.
+    policy: PeerPolicy,
+    local: Arc<LocalAddresses>,
     /// Which one of all workers this is.
     worker: usize,
     table: Table,
@@ -60,6 +64,7 @@ pub struct Relay {
     reserved: VecDeque<(Duration, Token)>,
     unclaimed: VecDeque<SocketAddr>,
     refusal: Option<Refusal>,
+    reason: Option<Reason>,
 }
 
 impl Relay {
@@ -67,7 +72,9 @@ impl Relay {
     #[must_use]
     pub fn new(settings: Arc<Settings>, seed: [u8; 32]) -> Self {
         Self {
+            policy: settings.policy.clone(),
             settings,
+            local: Arc::default(),
             worker: 0,
             table: Table::default(),
             connections: Connections::default(),
@@ -77,6 +84,7 @@ impl Relay {
             reserved: VecDeque::new(),
             unclaimed: VecDeque::new(),
             refusal: None,
+            reason: None,
         }
     }
 
@@ -270,7 +278,7 @@ impl Relay {
             let ids = &self.settings.shared.connection_ids;
             self.connections.close_relay(relay, ids);
             self.table
-                .close(relay, cause, now.monotonic, &self.settings.shared.ports);
+                .close(relay, cause, now.monotonic, &self.settings.ports);
         }
     }
 
@@ -284,11 +292,25 @@ impl Relay {
     /// forbids end at once; allocations stay, whatever became of their users.
     pub fn reconfigure(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
-        let (settings, table) = (&self.settings, &mut self.table);
-        table.revoke(|ip| check_permission(settings, ip).is_ok());
+        self.judge_again();
+    }
+
+    /// Says what the kernel delivers to this host from now on. Permissions, channels and connections
+    /// for such addresses end at once, unless the operator allows them.
+    pub fn set_local(&mut self, local: Arc<LocalAddresses>) {
+        if !Arc::ptr_eq(&self.local, &local) {
+            self.local = local;
+            self.judge_again();
+        }
+    }
+
+    fn judge_again(&mut self) {
+        self.policy = self.settings.policy.with_local(&self.local);
+        let (settings, policy) = (&self.settings, &self.policy);
+        let may_reach = |ip| check_permission(settings, policy, ip).is_ok();
+        self.table.revoke(may_reach, |ip| policy.is_own(ip));
         let ids = &settings.shared.connection_ids;
-        let may_reach = |peer: SocketAddr| check_permission(settings, peer.ip()).is_ok();
-        self.connections.revoke(ids, may_reach);
+        self.connections.revoke(ids, |peer| may_reach(peer.ip()));
     }
 
     /// Counts a datagram that the driver has dropped itself.
@@ -304,7 +326,7 @@ impl Relay {
     }
 
     /// A socket to close now, after which its port, if it had one of its own, must be given back to
-    /// [`Shared::ports`]. Call
+    /// [`Settings::ports`]. Call
     /// until `None` after every `handle_*`: until then the id is not used again.
     pub fn poll_closed(&mut self) -> Option<Closed> {
         let connection = self.connections.poll_closed().map(Closed::Connection);
@@ -318,6 +340,17 @@ impl Relay {
     /// operator.
     pub fn take_refusal(&mut self) -> Option<Refusal> {
         self.refusal.take()
+    }
+
+    /// Why the last request was refused, to be told to the operator, if the code alone does not tell.
+    pub fn take_reason(&mut self) -> Option<Reason> {
+        self.reason.take()
+    }
+
+    /// Remembers why a request is refused.
+    fn explain(&mut self, username: &[u8], cause: RefusalCause) {
+        let user = self.settings.shared.tag(username);
+        self.reason = Some(Reason { user, cause });
     }
 
     /// Remembers which rule refuses a request; the client learns only the code.
@@ -352,7 +385,7 @@ impl Relay {
         match found {
             Some(address)
                 if address.public != address.local
-                    && self.settings.shared.ports.is_live(protocol, peer) =>
+                    && self.settings.ports.is_live(protocol, peer) =>
             {
                 SocketAddr::new(address.public, peer.port())
             }
@@ -362,23 +395,27 @@ impl Relay {
 
     /// Whether a permission for this peer may be installed.
     fn check_permission(&self, ip: IpAddr) -> Result<(), policy::Denial> {
-        check_permission(&self.settings, ip)
+        check_permission(&self.settings, &self.policy, ip)
     }
 
     /// Whether packets may be sent, or connections made, to this peer now.
     fn check_peer(&self, protocol: PeerProtocol, peer: SocketAddr) -> Result<(), policy::Denial> {
-        let (local, ports) = (self.to_local(peer), &self.settings.shared.ports);
-        self.settings.policy.check(protocol, peer, local, ports)
+        let (local, ports) = (self.to_local(peer), &self.settings.ports);
+        self.policy.check(protocol, peer, local, ports)
     }
 }
 
 /// Our own addresses are judged with every packet, all others once.
-fn check_permission(settings: &Settings, ip: IpAddr) -> Result<(), policy::Denial> {
+fn check_permission(
+    settings: &Settings,
+    policy: &PeerPolicy,
+    ip: IpAddr,
+) -> Result<(), policy::Denial> {
     let mut ours = settings.relay_addresses.iter();
     if ours.any(|address| address.public == ip) {
         return Ok(());
     }
-    settings.policy.check_address(ip)
+    policy.check_address(ip)
 }
 
 #[cfg(test)]

@@ -72,6 +72,7 @@ impl Reservations {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
     use crate::quotas::{QuotaLimits, Quotas};
@@ -81,7 +82,12 @@ mod tests {
         let quotas = Arc::new(Quotas::default());
         let place = || {
             quotas
-                .take(QuotaLimits::NONE, b"alice", [192, 0, 2, 9].into())
+                .take(
+                    QuotaLimits::NONE,
+                    b"alice",
+                    [192, 0, 2, 9].into(),
+                    Duration::ZERO,
+                )
                 .unwrap()
         };
         let reservations = Reservations::default();

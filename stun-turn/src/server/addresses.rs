@@ -1,11 +1,12 @@
 //! Which addresses there are: those that listeners stand for, and those to relay from.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use stun_turn_proto::relay::RelayAddress;
 
 use super::StartError;
-use crate::config::Config;
+use crate::config::{Config, External};
 use crate::sockets;
 
 /// The addresses that a listening address stands for.
@@ -18,19 +19,34 @@ pub(super) fn behind(ip: IpAddr) -> Vec<IpAddr> {
     addresses
 }
 
-/// The addresses to relay from. One that nobody named but that can't be bound (an IPv6 address still
-/// being checked for duplicates, say) is left out with a warning.
-pub(super) fn relay_addresses(
+/// Where the host's addresses leave the relay.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The addresses to relay from, the preferred one of each family first.
+    pub(crate) addresses: Vec<RelayAddress>,
+    /// Addresses that the options name and that the host does not have.
+    pub(crate) missing: Vec<IpAddr>,
+    /// Options that name no address that is relayed from.
+    pub(crate) unused: Vec<External>,
+}
+
+/// The addresses to relay from, as the host is. Of an option for all addresses those count that can
+/// be bound: an IPv6 address that is checked for duplicates can't be.
+///
+/// # Errors
+/// When an address that an option names can't be bound although the host has it.
+pub(crate) fn relay_addresses(
     config: &Config,
     listening: &[SocketAddr],
-) -> Result<Vec<RelayAddress>, StartError> {
-    let mut locals: Vec<IpAddr> = Vec::new();
+) -> Result<Found, StartError> {
+    let (mut locals, mut missing) = (Vec::new(), Vec::new());
     for Candidate { asked, local } in candidates(config, listening) {
         match sockets::bind_relayed(SocketAddr::new(local, 0)) {
             Ok(_) => locals.push(local),
             Err(error) if asked.is_unspecified() => {
-                tracing::warn!(address = %local, %error, "not relaying from this address");
+                tracing::debug!(address = %local, %error, "not relaying from this address");
             }
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => missing.push(local),
             Err(source) => {
                 return Err(StartError::RelayAddress {
                     address: local,
@@ -39,18 +55,59 @@ pub(super) fn relay_addresses(
             }
         }
     }
-    if locals.is_empty() {
-        tracing::warn!("there is no address to relay from: nobody can allocate");
-    }
-    apply_external(config, locals)
+    let (addresses, unused) = apply_external(config, locals);
+    Ok(Found {
+        addresses,
+        missing,
+        unused,
+    })
+}
+
+/// Those of the listeners' addresses that the host does not have.
+pub(crate) fn not_there(listening: &[SocketAddr]) -> Vec<IpAddr> {
+    let is_missing = |ip: &IpAddr| {
+        let bound = std::net::UdpSocket::bind(SocketAddr::new(*ip, 0));
+        bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+    };
+    let mut ips: Vec<IpAddr> = listening.iter().map(SocketAddr::ip).collect();
+    ips.sort_unstable();
+    ips.dedup();
+    ips.retain(is_missing);
+    ips
+}
+
+/// All addresses that a server is reached at or relays from, besides those of its host.
+pub(crate) fn served(
+    config: &Config,
+    listening: &[SocketAddr],
+    relay_addresses: &[RelayAddress],
+) -> Vec<IpAddr> {
+    let listening = listening.iter().map(SocketAddr::ip);
+    let relaying = relay_addresses.iter().flat_map(|it| [it.local, it.public]);
+    let external = config.external_addresses.iter().map(|it| it.public);
+    let mut served: Vec<IpAddr> = listening.chain(relaying).chain(external).collect();
+    served.retain(|ip| !ip.is_unspecified());
+    served.sort_unstable();
+    served.dedup();
+    served
 }
 
 /// Whether every external address stands for an address to relay from, as far as can be told without
-/// binding any.
+/// binding any. Where all addresses are relayed from it may come later.
 pub(super) fn check_external(config: &Config) -> Result<(), StartError> {
     let listening: Vec<_> = config.listen.iter().map(|it| it.address).collect();
     let candidates = candidates(config, &listening);
-    apply_external(config, candidates.into_iter().map(|it| it.local).collect()).map(drop)
+    let locals = candidates.into_iter().map(|it| it.local).collect();
+    let (_, unused) = apply_external(config, locals);
+    let may_come = |external: &External| {
+        let family = external.local.unwrap_or(external.public).is_ipv4();
+        let is_open = |ip: IpAddr| ip.is_unspecified() && ip.is_ipv4() == family;
+        wanted(config, &listening).into_iter().any(is_open)
+    };
+    match unused.into_iter().find(|external| !may_come(external)) {
+        Some(external) => Err(StartError::External(external)),
+        None => Ok(()),
+    }
 }
 
 /// An address that may be relayed from.
@@ -60,14 +117,17 @@ struct Candidate {
     local: IpAddr,
 }
 
-fn candidates(config: &Config, listening: &[SocketAddr]) -> Vec<Candidate> {
-    let wanted: Vec<IpAddr> = if config.relay_addresses.is_empty() {
+fn wanted(config: &Config, listening: &[SocketAddr]) -> Vec<IpAddr> {
+    if config.relay_addresses.is_empty() {
         listening.iter().map(SocketAddr::ip).collect()
     } else {
         config.relay_addresses.clone()
-    };
+    }
+}
+
+fn candidates(config: &Config, listening: &[SocketAddr]) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = Vec::new();
-    for asked in wanted {
+    for asked in wanted(config, listening) {
         for local in reachable(asked) {
             if candidates.iter().all(|other| other.local != local) {
                 candidates.push(Candidate { asked, local });
@@ -78,7 +138,7 @@ fn candidates(config: &Config, listening: &[SocketAddr]) -> Vec<Candidate> {
 }
 
 /// What an address for relaying stands for. Of all addresses, those of loopback and of one link are
-/// of use to hardly anybody as long as there is another one of the family.
+/// of use to hardly anybody: they are relayed from only where an option names them.
 fn reachable(ip: IpAddr) -> Vec<IpAddr> {
     let is_near = |address: &IpAddr| {
         address.is_loopback()
@@ -88,26 +148,30 @@ fn reachable(ip: IpAddr) -> Vec<IpAddr> {
             }
     };
     let mut addresses = behind(ip);
-    if !addresses.iter().all(is_near) {
+    if ip.is_unspecified() {
         addresses.retain(|address| !is_near(address));
     }
     addresses
 }
 
-fn apply_external(config: &Config, locals: Vec<IpAddr>) -> Result<Vec<RelayAddress>, StartError> {
+/// The addresses as clients are told of them, and external ones that stand for none.
+fn apply_external(config: &Config, locals: Vec<IpAddr>) -> (Vec<RelayAddress>, Vec<External>) {
     let as_is = |local| RelayAddress {
         local,
         public: local,
     };
     let mut addresses: Vec<RelayAddress> = locals.into_iter().map(as_is).collect();
+    let mut unused = Vec::new();
     for external in &config.external_addresses {
         let stands_for = |address: &&mut RelayAddress| match external.local {
             Some(local) => address.local == local,
             None => address.local.is_ipv4() == external.public.is_ipv4(),
         };
         let address = addresses.iter_mut().find(stands_for);
-        let address = address.filter(|address| address.public == address.local);
-        address.ok_or(StartError::External(*external))?.public = external.public;
+        match address.filter(|address| address.public == address.local) {
+            Some(address) => address.public = external.public,
+            None => unused.push(*external),
+        }
     }
-    Ok(addresses)
+    (addresses, unused)
 }

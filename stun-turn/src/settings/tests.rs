@@ -59,7 +59,7 @@ fn inner(settings: Settings) -> Inner {
 #[test]
 fn command_line_beats_environment_beats_file_beats_default() {
     let file = "max-room = 1\nauth-secret = [\"f1\", \"f2\"]\nlan = true";
-    let env = [("PROG_MAX_ROOM", "2"), ("PROG_AUTH_SECRET", "e1 e2")];
+    let env = [("PROG_MAX_ROOM", "2"), ("PROG_AUTH_SECRET", "e1\ne2")];
     let of = |file: &str, env: &[_], argv: &[&str]| inner(load(file, env, argv).unwrap());
     assert_eq!(of("", &[], &[]).max_room, 7);
     let from_file = of(file, &[], &[]);
@@ -77,6 +77,40 @@ fn command_line_beats_environment_beats_file_beats_default() {
         (from_line.max_room, from_line.auth_secret),
         (3, vec!["a".to_owned()])
     );
+}
+
+/// A secret of several words was taken for several secrets of one word each.
+#[test]
+fn a_variable_is_one_value_a_line_byte_for_byte() {
+    let secrets = |value: &str| {
+        let env = [("PROG_AUTH_SECRET", value)];
+        inner(load("", &env, &[]).unwrap()).auth_secret
+    };
+    assert_eq!(secrets("a long random text"), ["a long random text"]);
+    assert_eq!(
+        secrets(" \tone\u{a0}\r \n\n-two=\"x\"\n"),
+        [" \tone\u{a0}\r ", "-two=\"x\""]
+    );
+    let name = |value| inner(load("", &[("PROG_NAME", value)], &[]).unwrap()).name;
+    for value in [" two words ", "two\nlines\n", "--lan", "'quoted'"] {
+        assert_eq!(name(value).as_deref(), Some(value));
+    }
+}
+
+/// What containers set from variables that are not set.
+#[test]
+fn an_empty_variable_is_as_good_as_none() {
+    let names = ["MAX_ROOM", "AUTH_SECRET", "NAME", "LAN"].map(|name| format!("PROG_{name}"));
+    let env: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let file = "max-room = 1\nauth-secret = [\"f\"]\nname = \"n\"\nlan = true";
+    let from_file = inner(load(file, &env, &[]).unwrap());
+    assert_eq!((from_file.max_room, from_file.lan), (1, true));
+    assert_eq!(from_file.auth_secret, ["f"]);
+    assert_eq!(from_file.name.as_deref(), Some("n"));
+    let empty = |_: &str| Some(OsString::new());
+    let argv = ["prog".into()];
+    let without_file = Settings::load(Cli::command(), "PROG", argv, empty).unwrap();
+    assert_eq!(inner(without_file).max_room, 7, "nor a file of no name");
 }
 
 #[test]

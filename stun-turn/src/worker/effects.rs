@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use mio::net::{TcpListener, UdpSocket};
-use stun_turn_proto::relay::{Closed, DropReason, Ended, Refusal};
+use stun_turn_proto::attribute::kind;
+use stun_turn_proto::message::Message;
+use stun_turn_proto::relay::{Closed, DropReason, Ended, Reason, Refusal, UserTag};
 use stun_turn_proto::{
     ConnectionId, FiveTuple, Now, Open, OpenError, Outcome, PeerProtocol, RelayId,
 };
@@ -119,6 +121,34 @@ impl Worker {
         }
     }
 
+    /// One line for a request that is refused. What every client begins with is none: a request
+    /// without credentials, or with a nonce that has aged.
+    fn tell_of_refusal(&mut self, client: &FiveTuple, length: usize) {
+        let (refusal, reason) = (self.relay.take_refusal(), self.relay.take_reason());
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let client = client.client;
+        if let Some(Refusal { peer, rule }) = refusal {
+            tracing::debug!(%client, %peer, %rule, "peer refused");
+            return;
+        }
+        let Ok(reply) = Message::parse(&self.reply[..length]) else {
+            return;
+        };
+        let Some(code) = error_code(&reply) else {
+            return;
+        };
+        let method = reply.method().name();
+        match (reason, code) {
+            (Some(Reason { user, cause }), _) => {
+                tracing::debug!(%client, method, code, %user, reason = %cause, "request refused");
+            }
+            (None, 401 | 438) => tracing::trace!(%client, method, code, "request refused"),
+            (None, _) => tracing::debug!(%client, method, code, "request refused"),
+        }
+    }
+
     /// Binds sockets until the outcome is something to send.
     pub(super) fn resolve(
         &mut self,
@@ -137,9 +167,7 @@ impl Worker {
                     return Resolved::Nothing;
                 }
                 Outcome::Reply(length) => {
-                    if let Some(Refusal { peer, rule }) = self.relay.take_refusal() {
-                        tracing::debug!(client = %client.client, %peer, %rule, "peer refused");
-                    }
+                    self.tell_of_refusal(client, length);
                     return Resolved::Reply(length);
                 }
                 Outcome::ReplyFrom { reply, from, to } => {
@@ -204,7 +232,7 @@ impl Worker {
     }
 
     /// Binds an allocation's socket, and the next port's, which waits where all workers find it.
-    fn bind(&self, open: &Open) -> io::Result<Opened> {
+    fn bind(&self, open: &Open) -> Result<Opened, NotBound> {
         if open.protocol == PeerProtocol::Tcp {
             let listener = listen_relayed(open.address)?;
             return Ok(Opened::Tcp(TcpListener::from_std(listener)));
@@ -212,13 +240,16 @@ impl Worker {
         let address = open.address;
         if open.is_reserved {
             let socket = self.parked.take(address);
-            let socket = socket.ok_or(io::ErrorKind::NotFound)?;
+            let socket = socket.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
             return Ok(Opened::Udp(address, self.relayed.own(socket, address)));
         }
         let first = self.relayed.bind(address)?;
         if let Some(next) = open.next_address() {
-            self.parked
-                .put(next, UdpSocket::from_std(bind_relayed(next)?));
+            let socket = bind_relayed(next).map_err(|error| NotBound {
+                error,
+                is_next: true,
+            })?;
+            self.parked.put(next, UdpSocket::from_std(socket));
         }
         Ok(Opened::Udp(address, first))
     }
@@ -247,7 +278,7 @@ impl Worker {
                     self.peers.stop_listening(relay.index());
                     record(
                         self.index,
-                        &self.settings.shared.tag(&ended.username),
+                        self.settings.shared.tag(&ended.username),
                         &ended,
                     );
                     relayed
@@ -261,7 +292,23 @@ impl Worker {
                     continue;
                 }
             };
-            self.settings.shared.ports.release(relayed);
+            self.settings.ports.release(relayed);
+        }
+    }
+}
+
+/// Why a socket could not be bound.
+struct NotBound {
+    error: io::Error,
+    /// It is the next port's, which EVEN-PORT reserves.
+    is_next: bool,
+}
+
+impl From<io::Error> for NotBound {
+    fn from(error: io::Error) -> Self {
+        Self {
+            error,
+            is_next: false,
         }
     }
 }
@@ -297,15 +344,23 @@ pub(super) enum Resolved {
     },
 }
 
+/// The code of an error response.
+fn error_code(reply: &Message<'_>) -> Option<u16> {
+    match reply.first(kind::ERROR_CODE)? {
+        [_, _, class, number, ..] => Some(u16::from(*class) * 100 + u16::from(*number)),
+        _ => None,
+    }
+}
+
 /// One line for each allocation that has ended.
-fn record(worker: usize, user: &str, ended: &Ended) {
+fn record(worker: usize, user: UserTag, ended: &Ended) {
     let Ended {
         client, traffic, ..
     } = ended;
     tracing::info!(
         session = session_name(worker, ended.id),
         cause = ended.cause.name(),
-        user,
+        %user,
         client = %client.client,
         transport = ?client.transport,
         relayed = %ended.relayed,
@@ -321,9 +376,11 @@ fn record(worker: usize, user: &str, ended: &Ended) {
 impl Worker {
     /// What the core is told of a socket that could not be bound. The operator is warned once for
     /// as long as it lasts: any client can make this happen again and again.
-    fn open_error(&self, error: &io::Error) -> OpenError {
-        if error.kind() == io::ErrorKind::AddrInUse {
-            return OpenError::AddressInUse;
+    fn open_error(&self, NotBound { error, is_next }: &NotBound) -> OpenError {
+        match (error.kind(), is_next) {
+            (io::ErrorKind::AddrInUse, false) => return OpenError::AddressInUse,
+            (io::ErrorKind::AddrInUse, true) => return OpenError::NextAddressInUse,
+            _ => {}
         }
         self.tally.socket_errors.count(error);
         if is_out_of_descriptors(error) && self.tally.note_descriptors(true) {

@@ -7,6 +7,8 @@ use mio::Token;
 pub(super) enum Source {
     /// Another thread has sent a command.
     Mailbox,
+    /// The kernel tells of this host's addresses.
+    Host,
     /// A UDP listener.
     Udp(usize),
     /// A TCP listener.
@@ -28,7 +30,7 @@ pub(super) enum Source {
 }
 
 /// How many kinds of source there are: the remainder tells the kind, the quotient the place.
-const KINDS: usize = 10;
+const KINDS: usize = 11;
 
 impl Source {
     pub(super) const fn token(self) -> Token {
@@ -43,6 +45,7 @@ impl Source {
             Self::Data(place) => (7, place),
             Self::Shared(place) => (8, place),
             Self::Icmp(place) => (9, place),
+            Self::Host => (10, 0),
         };
         Token(place * KINDS + kind)
     }
@@ -67,7 +70,8 @@ impl Source {
             6 => Self::Peer(place),
             7 => Self::Data(place),
             8 => Self::Shared(place),
-            _ => Self::Icmp(place),
+            9 => Self::Icmp(place),
+            _ => Self::Host,
         }
     }
 }
@@ -80,6 +84,7 @@ mod tests {
     fn tokens_tell_kind_and_place() {
         let sources = [
             Source::Mailbox,
+            Source::Host,
             Source::Udp(0),
             Source::Tcp(3),
             Source::Relayed(70_000),

@@ -33,6 +33,22 @@ impl Pair {
         pair
     }
 
+    /// One that is valid in these years.
+    pub(crate) fn of_years(first: i32, last: i32) -> Self {
+        let mut parameters = rcgen::CertificateParams::new(["a.example".to_owned()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(first, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(last, 12, 31);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        let pair = Self {
+            folder: tempfile::tempdir().unwrap(),
+            der: certificate.der().clone(),
+        };
+        std::fs::write(pair.certificate(), certificate.pem()).unwrap();
+        std::fs::write(pair.key(), key.serialize_pem()).unwrap();
+        pair
+    }
+
     pub(crate) fn certificate(&self) -> PathBuf {
         self.folder.path().join("cert.pem")
     }

@@ -41,7 +41,7 @@ fn all_of_relaying_holds_with_one_socket() {
     }
     let inside = in_a_namespace(&[INSIDE, "--exact", "--ignored", "--nocapture"]).status();
     assert!(inside.unwrap().success(), "the mode is in force");
-    let groups = ["udp::", "bursts::", "stream::", "tls::"];
+    let groups = ["udp::", "bursts::", "stream::", "tls::", "own_host::"];
     // It looks for the socket that this mode does without.
     let other = ["--skip", "frees_its_relayed_port"];
     // Two relays on one address can't tell that a port is the other's, as no socket holds it: one at a

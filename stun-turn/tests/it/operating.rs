@@ -146,7 +146,8 @@ fn every_metric_is_documented() {
 fn the_admin_address_is_for_whoever_has_the_token_or_is_here() {
     let program = Program::start(&["--admin-token", "north"]);
     assert_eq!(program.get("/healthz").0, 200);
-    for path in ["/metrics", "/readyz", "/sessions"] {
+    assert_eq!(program.get("/readyz").0, 200, "as a kubelet asks");
+    for path in ["/metrics", "/sessions"] {
         assert_eq!(program.get(path).0, 401);
         assert_eq!(
             program
@@ -219,6 +220,26 @@ fn sigterm_waits_for_the_allocations_that_live() {
     let mut new = program.client();
     assert_eq!(new.code(Method::Allocate, &[UDP]), 508);
     assert_eq!(old.code(Method::Refresh, &[]), 0);
+    assert_eq!(old.code(Method::Refresh, &[GONE]), 0);
+    assert!(program.child.wait().unwrap().success());
+}
+
+/// coturn's scripts send them: a relay that did not know them died with its calls.
+#[test]
+fn sigusr2_reloads_certificates_and_sigusr1_drains() {
+    let mut program = Program::start(&["--user", "alice:wonder"]);
+    let mut old = program.client();
+    old.allocate(1);
+    program.signal("USR2");
+    program.wait_for_log(&["reloaded certificates"]);
+    assert_eq!(old.code(Method::Refresh, &[]), 0);
+    program.signal("USR1");
+    program.wait_for_log(&["draining"]);
+    for name in ["USR1", "USR2"] {
+        program.signal(name);
+    }
+    program.wait_for_log(&["reloaded certificates"]);
+    assert_eq!(program.client().code(Method::Allocate, &[UDP]), 508);
     assert_eq!(old.code(Method::Refresh, &[GONE]), 0);
     assert!(program.child.wait().unwrap().success());
 }
@@ -346,6 +367,60 @@ fn sockets_that_have_no_answer_do_not_stop_the_others() {
         message.first(kind::ICMP),
         Some(&[0, 0, 6, 3, 0, 0, 0, 0][..])
     );
+}
+
+/// Whoever looks for a 401 or a 486 finds its cause in the log.
+#[test]
+fn each_refusal_is_a_line_with_its_reason() {
+    let options = [
+        "--user",
+        "alice:wonder",
+        "--auth-secret",
+        "north",
+        "--user-quota",
+        "1",
+    ];
+    let mut program = Program::start(&[&options[..], &["--log-level", "debug"]].concat());
+    let listener = program.listener;
+    let of = |user| Client::of(user, Link::udp_to(listener));
+    for (user, words) in [
+        (("alice", "wrong"), "wrong password of a static user"),
+        (("bob", "builder"), "no --user has this name"),
+        (("1999999999:carol", "wrong"), "no --auth-secret makes"),
+    ] {
+        assert_eq!(of(user).code(Method::Allocate, &[UDP]), 401);
+        let line = program.wait_for_log(&["refused", "401", words]);
+        assert!(
+            line.contains("Allocate") && line.contains("127.0.0.1"),
+            "{line}"
+        );
+        assert!(!line.contains(user.0), "{line}");
+    }
+    let mut holder = program.client();
+    holder.allocate(1);
+    assert_eq!(program.client().code(Method::Allocate, &[UDP]), 486);
+    program.wait_for_log(&["refused", "486", "--user-quota"]);
+    assert_eq!(holder.code(Method::Allocate, &[UDP]), 437);
+    program.wait_for_log(&["refused", "437"]);
+    let tcp = (kind::REQUESTED_TRANSPORT, &[6, 0, 0, 0][..]);
+    assert_eq!(program.client().code(Method::Allocate, &[tcp]), 442);
+    program.wait_for_log(&["refused", "442"]);
+    program.signal("TERM");
+    program.wait_for_log(&["draining"]);
+    assert_eq!(program.client().code(Method::Allocate, &[UDP]), 508);
+    program.wait_for_log(&["refused", "508", "the relay is draining"]);
+}
+
+/// An expired credential says since when.
+#[test]
+fn an_expired_credential_is_told_from_a_wrong_one() {
+    let options = ["--auth-secret", "north", "--log-level", "debug"];
+    let mut program = Program::start(&options);
+    let minted = stun_turn::proto::auth::credential::mint(b"north", "carol", 1_700_000_000);
+    let user = (&*minted.username.leak(), &*minted.password.leak());
+    let mut client = Client::of(user, Link::udp_to(program.listener));
+    assert_eq!(client.code(Method::Allocate, &[UDP]), 401);
+    program.wait_for_log(&["refused", "401", "the credential expired"]);
 }
 
 /// A label for each name that a stranger may choose would fill the memory of whoever collects metrics.

@@ -5,6 +5,7 @@ use std::net::UdpSocket;
 use std::process::{Child, Command, Output, Stdio};
 
 use crate::certificates::Pair;
+use crate::running::Program;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stun-turn"));
@@ -121,6 +122,28 @@ fn tls_needs_certificates_that_can_be_read_and_used() {
     }
     let good = ["--tls-cert", &cert, "--tls-key", &key, "--check-config"];
     assert_eq!(run(&[&tls[..], &good].concat()).0, Some(0));
+}
+
+/// TURN over TLS was dead, and nothing told.
+#[test]
+fn a_certificate_that_clients_refuse_is_told() {
+    for (years, words) in [
+        ((2020, 2024), "expired"),
+        ((2098, 2099), "not valid for another"),
+    ] {
+        let pair = Pair::of_years(years.0, years.1);
+        let text = |path: std::path::PathBuf| path.to_str().unwrap().to_owned();
+        let (cert, key) = (text(pair.certificate()), text(pair.key()));
+        let options = ["--tls-cert", &cert, "--tls-key", &key];
+        let (code, _, stderr) = run(&[&options[..], &["--check-config"]].concat());
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(stderr.contains(&cert) && stderr.contains(words), "{stderr}");
+        let mut program = Program::start(&options);
+        program.wait_for_log(&["WARN", &cert, words]);
+        program.signal("HUP");
+        program.wait_for_log(&["WARN", &cert, words]);
+        assert!(program.metric("stun_turn_certificate_not_after_seconds") > 1_700_000_000);
+    }
 }
 
 #[test]

@@ -27,8 +27,11 @@ impl Program {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut address = |prefix: &str| {
-            let line = lines.next().unwrap().unwrap();
-            line.strip_prefix(prefix).unwrap().parse().unwrap()
+            let found = lines.find_map(|line| {
+                let line = line.unwrap();
+                line.strip_prefix(prefix).map(str::to_owned)
+            });
+            found.unwrap().parse().unwrap()
         };
         Self {
             listener: address("listening on udp:"),

@@ -130,7 +130,7 @@ pub(crate) fn run(input: &[u8]) {
         for own in &world.settings.relay_addresses {
             let address = std::net::SocketAddr::new(own.local, port);
             assert!(
-                world.settings.shared.ports.claim(address),
+                world.settings.ports.claim(address),
                 "{address} is free again"
             );
         }

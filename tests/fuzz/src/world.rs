@@ -13,7 +13,7 @@ use stun_turn_proto::ports::Ports;
 use stun_turn_proto::quotas::QuotaLimits;
 use stun_turn_proto::relay::{Closed, RelayAddress, ReplyBuffer, TcpRelay};
 use stun_turn_proto::{
-    FiveTuple, Now, OpenError, Outcome, PeerProtocol, Relay, Settings, Shared, Transport, limits,
+    FiveTuple, Now, OpenError, Outcome, PeerProtocol, Relay, Settings, Transport, limits,
 };
 
 pub(crate) const SERVER: &str = "9.9.9.9:3478";
@@ -68,7 +68,7 @@ impl World {
                         public: ip,
                     })
                     .to_vec(),
-                Arc::new(Shared::new(Ports::new([v4, v6], PORTS))),
+                Ports::new([v4, v6], PORTS),
             )
         };
         let settings = Arc::new(settings);
@@ -159,7 +159,7 @@ impl World {
             .any(|own| own.local == peer.ip());
         if is_own {
             assert!(
-                self.settings.shared.ports.is_live(protocol, peer),
+                self.settings.ports.is_live(protocol, peer),
                 "{peer} is ours, but no relayed port"
             );
         } else {
@@ -190,7 +190,7 @@ impl World {
         while let Some(closed) = self.relay.poll_closed() {
             match closed {
                 Closed::Allocation { relayed, .. } | Closed::Reservation(relayed) => {
-                    self.settings.shared.ports.release(relayed);
+                    self.settings.ports.release(relayed);
                 }
                 Closed::Connection(_) => {}
             }

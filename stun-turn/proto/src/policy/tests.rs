@@ -232,6 +232,24 @@ fn our_own_addresses_are_closed_but_for_live_relayed_ports() {
 }
 
 #[test]
+fn what_the_kernel_delivers_to_this_host_is_closed() {
+    let nets = ["8.8.8.8/32", "8.8.4.0/24", "2620:fe::9/128"];
+    let local = LocalAddresses::new(nets.map(|net| net.parse().unwrap()));
+    let policy = policy().with_local(&local);
+    for own in ["8.8.8.8", "8.8.4.1", "2620:fe::9", "9.9.9.9"] {
+        let own = own.parse().unwrap();
+        assert_eq!(policy.check_address(own), Err(Denial::OwnAddress), "{own}");
+    }
+    for other in ["8.8.8.9", "8.8.5.1", "2620:fe::8"] {
+        assert_eq!(policy.check_address(other.parse().unwrap()), Ok(()));
+    }
+    let again = policy.with_local(&LocalAddresses::default());
+    assert_eq!(again.check_address("8.8.8.8".parse().unwrap()), Ok(()));
+    let served = again.check_address("9.9.9.9".parse().unwrap());
+    assert_eq!(served, Err(Denial::OwnAddress), "relayed from");
+}
+
+#[test]
 fn listeners_stay_closed_even_where_the_operator_allows_the_address() {
     let mut policy = policy();
     policy.allow = vec!["0.0.0.0/0".parse().unwrap()];

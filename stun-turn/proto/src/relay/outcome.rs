@@ -5,9 +5,11 @@ use std::ops::Range;
 
 use super::request::allocate::Open;
 use super::session::Ended;
+use super::settings::UserTag;
 use super::table::RelayId;
 use crate::connection_ids::ConnectionId;
 use crate::policy;
+use crate::refusal::RefusalCause;
 
 /// What the driver has to do now.
 #[derive(Debug)]
@@ -137,8 +139,10 @@ impl DropReason {
 /// Why a relayed socket could not be bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenError {
-    /// Another program has the port: another one is tried.
+    /// Another program has the port of [`Open::address`]: another one is tried.
     AddressInUse,
+    /// Another program has the port of [`Open::next_address`]: another pair is tried.
+    NextAddressInUse,
     /// Anything else (no descriptors, no such address): the client is told 508.
     Failed,
 }
@@ -150,6 +154,15 @@ pub struct Refusal {
     pub peer: SocketAddr,
     /// Why.
     pub rule: policy::Denial,
+}
+
+/// Why a request was refused: for the operator, as the client learns only the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reason {
+    /// [`Shared::tag`](super::Shared::tag) of the name that the request gave.
+    pub user: UserTag,
+    /// What was wrong.
+    pub cause: RefusalCause,
 }
 
 /// Why an allocation ended.

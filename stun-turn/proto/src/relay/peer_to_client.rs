@@ -76,9 +76,7 @@ impl Relay {
             return FromPeer::Drop(DropReason::NoPermission);
         }
         // What may not be sent to may not send either: other programs of this host.
-        if self.settings.policy.is_own(peer.ip())
-            && self.check_peer(PeerProtocol::Udp, peer).is_err()
-        {
+        if self.policy.is_own(peer.ip()) && self.check_peer(PeerProtocol::Udp, peer).is_err() {
             return FromPeer::Drop(DropReason::Forbidden);
         }
         let length = datagram.payload.len();

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::allocation::Allocation;
-use super::{DropReason, Outcome, Relay, RelayId, ReplyBuffer, Settings, reply};
+use super::{DropReason, Outcome, RefusalCause, Relay, RelayId, ReplyBuffer, Settings, reply};
 use crate::addr::FiveTuple;
 use crate::attribute::{ErrorCode, Family, decode_xor_address, is_unknown_required, kind};
 use crate::auth::Identity;
@@ -39,6 +39,7 @@ impl Relay {
             | Method::ChannelBind
             | Method::Connect => {}
         }
+        self.reason = None;
         let known = self.find_known(client, request);
         let relays = known.and_then(|known| self.table.find(&known));
         let holder = relays.map(|relays| relays.first);
@@ -65,7 +66,7 @@ impl Relay {
     /// # Errors
     /// What is answered instead.
     fn identify<'a>(
-        &self,
+        &mut self,
         settings: &'a Settings,
         now: Now,
         client: &FiveTuple,
@@ -79,13 +80,38 @@ impl Relay {
             .authenticator
             .verify(request, client, owner, now.unix_s)
             .and_then(|identity| self.refuse_revoked(now, identity));
-        let identity =
-            verified.map_err(|code| self.challenge(now, client, request, code, reply))?;
+        let identity = match verified {
+            Ok(identity) => identity,
+            Err(code) => {
+                self.explain_unknown(settings, now, request, code);
+                return Err(self.challenge(now, client, request, code, reply));
+            }
+        };
         self.trust(now, client);
         match refuse_unknown_attributes(request, &[], Some(&identity.signer), reply) {
             Some(refusal) => Err(refusal),
             None => Ok(identity),
         }
+    }
+
+    /// Remembers what is wrong with credentials. A request without any is how every client begins.
+    fn explain_unknown(
+        &mut self,
+        settings: &Settings,
+        now: Now,
+        request: &Message<'_>,
+        code: ErrorCode,
+    ) {
+        if code != ErrorCode::Unauthenticated || request.integrity().is_none() {
+            return;
+        }
+        let name = request.first(kind::USERNAME).unwrap_or_default();
+        let is_revoked = settings.shared.revoked.holds(name, now.unix_s);
+        let cause = match is_revoked {
+            true => RefusalCause::Revoked,
+            false => settings.authenticator.why_unknown(request),
+        };
+        self.explain(name, cause);
     }
 
     /// Whoever is revoked is answered like a stranger.

@@ -1,5 +1,6 @@
 //! What the operator decides, and what all workers share.
 
+use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -37,8 +38,10 @@ pub struct Settings {
     pub alternate_servers: Vec<SocketAddr>,
     /// Where RFC 5780 is offered, if anywhere; stays the same.
     pub nat_discovery: Option<NatDiscovery>,
-    /// Addresses to relay from, the preferred one of each family first; stays the same.
+    /// Addresses to relay from, the preferred one of each family first.
     pub relay_addresses: Vec<RelayAddress>,
+    /// The relayed ports of these addresses, and of those that still have allocations.
+    pub ports: Arc<Ports>,
     /// What all workers share; stays the same.
     pub shared: Arc<Shared>,
 }
@@ -46,11 +49,11 @@ pub struct Settings {
 impl Settings {
     /// Without any limit of the operator's.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         authenticator: Authenticator,
         policy: PeerPolicy,
         relay_addresses: Vec<RelayAddress>,
-        shared: Arc<Shared>,
+        ports: Ports,
     ) -> Self {
         Self {
             authenticator,
@@ -62,16 +65,25 @@ impl Settings {
             alternate_servers: Vec::new(),
             nat_discovery: None,
             relay_addresses,
-            shared,
+            ports: Arc::new(ports),
+            shared: Arc::default(),
         }
     }
 }
 
-/// The state that all workers of a server share.
-#[derive(Debug)]
+/// A user's short name in logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserTag(u32);
+
+impl fmt::Display for UserTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+/// The state that all workers of a server share: at first nobody has asked for anything.
+#[derive(Debug, Default)]
 pub struct Shared {
-    /// The relayed ports.
-    pub ports: Ports,
     /// Ports that wait for their token.
     pub reservations: Reservations,
     /// Connections with peers.
@@ -91,24 +103,9 @@ impl Shared {
     /// A short name for a user in logs, which must not tell the real one: two records of one user in
     /// one run of the server can be matched, nothing else.
     #[must_use]
-    pub fn tag(&self, username: &[u8]) -> String {
+    pub fn tag(&self, username: &[u8]) -> UserTag {
         let hash = self.tag_keys.hash_one(credential::account(username));
-        format!("{:08x}", hash as u32)
-    }
-
-    /// Nothing is taken and nobody has asked yet.
-    #[must_use]
-    pub fn new(ports: Ports) -> Self {
-        Self {
-            ports,
-            reservations: Reservations::default(),
-            connection_ids: ConnectionIds::default(),
-            quotas: Arc::default(),
-            strangers: Budget::default(),
-            revoked: Revoked::default(),
-            unanswered: LogWindow::default(),
-            tag_keys: RandomState::new(),
-        }
+        UserTag(hash as u32)
     }
 }
 

@@ -33,8 +33,8 @@ impl<K: Ord + Copy, V> SortedMap<K, V> {
         }
     }
 
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
-        self.0.retain(|(key, value)| keep(key, value));
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        self.0.retain_mut(|(key, value)| keep(key, value));
     }
 
     pub(super) fn len(&self) -> usize {

@@ -270,8 +270,13 @@ impl Table {
         })
     }
 
-    /// Takes back permissions and channels that `may_reach` no longer grants.
-    pub(super) fn revoke(&mut self, may_reach: impl Fn(IpAddr) -> bool) {
+    /// Takes back permissions and channels that `may_reach` no longer grants, and notes which of the
+    /// others lead to this host.
+    pub(super) fn revoke(
+        &mut self,
+        may_reach: impl Fn(IpAddr) -> bool,
+        is_own: impl Fn(IpAddr) -> bool,
+    ) {
         for (_, slot) in &mut self.slots {
             if let Slot::Live(allocation) = slot {
                 let Allocation {
@@ -281,7 +286,10 @@ impl Table {
                     ..
                 } = &mut **allocation;
                 permissions.retain(|ip, _| may_reach(*ip));
-                channels.retain(|_, channel| may_reach(channel.peer.ip()));
+                channels.retain(|_, channel| {
+                    channel.is_own = is_own(channel.peer.ip());
+                    may_reach(channel.peer.ip())
+                });
                 numbers.retain(|peer, _| may_reach(peer.ip()));
             }
         }

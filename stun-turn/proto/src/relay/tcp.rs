@@ -76,7 +76,7 @@ impl Relay {
         if !allocation.is_permitted(peer.ip(), now.monotonic) {
             return Err(DropReason::NoPermission);
         }
-        let is_own = self.settings.policy.is_own(peer.ip());
+        let is_own = self.policy.is_own(peer.ip());
         if is_own && self.check_peer(PeerProtocol::Tcp, peer).is_err() {
             return Err(DropReason::Forbidden);
         }

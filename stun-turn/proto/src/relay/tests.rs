@@ -42,6 +42,8 @@ struct World {
     now: Now,
     /// What binding answers.
     bind: fn(SocketAddr) -> Result<(), OpenError>,
+    /// What was to be bound, in this order.
+    binds: Vec<SocketAddr>,
     transactions: u32,
 }
 
@@ -149,7 +151,7 @@ impl World {
             Authenticator::new("callbox", users, ["north".to_owned()], keys),
             PeerPolicy::new(allow, Vec::new(), vec![v4, v6, public], listeners),
             relay_addresses,
-            Arc::new(Shared::new(Ports::new([v4, v6], 50_000..=50_999))),
+            Ports::new([v4, v6], 50_000..=50_999),
         );
         let settings = Arc::new(settings);
         Self {
@@ -160,6 +162,7 @@ impl World {
                 unix_s: UNIX,
             },
             bind: |_| Ok(()),
+            binds: Vec::new(),
             transactions: 0,
         }
     }
@@ -216,7 +219,7 @@ impl World {
         while let Some(closed) = self.relay.poll_closed() {
             match closed {
                 Closed::Allocation { relayed, .. } | Closed::Reservation(relayed) => {
-                    self.settings.shared.ports.release(relayed);
+                    self.settings.ports.release(relayed);
                 }
                 Closed::Connection(_) => {}
             }
@@ -235,7 +238,7 @@ impl World {
         loop {
             outcome = match outcome {
                 Outcome::Open(open) => {
-                    let bound = (self.bind)(open.address);
+                    let bound = self.bind_socket(&open);
                     self.relay.handle_opened(self.now, open, bound, &mut buffer)
                 }
                 Outcome::Opened { next, .. } => *next,
@@ -250,6 +253,17 @@ impl World {
                 | Outcome::Elsewhere { .. } => return None,
             };
         }
+    }
+
+    /// Binds an address and the next one, as a driver does.
+    fn bind_socket(&mut self, open: &Open) -> Result<(), OpenError> {
+        self.binds.push(open.address);
+        (self.bind)(open.address)?;
+        let next = open.next_address().map_or(Ok(()), self.bind);
+        next.map_err(|error| match error {
+            OpenError::AddressInUse => OpenError::NextAddressInUse,
+            other => other,
+        })
     }
 
     fn id(&mut self) -> TransactionId {

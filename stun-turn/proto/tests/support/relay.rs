@@ -12,9 +12,7 @@ use stun_turn_proto::message::{Class, Message, Method, TransactionId, Writer};
 use stun_turn_proto::policy::PeerPolicy;
 use stun_turn_proto::ports::Ports;
 use stun_turn_proto::relay::RelayAddress;
-use stun_turn_proto::{
-    FiveTuple, Now, Outcome, Relay, RelayId, Settings, Shared, Transport, limits,
-};
+use stun_turn_proto::{FiveTuple, Now, Outcome, Relay, RelayId, Settings, Transport, limits};
 
 pub(crate) const NOW: Now = Now {
     monotonic: Duration::ZERO,
@@ -42,7 +40,7 @@ pub(crate) fn relay() -> (Relay, Arc<Settings>) {
             local,
             public: local,
         }],
-        Arc::new(Shared::new(Ports::new([local], 50_000..=50_999))),
+        Ports::new([local], 50_000..=50_999),
     ));
     (Relay::new(Arc::clone(&settings), [2; 32]), settings)
 }

@@ -2,7 +2,6 @@
 //! driver binds the socket, and only then the client is told. A dual allocation takes the second
 //! step twice.
 
-mod port;
 mod wish;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,17 +11,20 @@ use rand::{Rng as _, RngCore as _};
 
 use super::super::allocation::New;
 use super::super::table::Relays;
-use super::super::{OpenError, Outcome, Relay, RelayAddress, RelayId, ReplyBuffer, reply};
+use super::super::{
+    OpenError, Outcome, RefusalCause, Relay, RelayAddress, RelayId, ReplyBuffer, reply,
+};
 use super::grant_lifetime;
 use crate::addr::{FiveTuple, PeerProtocol};
 use crate::attribute::{ErrorCode, Family, kind};
-use crate::auth::Identity;
+use crate::auth::{Identity, credential};
 use crate::integrity::Signer;
 use crate::message::{Class, Message, Method, TransactionId, Writer};
+use crate::ports::{Class as PortClass, Parity, Search};
 use crate::quotas::Place;
 use crate::reservations::Token;
 use crate::{Now, limits};
-use wish::{Families, Parity, Wish};
+use wish::{Families, Wish};
 
 /// An Allocate that waits for its socket.
 #[derive(Debug)]
@@ -35,6 +37,10 @@ pub struct Open {
     pub is_reserved: bool,
     parity: Parity,
     attempts: u32,
+    /// Where the search for a port began.
+    start: u16,
+    /// How good the port was thought to be.
+    class: PortClass,
     relay_address: RelayAddress,
     place: Place,
     /// For the reserved next port.
@@ -66,7 +72,8 @@ impl Open {
     /// Bind another one here, on the next port, and keep it for whoever claims it.
     #[must_use]
     pub fn next_address(&self) -> Option<SocketAddr> {
-        (self.parity == Parity::EvenWithNext).then(|| port::next(self.address))
+        let next = self.address.port().saturating_add(1);
+        (self.parity == Parity::EvenWithNext).then(|| SocketAddr::new(self.address.ip(), next))
     }
 }
 
@@ -98,11 +105,14 @@ impl Relay {
             };
         }
         if identity.expired {
+            let expired_at = credential::expires_at(identity.username);
+            let since_s = now.unix_s.saturating_sub(expired_at.unwrap_or_default());
+            self.explain(identity.username, RefusalCause::Expired(since_s));
             return self.challenge(now, client, request, ErrorCode::Unauthenticated, reply);
         }
-        self.settings.shared.ports.pass_time(now.monotonic);
+        self.settings.ports.pass_time(now.monotonic);
         let wish = wish::read(request, client.transport, self.settings.tcp_relay.is_some());
-        let opened = wish.and_then(|wish| self.open(client, request, identity, &wish));
+        let opened = wish.and_then(|wish| self.open(now, client, request, identity, &wish));
         opened.unwrap_or_else(|code| self.refuse(client, request, identity, code, reply))
     }
 
@@ -134,6 +144,7 @@ impl Relay {
 
     fn open(
         &mut self,
+        now: Now,
         client: &FiveTuple,
         request: &Message<'_>,
         identity: &Identity<'_>,
@@ -146,6 +157,7 @@ impl Relay {
             return Err(ErrorCode::TryAlternate);
         }
         if self.is_draining {
+            self.explain(identity.username, RefusalCause::Draining);
             return Err(ErrorCode::InsufficientCapacity);
         }
         let asker = Asker {
@@ -161,28 +173,28 @@ impl Relay {
         };
         let open = match (&wish.token, wish.families) {
             (Some(token), _) => self.claim_reserved(asker, token),
-            (None, Families::One(family)) => self.claim_new(asker, family, wish.parity),
+            (None, Families::One(family)) => self.claim_new(now, asker, family, wish.parity),
             // IPv4 by the RFC; but a server without it still has something to offer.
             (None, Families::Any) => {
                 let has_ipv4 = self.relay_address(client, Family::Ipv4).is_some();
                 let family = if has_ipv4 { Family::Ipv4 } else { Family::Ipv6 };
-                self.claim_new(asker, family, wish.parity)
+                self.claim_new(now, asker, family, wish.parity)
             }
-            (None, Families::Both) => self.claim_both(asker, wish.parity),
+            (None, Families::Both) => self.claim_both(now, asker, wish.parity),
         };
         open.map(|open| Outcome::Open(Box::new(open)))
     }
 
     /// IPv4 first and IPv6 then; where one of them is not to be had, the other one alone.
-    fn claim_both(&mut self, asker: Asker, parity: Parity) -> Result<Open, ErrorCode> {
-        match self.claim_new(asker.clone(), Family::Ipv4, parity) {
+    fn claim_both(&mut self, now: Now, asker: Asker, parity: Parity) -> Result<Open, ErrorCode> {
+        match self.claim_new(now, asker.clone(), Family::Ipv4, parity) {
             Ok(open) => Ok(Open {
                 then: Some(Family::Ipv6),
                 ..open
             }),
             Err(ErrorCode::AllocationQuotaReached) => Err(ErrorCode::AllocationQuotaReached),
             Err(code) => {
-                let open = self.claim_new(asker, Family::Ipv6, parity)?;
+                let open = self.claim_new(now, asker, Family::Ipv6, parity)?;
                 Ok(Open {
                     missing: Some(code),
                     ..open
@@ -193,24 +205,37 @@ impl Relay {
 
     fn claim_new(
         &mut self,
+        now: Now,
         asker: Asker,
         family: Family,
         parity: Parity,
     ) -> Result<Open, ErrorCode> {
         let relay_address = self.relay_address(&asker.client, family);
         let relay_address = relay_address.ok_or(ErrorCode::AddressFamilyNotSupported)?;
-        let place = self.take_place(&asker)?;
+        let place = self.take_place(now, &asker)?;
         let next_place = match parity {
-            Parity::EvenWithNext => Some(self.take_place(&asker)?),
+            Parity::EvenWithNext => Some(self.take_place(now, &asker)?),
             Parity::Any | Parity::Even => None,
         };
-        let address = self.claim_port(relay_address, parity);
+        let search = Search {
+            ip: relay_address.local,
+            parity,
+            start: self.random_port(),
+            worst: PortClass::SetAside,
+            tried: None,
+        };
+        let Some((address, class)) = self.settings.ports.take(search) else {
+            self.explain(&asker.username, RefusalCause::NoPort);
+            return Err(ErrorCode::InsufficientCapacity);
+        };
         Ok(Open {
-            address: address.ok_or(ErrorCode::InsufficientCapacity)?,
+            address,
             protocol: asker.protocol,
             is_reserved: false,
             parity,
             attempts: 1,
+            start: search.start,
+            class,
             relay_address,
             place,
             next_place,
@@ -221,13 +246,15 @@ impl Relay {
         })
     }
 
-    fn take_place(&self, asker: &Asker) -> Result<Place, ErrorCode> {
+    fn take_place(&mut self, now: Now, asker: &Asker) -> Result<Place, ErrorCode> {
         let quotas = &self.settings.shared.quotas;
-        quotas.take(
-            self.settings.quotas,
-            &asker.account,
-            asker.client.client.ip(),
-        )
+        let source = asker.client.client.ip();
+        let limits = self.settings.quotas;
+        let place = quotas.take(limits, &asker.account, source, now.monotonic);
+        place.map_err(|exceeded| {
+            self.explain(&asker.username, RefusalCause::Quota(exceeded));
+            exceeded.code()
+        })
     }
 
     fn claim_reserved(&self, asker: Asker, token: &Token) -> Result<Open, ErrorCode> {
@@ -242,6 +269,8 @@ impl Relay {
             is_reserved: true,
             parity: Parity::Any,
             attempts: 1,
+            start: address.port(),
+            class: PortClass::Free,
             relay_address: relay_address.ok_or(ErrorCode::InsufficientCapacity)?,
             place,
             next_place: None,
@@ -252,10 +281,10 @@ impl Relay {
         })
     }
 
-    fn claim_port(&mut self, address: RelayAddress, parity: Parity) -> Option<SocketAddr> {
-        let ports = &self.settings.shared.ports;
-        let start = self.random.random_range(0..ports.count());
-        port::claim_from(ports, start, address.local, parity)
+    /// Where a search begins: nobody can guess the next port.
+    fn random_port(&mut self) -> u16 {
+        let ports = &self.settings.ports;
+        ports.at(self.random.random_range(0..ports.count()))
     }
 
     /// The driver's answer to [`Outcome::Open`]. On success the client gets its reply, on a taken
@@ -269,24 +298,27 @@ impl Relay {
     ) -> Outcome {
         let outcome = match result {
             Ok(()) => self.opened(now, *open, reply),
-            Err(error) => self.not_opened(*open, error, reply),
+            Err(error) => self.not_opened(now, *open, error, reply),
         };
         self.count(&outcome, reply);
         outcome
     }
 
-    fn not_opened(&mut self, mut open: Open, error: OpenError, reply: &mut ReplyBuffer) -> Outcome {
-        self.settings.shared.ports.give_back(open.address);
-        if let Some(next) = open.next_address() {
-            self.settings.shared.ports.give_back(next);
-        }
-        let may_retry = open.attempts < limits::MAX_PORT_ATTEMPTS && !open.is_reserved;
-        if error == OpenError::AddressInUse && may_retry {
-            open.attempts += 1;
-            if let Some(address) = self.claim_port(open.relay_address, open.parity) {
-                open.address = address;
-                return Outcome::Open(Box::new(open));
-            }
+    fn not_opened(
+        &mut self,
+        now: Now,
+        mut open: Open,
+        error: OpenError,
+        reply: &mut ReplyBuffer,
+    ) -> Outcome {
+        let cause = match error {
+            OpenError::Failed => RefusalCause::NoSocket,
+            OpenError::AddressInUse | OpenError::NextAddressInUse => RefusalCause::NoPort,
+        };
+        self.explain(&open.asker.username, cause);
+        self.give_up_ports(&open, error);
+        if error != OpenError::Failed && self.take_another_port(&mut open) {
+            return Outcome::Open(Box::new(open));
         }
         let Open {
             asker,
@@ -302,7 +334,7 @@ impl Relay {
             return self.grant_without(&asker, first, code, reply);
         }
         // Nothing was opened yet: the other family alone, if it was asked for.
-        let other = then.map(|family| self.claim_new(asker.clone(), family, parity));
+        let other = then.map(|family| self.claim_new(now, asker.clone(), family, parity));
         match other {
             Some(Ok(open)) => Outcome::Open(Box::new(Open {
                 missing: Some(code),
@@ -310,6 +342,44 @@ impl Relay {
             })),
             Some(Err(_)) | None => refused(&asker, reply),
         }
+    }
+
+    /// Gives back what was taken; what another program holds is not tried again soon.
+    fn give_up_ports(&self, open: &Open, error: OpenError) {
+        let ports = &self.settings.ports;
+        let give_up = |address, is_foreign| match is_foreign {
+            true => ports.set_aside(address),
+            false => ports.give_back(address),
+        };
+        give_up(open.address, error == OpenError::AddressInUse);
+        if let Some(next) = open.next_address() {
+            give_up(next, error == OpenError::NextAddressInUse);
+        }
+    }
+
+    /// Whether there is a port that this request has not tried. Ports that were set aside before the
+    /// request are tried only when it began with one, because there was no other.
+    fn take_another_port(&self, open: &mut Open) -> bool {
+        let (limit, tried) = match open.class {
+            PortClass::SetAside => (limits::MAX_SET_ASIDE_ATTEMPTS, Some(open.address.port())),
+            PortClass::Free | PortClass::Resting => (limits::MAX_PORT_ATTEMPTS, None),
+        };
+        if open.is_reserved || open.attempts >= limit {
+            return false;
+        }
+        open.attempts += 1;
+        let search = Search {
+            ip: open.relay_address.local,
+            parity: open.parity,
+            start: open.start,
+            worst: open.class.max(PortClass::Resting),
+            tried,
+        };
+        let found = self.settings.ports.take(search);
+        if let Some((address, class)) = found {
+            (open.address, open.class) = (address, class);
+        }
+        found.is_some()
     }
 
     /// The answer to a dual allocation of which only the first part could be made.
@@ -346,7 +416,7 @@ impl Relay {
             missing: open.missing,
             place: open.place,
         };
-        let ports = &self.settings.shared.ports;
+        let ports = &self.settings.ports;
         let relay = self.table.insert(new, now.monotonic, ports);
         self.totals.count_created(asker.client.transport);
         if asker.is_mobile && self.table.ticket(&asker.client).is_none() {
@@ -354,7 +424,7 @@ impl Relay {
             self.table.movers.admit(asker.client, ticket);
         }
         let next = match open.then {
-            Some(family) => match self.claim_new(asker.clone(), family, open.parity) {
+            Some(family) => match self.claim_new(now, asker.clone(), family, open.parity) {
                 Ok(open) => Outcome::Open(Box::new(Open {
                     first: Some(relay),
                     ..open

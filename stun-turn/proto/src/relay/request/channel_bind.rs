@@ -28,7 +28,7 @@ impl Relay {
         }
         self.check_peer(PeerProtocol::Udp, peer)
             .map_err(|rule| self.forbid(peer, rule))?;
-        let is_own = self.settings.policy.is_own(peer.ip());
+        let is_own = self.policy.is_own(peer.ip());
         let bound = self.table.bind(relay, number, peer, is_own, now.monotonic);
         bound.map_err(|refusal| match refusal {
             Refusal::Paired => ErrorCode::BadRequest,

@@ -199,16 +199,13 @@ fn an_unclaimed_reservation_ends_after_its_time() {
     );
     let relayed = reply.address(kind::XOR_RELAYED_ADDRESS);
     let next = SocketAddr::new(RELAY_V4.parse().unwrap(), relayed.port() + 1);
-    assert!(
-        !world.settings.shared.ports.claim(next),
-        "held while reserved"
-    );
+    assert!(!world.settings.ports.claim(next), "held while reserved");
     assert_eq!(
         world.relay.poll_timeout(),
         Some(limits::RESERVATION_LIFETIME)
     );
     world.advance(31);
-    assert!(world.settings.shared.ports.claim(next), "free afterwards");
+    assert!(world.settings.ports.claim(next), "free afterwards");
     let mut second = world.client("198.51.100.7:4001", "alice");
     assert_eq!(
         world
@@ -218,36 +215,117 @@ fn an_unclaimed_reservation_ends_after_its_time() {
     );
 }
 
-#[test]
-fn a_taken_port_is_replaced_and_other_failures_are_508() {
-    let mut world = World::new();
-    world.bind = |address| {
-        if address.port() % 8 == 0 {
-            Ok(())
-        } else {
-            Err(OpenError::AddressInUse)
-        }
-    };
-    let mut served = 0;
-    for port in 1..=20 {
-        let mut client = world.client(&format!("198.51.100.7:{port}"), "alice");
-        let reply = world.request(&mut client, Method::Allocate, &[udp()]);
-        assert!([0, 508].contains(&reply.code));
-        served += u32::from(reply.code == 0);
+/// Allocates and gives the allocation back: the code, and what was to be bound.
+fn come_and_go(world: &mut World, client: &mut Client, parts: &[Part]) -> (u16, Vec<u16>) {
+    world.binds.clear();
+    let code = world.request(client, Method::Allocate, parts).code;
+    if code == 0 {
+        let end = [raw(kind::LIFETIME, &[0; 4])];
+        assert_eq!(world.request(client, Method::Refresh, &end).code, 0);
     }
-    assert!(served > 10, "sixteen tries find one port in eight mostly");
+    let mut ports: Vec<u16> = world.binds.iter().map(SocketAddr::port).collect();
+    let binds = ports.len();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), binds, "a port is tried once");
+    (code, ports)
+}
+
+/// A port that another program holds was never used, so it was taken for the best one while all
+/// others rested: each attempt went to it.
+#[test]
+fn a_port_of_another_program_costs_nobody_an_allocation() {
+    let mut world = World::new();
+    let mut client = world.client("198.51.100.7:1", "alice");
+    world.bind = |address| match address.port() {
+        50_123 => Err(OpenError::AddressInUse),
+        _ => Ok(()),
+    };
+    for _ in 0..3000 {
+        assert_eq!(come_and_go(&mut world, &mut client, &[udp()]).0, 0);
+    }
+    let mut attempts = 0;
+    for _ in 0..1000 {
+        attempts += come_and_go(&mut world, &mut client, &[udp()]).1.len();
+    }
+    assert_eq!(attempts, 1000, "it is known by then");
+}
+
+#[test]
+fn one_port_of_sixty_four_is_found_at_once_and_again() {
+    let mut world = World::new();
+    world.bind = |address| match address.port() % 64 {
+        0 => Ok(()),
+        _ => Err(OpenError::AddressInUse),
+    };
+    let mut client = world.client("198.51.100.7:1", "alice");
+    for _ in 0..50 {
+        for parity in [&[udp()][..], &[udp(), raw(kind::EVEN_PORT, &[0])]] {
+            assert_eq!(come_and_go(&mut world, &mut client, parity).0, 0);
+        }
+        world.advance(61);
+    }
+}
+
+#[test]
+fn a_pair_of_ports_is_found_and_the_innocent_one_stays_free() {
+    let pair = [udp(), raw(kind::EVEN_PORT, &[0x80])];
+    let mut world = World::new();
+    // 50,048 is the first of such pairs.
+    world.bind = |address| match address.port() % 64 {
+        0 | 1 => Ok(()),
+        _ => Err(OpenError::AddressInUse),
+    };
+    let mut client = world.client("198.51.100.7:1", "alice");
+    assert_eq!(come_and_go(&mut world, &mut client, &pair).0, 0);
+    let mut world = World::new();
+    world.bind = |address| match address.port() % 2 {
+        0 => Ok(()),
+        _ => Err(OpenError::AddressInUse),
+    };
+    let mut client = world.client("198.51.100.7:1", "alice");
+    let (code, tried) = come_and_go(&mut world, &mut client, &pair);
+    assert_eq!(code, 508);
+    for port in tried {
+        let class = |port| {
+            let address = SocketAddr::new(RELAY_V4.parse().unwrap(), port);
+            world.settings.ports.class(address)
+        };
+        assert_eq!(class(port), crate::ports::Class::Free);
+        assert_eq!(class(port + 1), crate::ports::Class::SetAside);
+    }
+    assert_eq!(come_and_go(&mut world, &mut client, &[udp()]).0, 0);
+}
+
+#[test]
+fn where_all_ports_are_others_an_allocate_costs_little_and_the_first_free_one_is_found() {
+    let mut world = World::new();
+    world.bind = |_| Err(OpenError::AddressInUse);
+    let mut client = world.client("198.51.100.7:1", "alice");
+    let mut tried = |world: &mut World| {
+        let (code, tried) = come_and_go(world, &mut client, &[udp()]);
+        assert_eq!(code, 508);
+        u32::try_from(tried.len()).unwrap()
+    };
+    for _ in 0..3 {
+        assert_eq!(tried(&mut world), limits::MAX_PORT_ATTEMPTS);
+    }
+    assert_eq!(tried(&mut world), 1000 - 3 * limits::MAX_PORT_ATTEMPTS);
+    assert_eq!(tried(&mut world), limits::MAX_SET_ASIDE_ATTEMPTS);
+    world.bind = |_| Ok(());
+    assert_eq!(come_and_go(&mut world, &mut client, &[udp()]).0, 0);
+}
+
+#[test]
+fn a_failure_that_another_port_would_not_mend_is_508_at_once() {
+    let mut world = World::new();
     world.bind = |_| Err(OpenError::Failed);
     let mut client = world.client("198.51.100.7:21", "alice");
-    assert_eq!(
-        world.request(&mut client, Method::Allocate, &[udp()]).code,
-        508
-    );
+    let (code, tried) = come_and_go(&mut world, &mut client, &[udp()]);
+    assert_eq!((code, tried.len()), (508, 1));
     world.bind = |_| Ok(());
-    assert_eq!(
-        world.request(&mut client, Method::Allocate, &[udp()]).code,
-        0,
-        "nothing leaked"
-    );
+    let (code, _) = come_and_go(&mut world, &mut client, &[udp()]);
+    assert_eq!(code, 0, "nothing leaked");
 }
 
 #[test]
@@ -295,7 +373,7 @@ fn refresh_prolongs_and_lifetime_zero_deletes() {
         437
     );
     let local = SocketAddr::new(RELAY_V4.parse().unwrap(), relayed.port());
-    assert!(world.settings.shared.ports.claim(local));
+    assert!(world.settings.ports.claim(local));
 }
 
 #[test]

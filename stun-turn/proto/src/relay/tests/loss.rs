@@ -93,10 +93,10 @@ fn ten_minutes(loss: f64, seed: u64) -> (f64, f64) {
     let mut random = StdRng::seed_from_u64(seed);
     let mut world = World::new();
     world.settings = Arc::new(Settings {
-        shared: Arc::new(Shared::new(Ports::new(
+        ports: Arc::new(Ports::new(
             [RELAY_V4, RELAY_V6].map(|ip| ip.parse().unwrap()),
             40_000..=60_000,
-        ))),
+        )),
         ..Settings::clone(&world.settings)
     });
     world.relay = Relay::new(Arc::clone(&world.settings), [2; 32]);

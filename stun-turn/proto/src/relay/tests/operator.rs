@@ -108,6 +108,34 @@ fn quotas_of_a_source_and_of_the_server() {
     assert_eq!(from("198.51.100.9:1"), 508);
 }
 
+/// One user who made and ended allocations as fast as it could used up all ports that had rested.
+#[test]
+fn a_user_s_churn_is_slowed_down_and_others_notice_nothing() {
+    let mut world = with(QuotaLimits {
+        per_user: Some(2),
+        per_source: Some(50),
+        total: None,
+    });
+    let mut alice = world.client("198.51.100.7:1", "alice");
+    let end = [raw(kind::LIFETIME, &[0; 4])];
+    let mut churn = |world: &mut World| {
+        let mut made = 0;
+        for _ in 0..1000 {
+            match allocate(world, &mut alice) {
+                0 => made += 1,
+                code => assert_eq!(code, 486),
+            }
+            world.request(&mut alice, Method::Refresh, &end);
+        }
+        made
+    };
+    assert_eq!(churn(&mut world), 100);
+    world.advance(1);
+    assert_eq!(churn(&mut world), 10);
+    let mut bob = world.client("198.51.100.7:2", "bob");
+    assert_eq!(allocate(&mut world, &mut bob), 0);
+}
+
 #[test]
 fn a_reserved_port_counts_until_it_is_claimed_or_expires() {
     let mut world = with(QuotaLimits {
@@ -235,6 +263,68 @@ fn what_a_new_policy_forbids_ends_at_once_and_all_else_goes_on() {
     );
     assert!(world.relay_to_peer(&client, b"\x40\x01\x00\x01x").is_ok());
     world.relay.table.assert_consistent();
+}
+
+/// A service of the host behind its firewall answered through the relay, at an address that came
+/// after the start.
+#[test]
+fn an_address_that_becomes_this_host_s_is_no_peer_from_then_on() {
+    let mut world = World::new();
+    let mut client = world.client("198.51.100.7:1", "alice");
+    world.allocate(&mut client);
+    let other = "1.1.1.1:5000";
+    let bind = |world: &mut World, client: &mut Client, number, to: &str| {
+        let parts = [channel(number), peer(to)];
+        world.request(client, Method::ChannelBind, &parts).code
+    };
+    for (number, to) in [(0x4000, PEER), (0x4001, other)] {
+        assert_eq!(bind(&mut world, &mut client, number, to), 0);
+    }
+    let local = |nets: &[&str]| {
+        let nets = nets.iter().map(|net| net.parse().unwrap());
+        Arc::new(policy::LocalAddresses::new(nets))
+    };
+    world.relay.set_local(local(&["8.8.8.8/32"]));
+    let denied = world.relay_to_peer(&client, b"\x40\x00\x00\x01x");
+    assert_eq!(denied, Err(DropReason::NoChannel));
+    let denied = world.relay_from_peer(&client, PEER, b"x");
+    assert_eq!(denied, Err(DropReason::NoPermission));
+    assert_eq!(bind(&mut world, &mut client, 0x4000, PEER), 403);
+    let asked = [peer(PEER)];
+    let code = world.request(&mut client, Method::CreatePermission, &asked);
+    assert_eq!(code.code, 403);
+    assert!(world.relay_to_peer(&client, b"\x40\x01\x00\x01x").is_ok());
+    // A reload forgets nothing of it.
+    world.reconfigure(|settings| settings.max_bps = None);
+    assert_eq!(bind(&mut world, &mut client, 0x4000, PEER), 403);
+    world.relay.set_local(local(&["1.1.0.0/16"]));
+    assert_eq!(bind(&mut world, &mut client, 0x4000, PEER), 0);
+    let denied = world.relay_to_peer(&client, b"\x40\x01\x00\x01x");
+    assert_eq!(denied, Err(DropReason::NoChannel));
+    world.relay.table.assert_consistent();
+}
+
+/// Listeners on all addresses are refused also at addresses that the operator opens.
+#[test]
+fn a_channel_to_an_address_that_becomes_this_host_s_is_judged_by_its_port() {
+    let mut world = World::new();
+    world.reconfigure(|settings| {
+        let allow = vec!["8.8.8.8/32".parse().unwrap()];
+        let listeners = vec![address("0.0.0.0:5000")];
+        settings.policy = PeerPolicy::new(allow, Vec::new(), Vec::new(), listeners);
+    });
+    let mut client = world.client("198.51.100.7:1", "alice");
+    world.allocate(&mut client);
+    for (number, to) in [(0x4000, "8.8.8.8:5000"), (0x4001, "8.8.8.8:5001")] {
+        let parts = [channel(number), peer(to)];
+        let reply = world.request(&mut client, Method::ChannelBind, &parts);
+        assert_eq!(reply.code, 0);
+    }
+    let local = policy::LocalAddresses::new(["8.8.8.8/32".parse().unwrap()]);
+    world.relay.set_local(Arc::new(local));
+    let denied = world.relay_to_peer(&client, b"\x40\x00\x00\x01x");
+    assert_eq!(denied, Err(DropReason::Forbidden));
+    assert!(world.relay_to_peer(&client, b"\x40\x01\x00\x01x").is_ok());
 }
 
 #[test]

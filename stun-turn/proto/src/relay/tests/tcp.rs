@@ -123,7 +123,7 @@ fn tcp_is_relayed_where_it_is_switched_on_and_over_connections_alone() {
         let public = reply.address(kind::XOR_RELAYED_ADDRESS);
         assert_eq!(public.ip(), PUBLIC_V4.parse::<IpAddr>().unwrap());
         let local = SocketAddr::new(RELAY_V4.parse().unwrap(), public.port());
-        let ports = &world.settings.shared.ports;
+        let ports = &world.settings.ports;
         assert!(ports.is_live(PeerProtocol::Tcp, local));
         assert!(!ports.is_live(PeerProtocol::Udp, local));
     }

@@ -4,6 +4,7 @@ use super::super::read_lifetime;
 use crate::addr::{PeerProtocol, Transport};
 use crate::attribute::{ErrorCode, Family, kind};
 use crate::message::Message;
+use crate::ports::Parity;
 use crate::reservations::Token;
 
 /// Before anything is claimed.
@@ -25,14 +26,6 @@ pub(super) enum Families {
     One(Family),
     /// ADDITIONAL-ADDRESS-FAMILY.
     Both,
-}
-
-/// What EVEN-PORT asks for (RFC 8656 section 18.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parity {
-    Any,
-    Even,
-    EvenWithNext,
 }
 
 /// Protocol numbers.
