@@ -7,7 +7,7 @@ use stun_turn::config::{Config, Options};
 use stun_turn::proto::attribute::kind;
 use stun_turn::proto::message::{Message, Method};
 
-use crate::client::{Client, Link, PATIENCE, options};
+use crate::client::{Client, Link, options, patience};
 use crate::network::{ip, run_inside};
 use crate::running::eventually;
 
@@ -103,7 +103,7 @@ fn change() {
     ip("address add 11.0.0.9/32 dev lo");
     let server = start(&["udp:0.0.0.0:0"]);
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    peer.set_read_timeout(Some(patience())).unwrap();
     let mut call = client(&server, 0, "11.0.0.9");
     assert_eq!(call.allocate(1).ip(), parse("11.0.0.9"));
     call.bind(0x4000, peer.local_addr().unwrap());

@@ -8,7 +8,7 @@ use stun_turn::Server;
 use stun_turn::config::{Config, Options, Protocol};
 use stun_turn::proto::message::Method;
 
-use crate::client::{Client, Link, PATIENCE, address, options};
+use crate::client::{Client, Link, address, options, patience};
 use crate::network::{ip, run_inside};
 use crate::running::eventually;
 
@@ -47,7 +47,7 @@ fn client_of_tcp(server: &Server, at: &str) -> Client {
     let at: IpAddr = at.parse().unwrap();
     let port = address(server, Protocol::Tcp).port();
     let stream = TcpStream::connect(SocketAddr::new(at, port)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(patience())).unwrap();
     let mut client = Client::new(Link::Tcp(stream));
     client.allocate_over(6, family(at));
     client

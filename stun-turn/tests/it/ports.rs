@@ -97,7 +97,7 @@ fn a_port_that_another_program_listens_on() {
     let program = Program::start(&[&options[..], &relay, &listen].concat());
     let to = "127.77.0.6:3478";
     let link = std::net::TcpStream::connect(to).unwrap();
-    link.set_read_timeout(Some(crate::client::PATIENCE))
+    link.set_read_timeout(Some(crate::client::patience()))
         .unwrap();
     let mut client = crate::client::Client::new(crate::client::Link::Tcp(link));
     let tcp = (kind::REQUESTED_TRANSPORT, &[6, 0, 0, 0][..]);

@@ -129,10 +129,11 @@ fn two_hundred_ways_to_smuggle_a_script_are_shown_as_text() {
             let before = sent;
             sent += some.len();
             let arrived = |eve: &Peer| eve.chat().len() == sent;
-            let seen = ann.peer_until(&peer, &format!("said {sent}"), arrived);
+            let what = format!("said {sent}");
+            let seen = ann.peer_until(&peer, &what, arrived).await?;
             // As text: with what is invisible taken out.
             let texts: Vec<_> = some.iter().map(|it| it.replace('\t', " ")).collect();
-            assert_eq!(seen.await?.chat()[before..], texts);
+            assert_eq!(seen.chat()[before..], texts);
         }
         nothing_ran(&ann).await?;
         ann.screenshot("harmless").await?;
