@@ -8,7 +8,7 @@ use stun_turn::proto::attribute::kind;
 use stun_turn::proto::message::{Message, Method};
 
 use crate::client::{Client, Link, options, patience};
-use crate::network::{ip, run_inside};
+use crate::network::{ip, run_inside, until_delivered};
 use crate::running::eventually;
 
 const UDP: (u16, &[u8]) = (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
@@ -78,6 +78,7 @@ fn late() {
     assert_eq!(missing[..4], [2, 0, 4, 40]);
 
     ip("address add 2620:fe::5/128 dev lo nodad");
+    until_delivered("2620:fe::5");
     let name = "stun_turn_relay_addresses{family=\"ipv6\"}";
     eventually("IPv6 is relayed from", || metric(&server, name) == "1");
     assert_eq!(other("11.0.0.5").allocate(2).ip(), parse("2620:fe::5"));
@@ -151,6 +152,7 @@ fn listen_late() {
     let relayed = client(&server, 0, "11.0.0.7").allocate(1);
     assert_eq!(relayed.ip(), parse("11.0.0.7"));
     ip("address add 2620:fe::7/128 dev lo nodad");
+    until_delivered("2620:fe::7");
     eventually("the other one is there", || missing() == "0");
     let relayed = client(&server, 1, "2620:fe::7").allocate(2);
     assert_eq!(relayed.ip(), parse("2620:fe::7"));
@@ -172,6 +174,7 @@ fn tentative() {
     ip("address add 2620:fe::7/64 dev relay0");
     let server = start(&["udp:[::]:0"]);
     eventually("the address is relayed from", || is_ready(&server));
+    until_delivered("2620:fe::7");
     let relayed = client(&server, 0, "2620:fe::7").allocate(2);
     assert_eq!(relayed.ip(), parse("2620:fe::7"));
     server.shutdown();

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use crate::running::eventually;
+
 /// Runs an ignored test of this program in a network namespace of its own.
 ///
 /// Root makes only the network, so that BPF programs can be loaded; others become root of a user
@@ -37,4 +39,16 @@ pub(crate) fn run_inside(test: &str) {
 pub(crate) fn ip(arguments: &str) {
     let status = Command::new("ip").args(arguments.split(' ')).status();
     assert!(status.unwrap().success(), "ip {arguments}");
+}
+
+/// Waits until the kernel has a route to itself for an address: one of IPv6 can be bound a moment
+/// before anything is delivered to it.
+pub(crate) fn until_delivered(address: &str) {
+    let family = if address.contains(':') { "-6" } else { "-4" };
+    eventually("the address is the host's", || {
+        let routes = [family, "route", "show", "table", "local"];
+        let output = Command::new("ip").args(routes).output().unwrap();
+        let mut words = std::str::from_utf8(&output.stdout).unwrap().split(' ');
+        words.any(|word| word == address)
+    });
 }

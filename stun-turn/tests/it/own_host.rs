@@ -9,7 +9,7 @@ use stun_turn::config::{Config, Options, Protocol};
 use stun_turn::proto::message::Method;
 
 use crate::client::{Client, Link, address, options, patience};
-use crate::network::{ip, run_inside};
+use crate::network::{ip, run_inside, until_delivered};
 use crate::running::eventually;
 
 const PORT: u16 = 5353;
@@ -155,6 +155,7 @@ fn ipv6_addresses_that_come_after_the_start() {
 fn slaac() {
     ip("link set lo up");
     ip("address add 2620:fe::1/128 dev lo nodad");
+    until_delivered("2620:fe::1");
     for from in [Some("2620:fe::1"), None] {
         let server = start("[::]:0", from);
         let address = ("2620:fe::3", "2620:fe::3/128");
@@ -171,6 +172,7 @@ fn come_and_go(server: &Server, at: &str, (own, with_prefix): (&str, &str), is_r
         let is_open = |client: &mut Client| client.bind_code(0x4000, peer(own)) == 0;
         eventually("the address is others'", || is_open(&mut before));
         ip(&format!("address add {with_prefix} dev lo{nodad}"));
+        until_delivered(own);
         let service = Service::at(own);
         send(&mut before, peer(own));
         ask_for(server, at, peer(own), is_relayed_from);
@@ -182,6 +184,7 @@ fn come_and_go(server: &Server, at: &str, (own, with_prefix): (&str, &str), is_r
     }
     // What was added is seen also by workers that had nothing to do meanwhile.
     ip(&format!("address add {with_prefix} dev lo{nodad}"));
+    until_delivered(own);
     for _ in 0..20 {
         ask_for(server, at, peer(own), is_relayed_from);
     }
