@@ -22,6 +22,10 @@ use crate::upgrade::Socket;
 /// How long a client that is being closed may take to read the reason, and to close its end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long a client may take to make room for what is written to it next. Who takes longer is gone:
+/// its session waits for another connection.
+const STALL: Duration = Duration::from_secs(20);
+
 /// Why nothing more is read.
 enum End {
     /// The client closed, the network broke, or nobody is there any more.
@@ -117,7 +121,7 @@ async fn read(
             Some(Err(error)) => return end_of(&error),
             None => return End::Gone,
         };
-        if let Err(Flood) = throttle.pass().await {
+        if let Err(Flood) = throttle.pass(message.len()).await {
             return End::Fault(Fault::Flood);
         }
         liveness.handle_frame(Instant::now());
@@ -175,26 +179,43 @@ async fn write(mut sink: SplitSink<Socket, Message>, outbox: &Outbox) {
 async fn write_all(
     sink: &mut SplitSink<Socket, Message>,
     outbox: &Outbox,
-) -> Result<(), tungstenite::Error> {
+) -> Result<(), Unwritable> {
     let mut item = outbox.next().await;
     loop {
         match item {
-            Item::Frame(frame) => sink.feed(Message::Text(frame.to_text().into())).await?,
-            Item::Ping => sink.feed(Message::Ping(Vec::new().into())).await?,
+            Item::Frame(frame) => {
+                in_time(sink.feed(Message::Text(frame.to_text().into()))).await?;
+            }
+            Item::Ping => in_time(sink.feed(Message::Ping(Vec::new().into()))).await?,
             Item::Close { code, reason } => {
                 let (code, reason) = (code.into(), reason.into());
-                return sink
-                    .send(Message::Close(Some(CloseFrame { code, reason })))
-                    .await;
+                let close = Message::Close(Some(CloseFrame { code, reason }));
+                return in_time(sink.send(close)).await;
             }
         }
         item = match outbox.try_next() {
             Some(item) => item,
             None => {
-                sink.flush().await?;
+                in_time(sink.flush()).await?;
                 outbox.next().await
             }
         };
+    }
+}
+
+/// The client is gone, or takes nothing.
+struct Unwritable;
+
+async fn in_time(
+    write: impl Future<Output = Result<(), tungstenite::Error>>,
+) -> Result<(), Unwritable> {
+    match timeout(STALL, write).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Unwritable),
+        Err(_) => {
+            tracing::debug!("a client takes nothing off its connection");
+            Err(Unwritable)
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod health;
 mod hub_task;
 mod ice_servers;
 mod incoming;
+mod jwt;
 mod lan;
 mod linger;
 mod listener;

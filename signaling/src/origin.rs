@@ -1,20 +1,52 @@
 //! Which pages may use the WebSocket, and by which name a client knows this server.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
 
 use crate::config::HttpUrl;
 
+/// How often refused pages are logged at the most.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Exact origins: a page of another one could otherwise act in its visitor's name.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Origins {
     /// `http` or `https`, as this server speaks it.
     pub(crate) scheme: &'static str,
     pub(crate) public_url: Option<HttpUrl>,
     pub(crate) allowed: Arc<ForeignPages>,
+    pub(crate) refused: RefusedPages,
+}
+
+/// Refused pages that the log does not tell of: anybody can make as many as they like.
+#[derive(Debug, Default)]
+pub(crate) struct RefusedPages(Mutex<Untold>);
+
+#[derive(Debug, Default)]
+struct Untold {
+    last: Option<Instant>,
+    count: u64,
+}
+
+impl RefusedPages {
+    /// A page is refused; how many were since the last warning, if it is time for one.
+    fn note(&self, now: Instant) -> Option<u64> {
+        // Every change is complete before anything can panic.
+        let mut untold = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.count += 1;
+        let is_due = untold
+            .last
+            .is_none_or(|last| now >= last + WARNING_INTERVAL);
+        is_due.then(|| {
+            untold.last = Some(now);
+            std::mem::take(&mut untold.count)
+        })
+    }
 }
 
 /// Origins besides the own one.
@@ -62,8 +94,29 @@ impl Origins {
         }
     }
 
-    /// The origin that this server has for the sender of `headers`.
+    /// Logs that a page may not connect, and what to do if it should.
+    pub(crate) fn warn(&self, headers: &HeaderMap) {
+        let Some(count) = self.refused.note(Instant::now()) else {
+            return;
+        };
+        tracing::warn!(
+            origin = ?headers.get(ORIGIN),
+            host = ?headers.get(HOST),
+            count,
+            "pages of this origin may not connect: if it is this server's own, start it with --public-url ORIGIN; if it is another page's, with --allow-origin ORIGIN"
+        );
+    }
+
+    /// The origin of this server's own pages for the sender of `headers`. Without a public URL it is an
+    /// address or `localhost`: any other name may be pointed at this host by the page that uses it (DNS
+    /// rebinding).
     fn own(&self, headers: &HeaderMap) -> Option<HttpUrl> {
+        let reached = self.reached(headers)?;
+        (self.public_url.is_some() || is_address_or_localhost(reached.host())).then_some(reached)
+    }
+
+    /// By what the sender of `headers` has reached this server.
+    fn reached(&self, headers: &HeaderMap) -> Option<HttpUrl> {
         if let Some(url) = &self.public_url {
             return Some(url.clone());
         }
@@ -74,12 +127,17 @@ impl Origins {
     /// The host that a client can reach the relay by. `localhost` becomes an address: browsers may
     /// take it for IPv6, where the relay does not listen by default.
     pub(crate) fn reached_as(&self, headers: &HeaderMap) -> String {
-        match self.own(headers) {
+        match self.reached(headers) {
             Some(own) if own.host() == "localhost" => "127.0.0.1".to_owned(),
             Some(own) => own.host().to_owned(),
             None => "127.0.0.1".to_owned(),
         }
     }
+}
+
+fn is_address_or_localhost(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok()
 }
 
 #[cfg(test)]
@@ -89,8 +147,12 @@ mod tests {
     use super::*;
 
     fn page(origins: &Origins, origin: &str) -> Result<Option<HttpUrl>, Foreign> {
+        page_at(origins, "192.0.2.7:8443", origin)
+    }
+
+    fn page_at(origins: &Origins, host: &str, origin: &str) -> Result<Option<HttpUrl>, Foreign> {
         let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_static("call.example:8443"));
+        headers.insert(HOST, HeaderValue::from_str(host).unwrap());
         headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
         origins.page(&headers)
     }
@@ -105,16 +167,16 @@ mod tests {
                 everywhere: vec![partner.clone()],
                 in_namespace: HashMap::new(),
             }),
+            refused: RefusedPages::default(),
         };
-        assert_eq!(page(&origins, "https://call.example:8443"), Ok(None));
-        assert_eq!(page(&origins, "https://CALL.example:8443"), Ok(None));
+        assert_eq!(page(&origins, "https://192.0.2.7:8443"), Ok(None));
         assert_eq!(page(&origins, "https://partner.example"), Ok(Some(partner)));
         for foreign in [
             "null",
-            "http://call.example:8443",
-            "https://call.example",
-            "https://call.example:8443.evil.example",
-            "https://call.example.evil.example:8443",
+            "http://192.0.2.7:8443",
+            "https://192.0.2.7",
+            "https://192.0.2.7:8443.evil.example",
+            "https://192.0.2.7.evil.example:8443",
             "https://evil.example",
             "http://partner.example",
             "",
@@ -126,7 +188,53 @@ mod tests {
 
         origins.public_url = Some("https://public.example".parse().unwrap());
         assert_eq!(page(&origins, "https://public.example"), Ok(None));
-        assert_eq!(page(&origins, "https://call.example:8443"), Err(Foreign));
+        assert_eq!(page(&origins, "https://PUBLIC.example"), Ok(None));
+        assert_eq!(page(&origins, "https://192.0.2.7:8443"), Err(Foreign));
+    }
+
+    /// A page whose name is pointed at this host was once taken for our own.
+    #[test]
+    fn only_addresses_and_localhost_are_our_own_without_a_public_url() {
+        let mut origins = Origins {
+            scheme: "http",
+            public_url: None,
+            allowed: Arc::default(),
+            refused: RefusedPages::default(),
+        };
+        let at = |origins: &Origins, host: &str| page_at(origins, host, &format!("http://{host}"));
+        for own in [
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "192.0.2.7",
+            "localhost:8080",
+            "LOCALHOST",
+        ] {
+            assert_eq!(at(&origins, own), Ok(None), "{own}");
+        }
+        for name in [
+            "evil.example:8080",
+            "myhost.local:8080",
+            "localhost.evil.example",
+            "a.localhost:8080",
+            "localhost.:8080",
+            "127.0.0.1.evil.example",
+            "2130706433",
+        ] {
+            assert_eq!(at(&origins, name), Err(Foreign), "{name}");
+        }
+        origins.public_url = Some("http://myhost.local:8080".parse().unwrap());
+        assert_eq!(at(&origins, "myhost.local:8080"), Ok(None));
+        assert_eq!(at(&origins, "evil.example:8080"), Err(Foreign));
+    }
+
+    #[test]
+    fn refused_pages_are_counted_and_told_once_in_a_while() {
+        let (refused, start) = (RefusedPages::default(), Instant::now());
+        assert_eq!(refused.note(start), Some(1));
+        for _ in 0..3 {
+            assert_eq!(refused.note(start), None);
+        }
+        assert_eq!(refused.note(start + WARNING_INTERVAL), Some(4));
     }
 
     #[test]
@@ -143,6 +251,7 @@ mod tests {
             scheme: "https",
             public_url: None,
             allowed: Arc::new(allowed),
+            refused: RefusedPages::default(),
         };
         assert_eq!(page(&origins, "https://game.example"), Ok(Some(game)));
         assert_eq!(page(&origins, "https://shop.example"), Err(Foreign));
@@ -154,6 +263,7 @@ mod tests {
             scheme: "http",
             public_url: None,
             allowed: Arc::default(),
+            refused: RefusedPages::default(),
         };
         for (host, reached_as) in [
             ("localhost:8080", "127.0.0.1"),

@@ -62,8 +62,8 @@ async fn signal(
 ) -> Response<Body> {
     let headers = request.headers();
     let Ok(page) = app.origins.page(headers) else {
-        tracing::debug!(origin = ?headers.get("origin"), "origin refused");
-        let why = "Pages of this origin may not connect: see --public-url and --allow-origin.\n";
+        app.origins.warn(headers);
+        let why = "Pages of this origin may not connect. If it is this server's own, start it with --public-url ORIGIN; if it is another page's, with --allow-origin ORIGIN.\n";
         return page::plain(StatusCode::FORBIDDEN, why);
     };
     let source = source::of(app.proxies.client(remote, headers));

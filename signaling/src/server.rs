@@ -20,7 +20,7 @@ use crate::config::{Config, Tls};
 use crate::hub_task::HubHandle;
 use crate::ice_servers::{HubEnvironment, Told};
 use crate::listener::{self, Service};
-use crate::origin::{ForeignPages, Origins};
+use crate::origin::{ForeignPages, Origins, RefusedPages};
 use crate::places::Limits;
 use crate::proxies::Proxies;
 use crate::relay::{self, Bundled};
@@ -258,6 +258,7 @@ fn app(config: &Config, hub: HubHandle, allowed: Arc<ForeignPages>, open: mpsc::
             scheme: config.tls.scheme(),
             public_url: config.public_url.clone(),
             allowed,
+            refused: RefusedPages::default(),
         }),
         proxies: Arc::new(Proxies {
             trusted: config.trusted_proxies.clone(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use signaling_proto::pace::{Bucket, Pace, Rate, Verdict};
+use signaling_proto::pace::{Bucket, Pace, Rate, Verdict, frame_cost};
 use signaling_proto::source::Source;
 use tokio::time::sleep;
 
@@ -88,24 +88,25 @@ fn lock(bucket: &Mutex<Bucket>) -> MutexGuard<'_, Bucket> {
 }
 
 impl Throttle {
-    /// Waits until one more frame may come.
-    pub(crate) async fn pass(&mut self) -> Result<(), Flood> {
+    /// Waits until one more frame of so many bytes may come.
+    pub(crate) async fn pass(&mut self, bytes: usize) -> Result<(), Flood> {
+        let cost = frame_cost(bytes);
         loop {
-            match self.own.take(Instant::now()) {
+            match self.own.take(Instant::now(), cost) {
                 Verdict::Go => break,
                 Verdict::Wait(wait) => sleep(wait).await,
                 Verdict::Flood => return Err(Flood),
             }
         }
-        while let Some(Err(wait)) = self.take_shared() {
+        while let Some(Err(wait)) = self.take_shared(cost) {
             sleep(wait).await;
         }
         Ok(())
     }
 
-    fn take_shared(&self) -> Option<Result<(), std::time::Duration>> {
+    fn take_shared(&self, cost: u32) -> Option<Result<(), std::time::Duration>> {
         let mut bucket = lock(self.shared.as_ref()?);
-        Some(bucket.take(Instant::now(), self.shared_rate, 1))
+        Some(bucket.take(Instant::now(), self.shared_rate, cost))
     }
 }
 
@@ -127,17 +128,17 @@ mod tests {
         let (mut first, mut second) = (throttles.begin(source(1)), throttles.begin(source(1)));
         let since = Instant::now();
         for _ in 0..10 {
-            first.pass().await.unwrap();
-            second.pass().await.unwrap();
+            first.pass(1).await.unwrap();
+            second.pass(1).await.unwrap();
         }
         // Half of them had to wait for 50 ms each.
         assert!(since.elapsed().as_millis() >= 450, "{:?}", since.elapsed());
         for other in [source(2), None] {
             let throttle = throttles.begin(other);
-            assert!(!matches!(throttle.take_shared(), Some(Err(_))));
+            assert!(!matches!(throttle.take_shared(1), Some(Err(_))));
         }
         assert!(matches!(
-            throttles.begin(source(1)).take_shared(),
+            throttles.begin(source(1)).take_shared(1),
             Some(Err(_))
         ));
     }
@@ -155,7 +156,7 @@ mod tests {
         });
         let mut first = throttles.begin(Some(Source(1)));
         for _ in 0..BURST {
-            first.pass().await.unwrap();
+            first.pass(1).await.unwrap();
         }
         drop(first);
         // Others come by the thousand.
@@ -163,7 +164,7 @@ mod tests {
             throttles.begin(Some(Source(number.into())));
         }
         let again = throttles.begin(Some(Source(1)));
-        let mut taken = (0..BURST).map(|_| again.take_shared());
+        let mut taken = (0..BURST).map(|_| again.take_shared(1));
         assert!(taken.any(|taken| matches!(taken, Some(Err(_)))));
     }
 

@@ -33,3 +33,20 @@ test('what was said while the session ended may not have arrived, and says so', 
   settle({ id: 3, message: { type: 'chat', text: 'two', to: 'a' }, lost: true });
   assert.deepEqual(call.chat.map(({ text, uncertain }) => [text, uncertain]), [['one', false], ['two', true]]);
 });
+
+test('the page keeps the last messages, counts all of them, and takes no flood', () => {
+  const { call, clock, connections, receive, welcome } = setUp();
+  welcome('me', info('a'), info('b'));
+  for (let id = 1; id <= 1000; id += 1) {
+    receive({ type: 'chat', seq: id, from: 'a', id, text: `a ${id}` });
+    if (id % 50 === 0) clock.advance(20_000);
+  }
+  assert.equal(call.chatCount, 1000);
+  assert.equal(call.chat.length, 500);
+  assert.equal(call.chat.at(-1)?.text, 'a 1000');
+  for (let id = 1; id <= 1000; id += 1) receive({ type: 'chat', seq: 1000 + id, from: 'b', id, text: 'flood' });
+  assert.equal(call.chatCount, 1500);
+  const { onmessage } = connections[0].channels.chat;
+  onmessage({ data: JSON.stringify({ type: 'chat', id: 'x'.repeat(70_000), text: 'long' }) });
+  assert.equal(call.chatCount, 1500);
+});

@@ -161,3 +161,26 @@ test('an interruption is told, and its end', () => {
   for (const state of ['disconnected', 'failed', 'connected', 'connected']) connections[0].become(state);
   assert.deepEqual(notices, [{ kind: 'interrupted', name: 'Mina' }, { kind: 'restored', name: 'Mina' }]);
 });
+
+// A call once stayed dead after an outage of half a minute: the link failed before the other side was back in signaling.
+test('whoever is away with a failed link is waited for until the server says that they have left', () => {
+  const { call, notices, connections, receive, welcome } = setUp();
+  welcome('me', info('a', 'Mina'), info('b'));
+  for (const connection of connections) connection.become('connected');
+  receive({ type: 'peer_updated', seq: 1, peer: { ...info('a', 'Mina'), state: 'away' } });
+  connections[0].become('disconnected');
+  connections[0].become('failed');
+  connections[0].channels.chat.onclose();
+  assert.deepEqual(call.participants.map(({ id, away }) => [id, away]), [['a', true], ['b', false]]);
+  assert.equal(connections[0].closed, false);
+  receive({ type: 'peer_updated', seq: 2, peer: info('a', 'Mina') });
+  connections[0].become('connected');
+  assert.deepEqual(call.participants.map(({ state, away }) => [state, away]), [['connected', false], ['connected', false]]);
+  assert.deepEqual(notices.filter(({ kind }) => kind === 'left'), []);
+  // And when it says so, they have.
+  receive({ type: 'peer_updated', seq: 3, peer: { ...info('a', 'Mina'), state: 'away' } });
+  connections[0].become('failed');
+  receive({ type: 'peer_left', seq: 4, peer: 'a', reason: 'timeout' });
+  assert.deepEqual(ids(call), ['b']);
+  assert.equal(connections[0].closed, true);
+});

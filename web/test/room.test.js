@@ -67,6 +67,32 @@ test('names lose what hides or reorders text, and their excess', () => {
 });
 
 test('chat keeps its lines', () => {
-  assert.equal(cleanText('a\nb\u0007\u202e'), 'a\nb');
-  assert.equal(cleanText(42), '');
+  assert.equal(cleanText('a\nb\u0007\u202e', 99), 'a\nb');
+  assert.equal(cleanText(42, 99), '');
+});
+
+test('a text is cut between characters, and half a character is shown as what is missing', () => {
+  assert.equal(cleanText('한글'.normalize('NFD'), 2), '한글');
+  assert.equal(cleanText('ab🎉', 3), 'ab');
+  assert.equal(cleanText('ab🎉', 4), 'ab🎉');
+  assert.equal(cleanText('a\ud83d b', 9), 'a\ufffd b');
+  assert.equal(cleanName('Mina\ud83d'), 'Mina\ufffd');
+});
+
+// One message once stopped the page for seconds: putting marks in order takes the square of their number.
+test('whatever others send is cut before it is worked on, and marks are few before they are put in order', (t) => {
+  /** @type {string[]} */ const worked = [];
+  t.mock.method(String.prototype, 'normalize', /** @this {string} */ function () {
+    worked.push(String(this));
+    return String(this);
+  });
+  const marks = 'a' + '\u0315\u0300\u05ae\u0327'.repeat(65_536);
+  cleanText(marks, 4000);
+  cleanText('\u0315\u302e\u0300'.repeat(65_536), 4000);
+  cleanName(marks);
+  roomFromInput(marks);
+  assert.equal(worked.length, 4);
+  for (const text of worked) assert.doesNotMatch(text, /\p{M}{31}/u);
+  for (const text of worked.slice(0, 3)) assert.ok(text.length <= 12_000, String(text.length));
+  assert.ok(worked[2].length <= 1024);
 });

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use self::backoff::Backoff;
 use self::inbox::Inbox;
-use self::outbox::Outbox;
 pub use self::outbox::{Content, PENDING_BYTES};
+use self::outbox::{Deferral, Outbox};
 use crate::id::{MessageId, PeerId};
 use crate::message::client::{Ack, Hello, Resume};
 use crate::message::server::{Error, ErrorCode, Welcome};
@@ -23,6 +23,8 @@ use crate::message::{ClientMessage, ServerMessage};
 
 /// How long acknowledgements are gathered: one frame for a burst of candidates.
 pub const ACK_DELAY: Duration = Duration::from_millis(25);
+/// When to send again what a slow recipient has no room for, unless the server says when.
+const RETRY: Duration = Duration::from_secs(1);
 /// How long a connection may take until its `welcome`.
 pub const WELCOME_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -54,7 +56,8 @@ pub enum Event {
         /// Who left before.
         failed: Vec<PeerId>,
     },
-    /// This message was refused; nobody got it.
+    /// This message was refused; nobody got it. With `slow_recipient` somebody may have got it over an earlier
+    /// connection.
     Refused {
         /// Which one.
         id: MessageId,
@@ -104,6 +107,8 @@ pub struct Client {
     outbox: Outbox,
     inbox: Inbox,
     ack_due: Option<Instant>,
+    /// When to send again what slow recipients had no room for.
+    retry_due: Option<Instant>,
     /// The last fatal error on this connection.
     refusal: Option<Error>,
     outputs: VecDeque<Output>,
@@ -121,6 +126,7 @@ impl Client {
             outbox: Outbox::default(),
             inbox: Inbox::default(),
             ack_due: None,
+            retry_due: None,
             refusal: None,
             outputs: VecDeque::new(),
         }
@@ -171,15 +177,19 @@ impl Client {
             ServerMessage::Welcome(welcome) => self.handle_welcome(welcome),
             ServerMessage::Delivered(mut delivered) => {
                 for id in delivered.ids {
-                    if self.outbox.settle(id) {
+                    if let Some(name) = self.outbox.settle(id) {
                         let failed = delivered.failed.remove(&id).unwrap_or_default();
-                        self.tell(Event::Delivered { id, failed });
+                        self.tell(Event::Delivered { id: name, failed });
                     }
                 }
             }
             ServerMessage::Error(error) => match error.id {
-                Some(id) if self.outbox.settle(id) => self.tell(Event::Refused { id, error }),
-                Some(_) => {}
+                Some(id) if error.code == ErrorCode::SlowRecipient => self.defer(now, id, error),
+                Some(id) => {
+                    if let Some(id) = self.outbox.settle(id) {
+                        self.tell(Event::Refused { id, error });
+                    }
+                }
                 None => {
                     self.backoff.ask(error.retry_after_ms);
                     self.refusal = Some(error);
@@ -206,11 +216,32 @@ impl Client {
         // In order, and before anything newer: what the server has not taken.
         let frames = self.outbox.frames_after(received).map(Output::Send);
         self.outputs.extend(frames);
+        self.retry();
+    }
+
+    /// A recipient has no room for this message.
+    fn defer(&mut self, now: Instant, id: MessageId, error: Error) {
+        match self.outbox.defer(id) {
+            Deferral::Settled => {}
+            Deferral::Kept => {
+                let due = now + error.retry_after_ms.map_or(RETRY, Duration::from_millis);
+                self.retry_due = self.retry_due.max(Some(due));
+            }
+            Deferral::Uncertain(id) => self.tell(Event::Refused { id, error }),
+        }
+    }
+
+    /// Sends again what slow recipients had no room for.
+    fn retry(&mut self) {
+        self.retry_due = None;
+        let frames = self.outbox.retry().into_iter().map(Output::Send);
+        self.outputs.extend(frames);
     }
 
     /// What was not delivered within a session that is over.
     fn forget_session(&mut self) {
         if self.ticket.take().is_some() {
+            self.retry_due = None;
             for id in self.outbox.abandon() {
                 self.tell(Event::Lost { id });
             }
@@ -244,6 +275,13 @@ impl Client {
             let seq = self.inbox.received();
             self.transmit(&ClientMessage::Ack(Ack { seq }));
         }
+        if self.retry_due.is_some_and(|due| due <= now) {
+            // Without a connection its welcome comes first.
+            self.retry_due = None;
+            if self.state == State::Open {
+                self.retry();
+            }
+        }
         match self.state {
             State::Waiting(until) if until <= now => self.connect(now),
             State::Connecting(until) if until <= now => {
@@ -261,7 +299,8 @@ impl Client {
             State::Waiting(until) | State::Connecting(until) => Some(until),
             State::New | State::Open | State::Closed => None,
         };
-        state.into_iter().chain(self.ack_due).min()
+        let dues = state.into_iter().chain(self.ack_due);
+        dues.chain(self.retry_due).min()
     }
 
     /// What to do next.
@@ -270,7 +309,9 @@ impl Client {
     }
 
     /// Sends a message, now or when there is a connection, and keeps it until it is delivered. `None`
-    /// when [`PENDING_BYTES`] wait already, or after the end: then it is not taken.
+    /// when [`PENDING_BYTES`] wait already, or after the end: then it is not taken. What a slow recipient
+    /// has no room for is sent again, in order, until it has an outcome; on the wire it then has other
+    /// `id`s than the one that is returned here.
     pub fn send(&mut self, content: Content) -> Option<MessageId> {
         if self.state == State::Closed {
             return None;
@@ -279,14 +320,15 @@ impl Client {
             Content::Update { name, media } => Some((name.clone(), *media)),
             _ => None,
         };
-        let (id, frame) = self.outbox.push(content)?;
+        let is_open = self.state == State::Open;
+        let (id, frame) = self.outbox.push(content, is_open)?;
         if let Some((name, media)) = change {
             self.hello.name = name.or(self.hello.name.take());
             if let Some(media) = media {
                 self.hello.media = media.apply(self.hello.media);
             }
         }
-        if self.state == State::Open {
+        if is_open && let Some(frame) = frame {
             self.outputs.push_back(Output::Send(frame));
         }
         Some(id)
@@ -310,6 +352,7 @@ impl Client {
         self.forget_session();
         self.state = State::Closed;
         self.ack_due = None;
+        self.retry_due = None;
         self.tell(Event::Closed { refusal });
     }
 
@@ -350,6 +393,7 @@ fn is_final(refusal: ErrorCode) -> bool {
         | ErrorCode::HelloTimeout
         | ErrorCode::RateLimited
         | ErrorCode::SlowConsumer
+        | ErrorCode::SlowRecipient
         | ErrorCode::Draining
         | ErrorCode::Other => false,
     }

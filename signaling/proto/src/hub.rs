@@ -9,16 +9,20 @@
 //! - Each `id` that was taken ends in exactly one `delivered` or `error`, which is told again to a
 //!   client that may not have heard it.
 //! - A session has at most one connection. Without one it waits for the resume window.
+//! - No session ends for what others send: their messages are held back or refused.
 
+mod backpressure;
 mod drain;
 mod enter;
 mod environment;
 mod gathered;
+mod held;
 mod leave;
 pub mod limits;
 mod moderate;
 mod name;
 mod namespaces;
+mod news;
 mod push;
 mod refusal;
 mod relay;
@@ -172,8 +176,17 @@ pub struct Hub<E> {
     ended: HashMap<PeerId, LeftReason>,
     /// and until when that matters.
     ended_order: VecDeque<(Instant, PeerId)>,
-    /// Sessions with too much unacknowledged. They end when the present input is done with, so that
-    /// no table changes under a loop.
+    /// When crowded sessions must have acknowledged something; each waits equally long.
+    stalls_due: VecDeque<(Instant, SessionKey)>,
+    /// Crowded sessions.
+    crowded: usize,
+    /// What is unacknowledged or held back, in bytes.
+    kept_bytes: usize,
+    /// Sessions that may have become crowded, sessions whose held messages may pass, and sessions that
+    /// end because of what they did not do. Each is looked at when the present input is done with, so
+    /// that no table changes under a loop.
+    newly_crowded: Vec<SessionKey>,
+    unblocked: VecDeque<SessionKey>,
     overflowing: Vec<SessionKey>,
     draining: bool,
     outputs: VecDeque<Output>,
@@ -217,6 +230,11 @@ impl<E: Environment> Hub<E> {
             reunions_due: VecDeque::new(),
             ended: HashMap::new(),
             ended_order: VecDeque::new(),
+            stalls_due: VecDeque::new(),
+            crowded: 0,
+            kept_bytes: 0,
+            newly_crowded: Vec::new(),
+            unblocked: VecDeque::new(),
             overflowing: Vec::new(),
             draining: false,
             outputs: VecDeque::new(),
@@ -254,7 +272,7 @@ impl<E: Environment> Hub<E> {
             Some(Connection::Greeting(_)) => self.handle_greeting(now, connection, message),
             Some(&Connection::Carries(key)) => self.handle_content(now, key, message),
         }
-        self.end_overflowing(now);
+        self.finish(now);
     }
 
     /// The driver ends a connection.
@@ -268,7 +286,7 @@ impl<E: Environment> Hub<E> {
             Fault::SlowReader => (ErrorCode::SlowConsumer, "Too much is waiting for you."),
         };
         self.refuse(now, connection, Refusal::new(code, message));
-        self.end_overflowing(now);
+        self.finish(now);
     }
 
     /// The connection is gone, whoever ended it. Its session waits for another one.
@@ -276,7 +294,7 @@ impl<E: Environment> Hub<E> {
         if let Some(key) = self.session_of(connection) {
             self.go_away(now, key);
         }
-        self.end_overflowing(now);
+        self.finish(now);
     }
 
     /// Does what is due at `now`.
@@ -299,7 +317,8 @@ impl<E: Environment> Hub<E> {
         self.end_absences(now);
         self.renew_ice_servers(now);
         self.end_reunions(now);
-        self.end_overflowing(now);
+        self.end_stalls(now);
+        self.finish(now);
     }
 
     /// When to call [`Self::handle_timeout`] next.
@@ -310,7 +329,8 @@ impl<E: Environment> Hub<E> {
         let away = self.away_due.front().map(|(due, ..)| *due);
         let renewal = self.renewal_due.front().map(|(due, ..)| *due);
         let reunion = self.reunions_due.front().map(|(due, _)| *due);
-        [hello, delivered, away, renewal, reunion]
+        let stall = self.stalls_due.front().map(|(due, _)| *due);
+        [hello, delivered, away, renewal, reunion, stall]
             .into_iter()
             .flatten()
             .min()
@@ -361,22 +381,6 @@ impl<E: Environment> Hub<E> {
         if let Some(key) = self.session_of(connection) {
             self.session_mut(key).connection = None;
             self.leave(now, key, LeftReason::Timeout);
-        }
-    }
-
-    fn end_overflowing(&mut self, now: Instant) {
-        while let Some(key) = self.overflowing.pop() {
-            let Some(session) = self.sessions.get(&key) else {
-                continue;
-            };
-            match session.connection {
-                None => self.leave(now, key, LeftReason::Timeout),
-                Some(connection) => {
-                    let why = "You acknowledge too slowly.";
-                    let refusal = Refusal::new(ErrorCode::SlowConsumer, why);
-                    self.refuse(now, connection, refusal);
-                }
-            }
         }
     }
 }

@@ -5,6 +5,15 @@ use std::time::{Duration, Instant};
 /// How long a connection may be held back without a pause before it counts as a flood.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A frame counts once for each so many bytes that it has begun.
+pub const FRAME_BYTES: usize = 4096;
+
+/// What a frame of so many bytes counts for.
+#[must_use]
+pub fn frame_cost(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(FRAME_BYTES).max(1)).unwrap_or(u32::MAX)
+}
+
 /// So much at once, and so much a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -43,12 +52,12 @@ impl Bucket {
         Self { full_at: now }
     }
 
-    /// Takes `cost` tokens.
+    /// Takes `cost` tokens; what costs more than a burst costs a burst.
     ///
     /// # Errors
     /// With the time until there are enough; nothing is taken then.
     pub fn take(&mut self, now: Instant, rate: Rate, cost: u32) -> Result<(), Duration> {
-        let after = self.full_at.max(now) + rate.time(cost);
+        let after = self.full_at.max(now) + rate.time(cost.min(rate.burst));
         let latest = now + rate.time(rate.burst);
         if after > latest {
             return Err(after - latest);
@@ -105,12 +114,12 @@ impl Pace {
         }
     }
 
-    /// Asks for one frame.
-    pub fn take(&mut self, now: Instant) -> Verdict {
+    /// Asks for one frame of this [`frame_cost`].
+    pub fn take(&mut self, now: Instant, cost: u32) -> Verdict {
         if self.bucket.is_rested(now, self.rate) {
             self.held_back_since = None;
         }
-        match self.bucket.take(now, self.rate, 1) {
+        match self.bucket.take(now, self.rate, cost) {
             Ok(()) => Verdict::Go,
             Err(wait) => {
                 let since = *self.held_back_since.get_or_insert(now);
@@ -165,7 +174,7 @@ mod tests {
         let mut pace = Pace::new(start, RATE);
         let (mut now, mut passed) = (start, 0);
         loop {
-            match pace.take(now) {
+            match pace.take(now, 1) {
                 Verdict::Go => passed += 1,
                 Verdict::Wait(wait) => now += wait,
                 Verdict::Flood => break,
@@ -175,6 +184,22 @@ mod tests {
         assert!((200..=202).contains(&passed), "{passed}");
     }
 
+    /// One source once sent 192 MB/s of the largest messages, because they counted like the smallest.
+    #[test]
+    fn large_frames_count_for_what_they_are() {
+        assert_eq!([0, 1, 4096, 4097, 65536].map(frame_cost), [1, 1, 1, 2, 16]);
+        let start = Instant::now();
+        let mut pace = Pace::new(start, RATE);
+        let large = std::iter::repeat_with(|| pace.take(start, frame_cost(65536)));
+        assert_eq!(large.take_while(|it| *it == Verdict::Go).count(), 100 / 16);
+        // Where a single one is more than a burst it passes, once in a while.
+        let slow = Rate::with_burst_of_ten_seconds(1);
+        let mut pace = Pace::new(start, slow);
+        assert_eq!(pace.take(start, frame_cost(65536)), Verdict::Go);
+        let wait = pace.take(start, frame_cost(65536));
+        assert_eq!(wait, Verdict::Wait(Duration::from_secs(10)));
+    }
+
     #[test]
     fn who_calms_down_in_between_is_no_flood() {
         let start = Instant::now();
@@ -182,11 +207,11 @@ mod tests {
         let mut now = start;
         for _ in 0..20 {
             for _ in 0..120 {
-                while let Verdict::Wait(wait) = pace.take(now) {
+                while let Verdict::Wait(wait) = pace.take(now, 1) {
                     now += wait;
                 }
             }
-            assert_ne!(pace.take(now), Verdict::Flood);
+            assert_ne!(pace.take(now, 1), Verdict::Flood);
             now += Duration::from_secs(6);
         }
     }

@@ -221,6 +221,25 @@ async fn pages_of_other_origins_may_not_connect() {
     server.stop().await;
 }
 
+/// The reported case: a page whose name was pointed at this host called it by that name.
+#[tokio::test]
+async fn a_page_of_any_name_is_not_our_own_without_a_public_url() {
+    let name = "http://evil.example:8080";
+    for (options, expected) in [
+        (&[][..], Err(403)),
+        (&["--public-url", name], Ok(())),
+        (&["--allow-origin", name], Ok(())),
+    ] {
+        let server = start(options).await;
+        let mut request = request(&server);
+        let headers = request.headers_mut();
+        headers.insert("host", "evil.example:8080".parse().unwrap());
+        headers.insert("origin", name.parse().unwrap());
+        assert_eq!(upgrade(request).await.map(drop), expected, "{options:?}");
+        server.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn the_subprotocol_is_signal_v1_or_none() {
     let server = start(&[]).await;

@@ -19,6 +19,9 @@ import { Upload } from './upload.js';
 /** @import { Reaction } from './gestures.js' */
 /** @import { Participant } from './participant.js' */
 
+/** Longest message of a chat channel that is read, in UTF-16 units: as much as goes through the server. */
+const LONGEST_CHAT = 65_536;
+
 /**
  * What people should hear about at once.
  * @typedef {{kind: 'joined' | 'left' | 'interrupted' | 'restored', name: string} | {kind: 'back' | 'muted' | 'host'} | {kind: 'chat', message: ChatMessage}
@@ -83,8 +86,8 @@ export class Call {
       sendSignal: (to, body) => this.#signaling.hasSession && this.#signaling.send({ type: 'signal', to, ...body }),
       onLink: (participant) => this.#introduce(participant),
       onChat: (participant, data) => {
-        const message = parseObject(data);
-        if (message?.type === 'chat') this.#chatted(participant.id, String(message.id), message.text);
+        const message = typeof data === 'string' && data.length <= LONGEST_CHAT ? parseObject(data) : null;
+        if (message?.type === 'chat') this.#chatted(this.#conversation.take(participant.id, String(message.id), message.text));
       },
       onLeft: ({ name }) => options.onNotice({ kind: 'left', name }),
       onInterrupted: ({ name }, interrupted) => options.onNotice({ kind: interrupted ? 'interrupted' : 'restored', name }),
@@ -105,9 +108,14 @@ export class Call {
     });
   }
 
-  /** @type {ChatMessage[]} */
+  /** The last messages. @type {ChatMessage[]} */
   get chat() {
     return this.#conversation.messages;
+  }
+
+  /** How many messages there have been. */
+  get chatCount() {
+    return this.#conversation.count;
   }
 
   /** Everybody else, those who were there first first. */
@@ -249,7 +257,7 @@ export class Call {
       case 'signal':
         return this.#people.get(message.from)?.link.receive(message);
       case 'chat':
-        return this.#chatted(message.from, String(message.id), message.text);
+        return this.#chatted(this.#conversation.takeFromServer(message.from, String(message.id), message.text));
       case 'event': {
         const from = this.#people.get(message.from);
         return from && this.#events.receive(from, message);
@@ -338,13 +346,8 @@ export class Call {
     this.#signaling.send({ type: 'update', media });
   }
 
-  /**
-   * @param {string} from
-   * @param {string} id
-   * @param {unknown} input
-   */
-  #chatted(from, id, input) {
-    const message = this.#conversation.take(from, id, input);
+  /** @param {ChatMessage | null} message */
+  #chatted(message) {
     if (!message) return;
     this.#options.onNotice({ kind: 'chat', message });
     this.#options.onChange();

@@ -15,12 +15,15 @@ import { cleanText } from '../protocol/room.js';
 /** Longest chat text, in characters. */
 export const CHAT_CHARACTERS = 4000;
 
+/** What ends a sentence or a bracket, and rarely an address. */
+const TRAILING = new Set('.,;:!?)]}…。、');
+
 /**
  * A text as it is sent and shown; empty when nothing is left of it.
  * @param {unknown} input
  */
 export function chatText(input) {
-  return cleanText(input).slice(0, CHAT_CHARACTERS);
+  return cleanText(input, CHAT_CHARACTERS);
 }
 
 /**
@@ -52,13 +55,15 @@ export function linkParts(text) {
  * @param {string} address
  */
 function withoutTrailing(address) {
-  let shown = address;
-  for (;;) {
-    const last = shown[shown.length - 1];
-    const closes = last === ')' && shown.split('(').length >= shown.split(')').length;
-    if (closes || !/[.,;:!?)\]}…。、]$/u.test(shown)) return shown;
-    shown = shown.slice(0, -1);
+  const opened = address.split('(').length;
+  let closed = address.split(')').length;
+  let end = address.length;
+  for (; end > 0 && TRAILING.has(address[end - 1]); end -= 1) {
+    if (address[end - 1] !== ')') continue;
+    if (opened >= closed) break;
+    closed -= 1;
   }
+  return address.slice(0, end);
 }
 
 /** @param {string} address */

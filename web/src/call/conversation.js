@@ -1,5 +1,6 @@
 // What is said in writing during a call: over data channels, and through the server where those are not open.
 
+import { Allowance } from './allowance.js';
 import { chatText } from './chat.js';
 
 /** @import { Outcome } from '../protocol/signaling.js' */
@@ -15,9 +16,18 @@ import { chatText } from './chat.js';
  * @property {Clock} clock
  */
 
+/** The page keeps the last messages. Each has at most 4,000 characters. */
+const KEPT = 500;
+/** More than programs write that people read, and than what waited for the reader; a flood must not stop the page. */
+const FROM_SERVER = { burst: KEPT, perSecond: 20 };
+/** With more senders than a room has, those who have left are forgotten. */
+const MOST_SENDERS = 256;
+
 export class Conversation {
   #options;
-  /** @type {ChatMessage[]} */ messages = [];
+  /** The last ones. @type {ChatMessage[]} */ messages = [];
+  /** How many there have been. */ count = 0;
+  /** What each sender may say through the server. @type {Map<string, Allowance>} */ #allowances = new Map();
   /** What went through the server and may still be lost, by its number. @type {Map<number, ChatMessage>} */ #underway = new Map();
 
   /** @param {ConversationOptions} options */
@@ -41,7 +51,35 @@ export class Conversation {
       if (sent === null) message.uncertain = true;
       else this.#underway.set(sent, message);
     }
+    this.#keep(message);
+  }
+
+  /** @param {ChatMessage} message */
+  #keep(message) {
+    this.count += 1;
     this.messages.push(message);
+    if (this.messages.length > KEPT) this.messages.shift();
+  }
+
+  /**
+   * Somebody said something through the server, which passes on more than a page can show.
+   * @param {string} from
+   * @param {string} id
+   * @param {unknown} input
+   * @returns {ChatMessage | null} null when there is nothing to show of it
+   */
+  takeFromServer(from, id, input) {
+    const { people, clock } = this.#options;
+    if (people.nameOf(from) === undefined) return null;
+    let allowance = this.#allowances.get(from);
+    if (!allowance) {
+      for (const sender of this.#allowances.size >= MOST_SENDERS ? [...this.#allowances.keys()] : []) {
+        if (people.nameOf(sender) === undefined) this.#allowances.delete(sender);
+      }
+      allowance = new Allowance(FROM_SERVER, clock);
+      this.#allowances.set(from, allowance);
+    }
+    return allowance.take() ? this.take(from, id, input) : null;
   }
 
   /**
@@ -56,7 +94,7 @@ export class Conversation {
     const name = this.#options.people.nameOf(from);
     if (!text || name === undefined) return null;
     const message = { id, from, name, text, at: this.#options.clock.now(), uncertain: false };
-    this.messages.push(message);
+    this.#keep(message);
     return message;
   }
 

@@ -12,6 +12,7 @@ export class Participant {
   /** The link before a reconnection; it carries on until the new one does. @type {Link | null} */ previous = null;
   /** Which page theirs is, once proven. @type {string | null} */ page = null;
   /** Whether we have been told that the way to them is interrupted. */ interrupted = false;
+  /** Whether the server has forgotten them, so that their link alone tells when they are gone. */ forgotten = false;
   /** Whether they have told about their streams. */ introduced = false;
 
   /** What they have told about themselves. */ presence = noPresence();

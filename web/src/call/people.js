@@ -123,8 +123,12 @@ export class People {
   /** @param {PeerInfo} info */
   updated(info) {
     const participant = this.#participants.get(info.peer);
-    if (participant) participant.info = info;
-    else if (this.#audience.has(info.peer)) this.#audience.set(info.peer, info);
+    if (participant) {
+      participant.info = info;
+      participant.forgotten = false;
+    } else if (this.#audience.has(info.peer)) {
+      this.#audience.set(info.peer, info);
+    }
   }
 
   /** @param {PeerLeft} message */
@@ -189,6 +193,7 @@ export class People {
    */
   #renew(known, info) {
     known.info = info;
+    known.forgotten = false;
     this.#retire(known, known.link);
     known.link = this.#createLink(info);
     this.#options.onLink(known);
@@ -201,6 +206,7 @@ export class People {
   #lost(participant) {
     if (participant.state !== 'connected') return this.#remove(participant);
     participant.info = { ...participant.info, state: 'away' };
+    participant.forgotten = true;
   }
 
   /** @param {Participant} participant */
@@ -264,7 +270,8 @@ export class People {
       owner.previous.close();
       owner.previous = null;
     }
-    if (owner?.away && link.state === 'failed') this.#linkClosed(link);
+    // While the server waits for them it will say when they have left.
+    if (owner?.forgotten && link.state === 'failed') this.#linkClosed(link);
     if (owner) this.#tellInterruption(owner);
     this.#options.onChange();
   }
@@ -278,7 +285,8 @@ export class People {
   }
 
   /**
-   * The other side hung up. While the server says they are here, they come back with a new offer or leave.
+   * The other side hung up. While the server says they are here, they come back with a new offer or leave; and while it waits for
+   * them, what ends after an interruption may be the interruption's doing.
    * @param {Link} link
    */
   #linkClosed(link) {
@@ -287,7 +295,7 @@ export class People {
     if (owner.previous === link) {
       link.close();
       owner.previous = null;
-    } else if (owner.away) {
+    } else if (owner.forgotten || (owner.away && link.state === 'connected')) {
       this.#remove(owner);
     }
     this.#options.onChange();

@@ -386,6 +386,7 @@ export type ErrorCode =
   | 'room_locked'
   | 'rate_limited'
   | 'slow_consumer'
+  | 'slow_recipient'
   | 'room_full'
   | 'draining';
 

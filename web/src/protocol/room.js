@@ -9,6 +9,12 @@ export const NAME_CHARACTERS = 64;
 /** Longest name of a room. */
 export const ROOM_CHARACTERS = 64;
 
+/** What is looked at of a name that somebody else has chosen, in UTF-16 units. */
+const RAW_NAME_UNITS = 1024;
+
+/** A decomposed character has at most so many parts: Hangul syllables have. */
+const COMPOSED = 3;
+
 /**
  * A room name that nobody can guess: 20 characters of 31, about 99 bits, in groups of five.
  * @param {(bytes: Uint8Array<ArrayBuffer>) => Uint8Array} fillRandom e.g. `crypto.getRandomValues`
@@ -83,25 +89,47 @@ function safeDecode(text) {
  * @param {unknown} name
  */
 export function cleanName(name) {
-  const text = withoutControls(typeof name === 'string' ? name : '').replace(/\s+/g, ' ').trim();
+  const text = withoutControls(cut(name, RAW_NAME_UNITS)).replace(/\s+/g, ' ').trim();
   return graphemes(text, NAME_CHARACTERS);
 }
 
 /**
- * A chat text as it may be shown: line breaks stay, other control and direction characters go.
+ * A text as it may be shown: line breaks stay, other control and direction characters go.
  * @param {unknown} text
+ * @param {number} most how long the result is at most, in UTF-16 units
  */
-export function cleanText(text) {
-  return withoutControls(typeof text === 'string' ? text : '').trim();
+export function cleanText(text, most) {
+  return cut(withoutControls(cut(text, COMPOSED * most)).trim(), most);
 }
 
 /**
- * Without control characters, and without those that reorder or hide the text around them.
+ * The first `units` UTF-16 units of a text, without half a character at the end. What others send is cut before anything else
+ * is done with it.
+ * @param {unknown} text
+ * @param {number} units
+ */
+function cut(text, units) {
+  if (typeof text !== 'string') return '';
+  const end = text.length > units && /[\ud800-\udbff]/.test(text[units - 1]) ? units - 1 : units;
+  return text.slice(0, end);
+}
+
+/**
+ * A text in composed form (NFC). More marks on one character than any language has are left out first, as putting them in order
+ * takes the square of their number (UAX #15, 13).
+ * @param {string} text
+ */
+export function composed(text) {
+  return text.replace(/(\p{M}{30})\p{M}+/gu, '$1').normalize('NFC');
+}
+
+/**
+ * Without control characters, without halves of characters, and without those that reorder or hide the text around them.
  * @param {string} text
  */
 function withoutControls(text) {
-  return text
-    .normalize('NFC')
+  return composed(text)
+    .replace(/\p{Cs}/gu, '\ufffd')
     .replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu, ' ')
     .replace(/(\p{Mn}{4})\p{Mn}+/gu, '$1');
 }

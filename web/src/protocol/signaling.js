@@ -23,6 +23,8 @@ const ACK_DELAY_MS = 25;
 const WELCOME_DEADLINE_MS = 10_000;
 /** The same for one that takes the place of another, whose loss nobody has been told of yet. */
 const MOVE_DEADLINE_MS = 3000;
+/** When to send again what a slow recipient has no room for, unless the server says when, in milliseconds. */
+const RETRY_MS = 1000;
 /** How long the server may say nothing at all after something was said to it. */
 const SILENCE_LIMIT_MS = 6000;
 
@@ -84,6 +86,8 @@ export class SignalingClient {
   #outbox = new Outbox();
   /** The next attempt, or the deadline of this one. @type {number | undefined} */ #timer;
   /** @type {number | undefined} */ #ackTimer;
+  /** Until what slow recipients had no room for is sent again. @type {number | undefined} */ #retryTimer;
+  #retryDue = 0;
   /** Running while something was said that nothing has come after. @type {number | undefined} */ #silenceTimer;
   /** Code of the last fatal error on this connection. @type {string | undefined} */ #error;
 
@@ -150,19 +154,20 @@ export class SignalingClient {
   }
 
   /**
-   * Sends a message, now or when there is a connection, and keeps it until it has an outcome.
+   * Sends a message, now or when there is a connection, and keeps it until it has an outcome. What a slow recipient has no room
+   * for is sent again, in order; on the wire it then has other `id`s than the one that is returned here.
    * @param {OutMessage} message
    * @returns {number | null} its `id`; null when too much waits already, or after the end: then it was not taken
    */
   send(message) {
     if (this.#state === 'closed') return null;
-    const kept = this.#outbox.push(message);
+    const kept = this.#outbox.push(message, this.#state === 'open');
     if (!kept) return null;
     if (message.type === 'update') {
       const { name = this.#hello.name, media } = message;
       this.#hello = { ...this.#hello, name, media: { audio: false, video: false, screen: false, ...this.#hello.media, ...media } };
     }
-    if (this.#state === 'open') {
+    if (this.#state === 'open' && kept.frame !== null) {
       put(this.#socket, kept.frame);
       // A recipient who is away keeps the server silent, too: then another connection takes the place of this one unnoticed.
       this.#silenceTimer ??= this.#options.clock.setTimeout(() => this.reconnect(), SILENCE_LIMIT_MS);
@@ -208,6 +213,9 @@ export class SignalingClient {
         }
         return undefined;
       case 'error':
+        if (message.id !== undefined && message.code === 'slow_recipient' && this.#outbox.defer(message.id)) {
+          return this.#retryIn(message.retry_after_ms);
+        }
         if (message.id !== undefined) return this.#settle(message.id, { refused: message.code });
         this.#backoff.ask(message.retry_after_ms);
         this.#error = message.code;
@@ -231,6 +239,7 @@ export class SignalingClient {
     this.#timer = undefined;
     // In order, and before anything newer: what the server has not taken.
     for (const frame of this.#outbox.framesAfter(welcome.received)) put(this.#socket, frame);
+    this.#retry();
     this.#setState('open');
     this.#options.onMessage(welcome);
   }
@@ -240,14 +249,35 @@ export class SignalingClient {
    * @param {{delivered: true, failed?: string[]} | {refused: string}} outcome
    */
   #settle(id, outcome) {
-    const message = this.#outbox.settle(id);
-    if (message) this.#options.onOutcome({ id, message, ...outcome });
+    const settled = this.#outbox.settle(id);
+    if (settled) this.#options.onOutcome({ ...settled, ...outcome });
+  }
+
+  /**
+   * What slow recipients have no room for is sent again later.
+   * @param {number} [waitMs]
+   */
+  #retryIn(waitMs = RETRY_MS) {
+    const { clock } = this.#options;
+    clock.clearTimeout(this.#retryTimer ?? 0);
+    this.#retryDue = Math.max(this.#retryDue, clock.now() + waitMs);
+    // Without a connection its welcome comes first.
+    this.#retryTimer = clock.setTimeout(() => this.#state === 'open' && this.#retry(), this.#retryDue - clock.now());
+  }
+
+  #retry() {
+    this.#options.clock.clearTimeout(this.#retryTimer ?? 0);
+    this.#retryTimer = undefined;
+    this.#retryDue = 0;
+    for (const frame of this.#outbox.retry()) put(this.#socket, frame);
   }
 
   /** What was not delivered within a session that is over. What waits for a first one is no part of that. */
   #forgetSession() {
     if (this.#ticket === null) return;
     this.#ticket = null;
+    this.#options.clock.clearTimeout(this.#retryTimer ?? 0);
+    this.#retryDue = 0;
     this.#inbox.forgetSession();
     for (const left of this.#outbox.abandon()) this.#options.onOutcome({ ...left, lost: true });
   }

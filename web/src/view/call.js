@@ -50,7 +50,7 @@ const SPEAKING_INTERVAL_MS = 250;
 export function callView({ call, devices, selfName, room, link, before, explained, watchLink, destinations, settings, onSettings, onLeave, onLanguage }) {
   let ownLevel = 0;
   let chatOpen = before?.chatOpen ?? false;
-  let readCount = before?.read ?? call.chat.length;
+  let readCount = before?.read ?? call.chatCount;
   const notices = createNotices();
   const cards = createFileCards({ call, destinations, onNotice: notices.show });
   const sender = createFileSender({ call, onNotice: notices.show, onSent: () => !chatOpen && setChatOpen(true) });
@@ -153,7 +153,7 @@ export function callView({ call, devices, selfName, room, link, before, explaine
     setText(audienceCount, String(count));
     setAttributes(audience, { title: audienceWords, 'aria-label': audienceWords });
     audience.classList.toggle('warn', !call.watching && count > most);
-    if (chatOpen) readCount = call.chat.length;
+    if (chatOpen) readCount = call.chatCount;
     chat.element.hidden = !chatOpen;
     element.dataset.chat = chatOpen ? 'open' : 'closed';
     // With less than two others there is nothing to choose.
@@ -163,7 +163,7 @@ export function callView({ call, devices, selfName, room, link, before, explaine
     stage.update();
     panels?.update();
     chat.update();
-    controls.update({ chatOpen, unread: call.chat.length - readCount + cards.waiting });
+    controls.update({ chatOpen, unread: call.chatCount - readCount + cards.waiting });
     meter.update();
     problems();
   };

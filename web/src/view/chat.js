@@ -86,7 +86,8 @@ export function createChat({ call, cards, sendFile, draft, onClose }) {
   };
   log.addEventListener('scroll', look);
   new ResizeObserver(() => (atEnd ? toEnd() : look())).observe(log);
-  /** @type {{message: ChatMessage, doubt: HTMLElement}[]} */ const shown = [];
+  /** @type {{message: ChatMessage, element: HTMLElement, doubt: HTMLElement}[]} */ const shown = [];
+  /** How many messages have been shown. */ let count = 0;
   return {
     element,
     focus: () => input.focus(),
@@ -94,8 +95,12 @@ export function createChat({ call, cards, sendFile, draft, onClose }) {
       return input.value;
     },
     update() {
+      const fresh = call.chat.slice(Math.max(0, call.chat.length - (call.chatCount - count)));
+      count = call.chatCount;
+      // What the call has forgotten goes.
+      for (const { element: old } of shown.splice(0, shown.length + fresh.length - call.chat.length)) old.remove();
       const before = log.children.length;
-      for (const message of call.chat.slice(shown.length)) {
+      for (const message of fresh) {
         const item = chatItem(message);
         shown.push({ message, ...item });
         log.append(item.element);

@@ -29,6 +29,10 @@ impl<E: Environment> Hub<E> {
         self.away_due.clear();
         self.renewal_due.clear();
         self.reunions_due.clear();
+        self.stalls_due.clear();
+        self.newly_crowded.clear();
+        self.unblocked.clear();
+        (self.crowded, self.kept_bytes) = (0, 0);
         for connection in connections {
             let mut spread = [0; 2];
             self.environment.random(&mut spread);

@@ -8,11 +8,11 @@ use super::room::{Room, RoomKey};
 use super::session::{Beginning, Session};
 use super::{Connection, ConnectionId, Environment, Grant, Hub, Refusal, SessionKey, Unauthorized};
 use super::{limits, name};
-use crate::frame::{Body, Frame};
-use crate::id::{PeerId, Seq};
+use crate::frame::Frame;
+use crate::id::PeerId;
 use crate::liveness::PING_INTERVAL;
 use crate::message::client::{Hello, WantedRole};
-use crate::message::server::{ErrorCode, Limits, PeerJoined, Role, RoomState, Welcome};
+use crate::message::server::{ErrorCode, Limits, Role, RoomState, Welcome};
 use crate::message::{ClientMessage, MAX_FRAME_BYTES, Media, ParseError, ServerMessage};
 use crate::source::Source;
 use crate::ticket::{self, Ticket};
@@ -323,17 +323,6 @@ impl<E: Environment> Hub<E> {
             capacity: self.max_room(&room.namespace),
             peers: others.map(entry).collect(),
         }
-    }
-
-    /// Tells the others in the room that `key` is there.
-    pub(super) fn push_joined(&mut self, key: SessionKey) {
-        let body = |hub: &Self, polite| {
-            Body::new(&ServerMessage::PeerJoined(PeerJoined {
-                peer: hub.sessions[&key].roster_entry(polite),
-                seq: Seq::default(),
-            }))
-        };
-        self.push_entry(key, None, body);
     }
 
     pub(super) fn members(&self, room: &RoomKey) -> &[SessionKey] {

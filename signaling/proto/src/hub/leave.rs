@@ -2,13 +2,11 @@
 
 use std::time::Instant;
 
+use super::news::{self, News};
 use super::room::RoomKey;
 use super::session::Settled;
 use super::{Connection, ConnectionId, Environment, Hub, Output, SessionKey};
-use crate::frame::Body;
-use crate::id::Seq;
-use crate::message::ServerMessage;
-use crate::message::server::{LeftReason, PeerLeft, Role};
+use crate::message::server::{LeftReason, Role};
 use crate::source::Source;
 
 impl<E: Environment> Hub<E> {
@@ -43,6 +41,8 @@ impl<E: Environment> Hub<E> {
         let due = now + self.config.resume_window;
         self.away_due.push_back((due, key, absence));
         self.push_updated(key, None);
+        // Nobody waits for somebody who is away.
+        self.unblock(key);
     }
 
     /// Ends the sessions whose resume window is over.
@@ -84,6 +84,7 @@ impl<E: Environment> Hub<E> {
             .remove(&key)
             .expect("a session leaves once, through its connection or its absence");
         self.totals.count_left(reason);
+        self.forget_kept(&mut session);
         self.peers.remove(&session.peer);
         self.sources.leave(session.source);
         self.namespaces.forget_session(&session.room.namespace);
@@ -102,13 +103,9 @@ impl<E: Environment> Hub<E> {
         for origin in session.replay.abandon() {
             self.settle(now, origin, Settled::LeftBefore(&session.peer));
         }
-        let left = Body::new(&ServerMessage::PeerLeft(PeerLeft {
-            peer: session.peer,
-            reason,
-            seq: Seq::default(),
-        }));
+        let left = news::left(session.peer.clone(), reason);
         for member in &remaining {
-            self.push(*member, &left, None);
+            self.tell(*member, &session.peer, News::Left(reason), &left, None);
         }
         if session.role == Role::Host {
             self.elect_host(&remaining);
@@ -134,6 +131,6 @@ impl<E: Environment> Hub<E> {
             session.role = Role::Host;
         }
         self.push_updated(*next, None);
-        self.push(*next, &self.updated(*next, false), None);
+        self.tell_own_entry(*next);
     }
 }

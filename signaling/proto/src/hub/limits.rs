@@ -8,9 +8,29 @@ pub const HELLO_DEADLINE: Duration = Duration::from_secs(5);
 pub const DELIVERED_DELAY: Duration = Duration::from_millis(50);
 /// `delivered` does not gather more than this many ids.
 pub const DELIVERED_IDS: usize = 256;
-/// What one client may leave unacknowledged, in bytes, before it counts as a slow consumer. While it
-/// is away this is what waits for it.
+/// What one client may leave unacknowledged, in bytes. While it is away this is what waits for it.
+/// More is not taken for it: its senders are held back or refused.
 pub const REPLAY_BYTES: usize = 256 * 1024;
+/// A client that leaves more than this unacknowledged is crowded: shares of its senders are measured,
+/// news of its room is coalesced, and it must not stall. One message of the largest size is less.
+pub const CROWDED_BYTES: usize = 65 * 1024;
+/// A crowded client is no longer crowded below this, in bytes.
+pub const RELIEVED_BYTES: usize = 32 * 1024;
+/// How long a crowded client may take to acknowledge [`STALL_BYTES`] before it is a slow consumer.
+pub const STALL: Duration = Duration::from_secs(20);
+/// What a crowded client acknowledges within [`STALL`] at the least, in bytes.
+pub const STALL_BYTES: usize = 16 * 1024;
+/// What one client has sent and the hub holds back for slow recipients, in bytes. More is refused.
+pub const HELD_BYTES: usize = 512 * 1024;
+/// What is unacknowledged or held back in the whole hub, in bytes. Above it each client's share is
+/// [`SHORT_REPLAY_BYTES`].
+pub const KEPT_BYTES: usize = 256 * 1024 * 1024;
+/// What one client may leave unacknowledged while [`KEPT_BYTES`] are used up, in bytes.
+pub const SHORT_REPLAY_BYTES: usize = 16 * 1024;
+/// When to send a message again that a recipient who is away has no room for.
+pub const AWAY_RETRY: Duration = Duration::from_secs(2);
+/// When to send a message again that was one too many to be held back.
+pub const HELD_RETRY: Duration = Duration::from_millis(500);
 /// A `delivered` has about this many bytes at most, unless it tells of one message alone.
 pub const DELIVERED_BYTES: usize = 16 * 1024;
 /// What one client was told of its own messages and may not have heard, in bytes, before deliveries

@@ -4,11 +4,9 @@ use std::time::Instant;
 
 use super::relay::Denied;
 use super::{Environment, Hub, Output, Refusal, SessionKey, totals};
-use crate::frame::Body;
-use crate::id::{PeerId, Seq};
-use crate::message::ServerMessage;
+use crate::id::PeerId;
 use crate::message::client::{Action, Moderate};
-use crate::message::server::{ErrorCode, LeftReason, Role, RoomUpdated};
+use crate::message::server::{ErrorCode, LeftReason, Role};
 
 /// What a kicked client is told.
 pub(super) const PUT_OUT: &str = "A host has put you out of the room.";
@@ -30,7 +28,7 @@ impl<E: Environment> Hub<E> {
                 self.session_mut(target).media.audio = false;
                 self.push_updated(target, None);
                 // What a client is told of itself it makes true.
-                self.push(target, &self.updated(target, false), None);
+                self.tell_own_entry(target);
             }
             (Action::Kick | Action::Mute, None) => unreachable!("refused when it was read"),
             (Action::Lock, _) => self.lock(key, true),
@@ -74,13 +72,8 @@ impl<E: Environment> Hub<E> {
         if std::mem::replace(&mut room.locked, locked) == locked {
             return;
         }
-        let members = room.members.clone();
-        let body = Body::new(&ServerMessage::RoomUpdated(RoomUpdated {
-            locked,
-            seq: Seq::default(),
-        }));
-        for member in members {
-            self.push(member, &body, None);
+        for member in room.members.clone() {
+            self.tell_lock(member);
         }
     }
 }

@@ -1,62 +1,29 @@
-//! What a session is given: content and news of its room, and what became of its own messages.
+//! What a session is given: frames of content, and what became of its own messages.
 
 use std::time::Instant;
 
 use super::limits;
 use super::session::{Origin, Settled};
-use super::{ConnectionId, Environment, Hub, SessionKey};
+use super::{Environment, Hub, SessionKey};
 use crate::frame::{Body, Frame};
-use crate::id::{MessageId, Seq};
+use crate::id::MessageId;
 use crate::message::ServerMessage;
-use crate::message::server::{PeerUpdated, RoomUpdated};
 
 impl<E: Environment> Hub<E> {
     /// Gives one recipient one frame of content, now or when it comes back.
     pub(super) fn push(&mut self, to: SessionKey, body: &Body, origin: Option<Origin>) {
         let session = self.session_mut(to);
         let connection = session.connection;
-        let was_full = session.replay.is_full();
+        let before = session.replay.bytes();
         let frame = session.replay.push(body, origin);
-        if !was_full && session.replay.is_full() {
-            self.overflowing.push(to);
+        let after = session.replay.bytes();
+        let crowds = after > limits::CROWDED_BYTES && session.crowded.is_none();
+        self.kept_bytes += after - before;
+        if crowds {
+            self.newly_crowded.push(to);
         }
         if let Some(connection) = connection {
             self.send(connection, frame);
-        }
-    }
-
-    /// `peer_updated` about `key`, as those see it who have this role in negotiation towards it.
-    pub(super) fn updated(&self, key: SessionKey, polite: bool) -> Body {
-        Body::new(&ServerMessage::PeerUpdated(PeerUpdated {
-            peer: self.sessions[&key].roster_entry(polite),
-            seq: Seq::default(),
-        }))
-    }
-
-    /// Tells the others in the room how `key` looks now.
-    pub(super) fn push_updated(&mut self, key: SessionKey, id: Option<MessageId>) {
-        let origin = id.map(|id| Origin { sender: key, id });
-        self.push_entry(key, origin, |hub, polite| hub.updated(key, polite));
-    }
-
-    /// Tells the others in the room something about `key`. It is encoded at most twice: of each pair,
-    /// who came later is polite.
-    pub(super) fn push_entry(
-        &mut self,
-        key: SessionKey,
-        origin: Option<Origin>,
-        body: impl Fn(&Self, bool) -> Body,
-    ) {
-        let members = self.members(&self.sessions[&key].room).to_vec();
-        let place = members.iter().position(|member| *member == key);
-        let (earlier, later) = members.split_at(place.expect("it is in its room"));
-        for (readers, polite) in [(earlier, false), (&later[1..], true)] {
-            if !readers.is_empty() {
-                let body = body(self, polite);
-                for reader in readers {
-                    self.push(*reader, &body, origin);
-                }
-            }
         }
     }
 
@@ -97,35 +64,32 @@ impl<E: Environment> Hub<E> {
     pub(super) fn send_delivered(&mut self, key: SessionKey) {
         while let Some(session) = self.sessions.get_mut(&key)
             // Who is away is told when it comes back.
-            && let Some(connection) = session.connection
+            && session.connection.is_some()
             && session.outcomes.has_room()
+            // Who is told that a message was delivered must know by then who had left.
+            && session.owed.is_empty()
             && let Some(delivered) = session.gathered.pop()
         {
             self.totals.messages_delivered += delivered.ids.len() as u64;
             let frame = Frame::plain(&ServerMessage::Delivered(delivered));
-            self.send_outcome(key, connection, frame);
+            self.send_outcome(key, frame);
         }
     }
 
-    /// Tells a client what became of a message of its own.
-    pub(super) fn send_outcome(&mut self, key: SessionKey, connection: ConnectionId, frame: Frame) {
+    /// Tells a client what became of a message of its own, now or when it comes back.
+    pub(super) fn send_outcome(&mut self, key: SessionKey, frame: Frame) {
         let session = self.session_mut(key);
+        let connection = session.connection;
         let must_ask = session.outcomes.push(session.replay.sent(), &frame);
         let is_full = session.outcomes.is_full();
-        self.send(connection, frame);
+        if let Some(connection) = connection {
+            self.send(connection, frame);
+        }
         if is_full {
             self.overflowing.push(key);
         } else if must_ask {
-            self.push_lock(key);
+            self.tell_lock(key);
         }
-    }
-
-    /// Tells one peer whether its room is locked. It may know: then only its acknowledgement is wanted.
-    fn push_lock(&mut self, key: SessionKey) {
-        let locked = self.rooms[&self.sessions[&key].room].locked;
-        let seq = Seq::default();
-        let body = Body::new(&ServerMessage::RoomUpdated(RoomUpdated { locked, seq }));
-        self.push(key, &body, None);
     }
 
     pub(super) fn session_mut(&mut self, key: SessionKey) -> &mut super::Session {

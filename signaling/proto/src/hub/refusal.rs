@@ -36,6 +36,13 @@ impl Refusal {
         Self::too_fast(message, limits::RETRY_AFTER)
     }
 
+    pub(super) fn slow_recipient(message: &'static str, retry_after: Duration) -> Self {
+        Self {
+            code: ErrorCode::SlowRecipient,
+            ..Self::too_fast(message, retry_after)
+        }
+    }
+
     pub(super) fn too_fast(message: &'static str, retry_after: Duration) -> Self {
         let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
         Self {

@@ -63,15 +63,17 @@ impl<E: Environment> Hub<E> {
             Err(ParseError::UnknownType { id, .. }) => *id,
             Err(ParseError::BadMessage(_)) => None,
         };
-        let result = self
-            .take_id(key, id)
-            .and_then(|()| self.dispatch(now, key, message));
+        let result = self.take_id(key, id).and_then(|()| match message {
+            Ok(message) => self.pass_on(now, key, message),
+            Err(ParseError::BadMessage(why)) => Err(Denied::Connection(Refusal::bad(why))),
+            Err(unknown @ ParseError::UnknownType { .. }) => {
+                let refusal = Refusal::new(ErrorCode::UnknownType, unknown.to_string());
+                Err(Denied::Message(refusal))
+            }
+        });
         match result {
             Ok(()) => {}
-            Err(Denied::Message(refusal)) => {
-                let frame = self.error_frame(refusal, id);
-                self.send_outcome(key, connection, frame);
-            }
+            Err(Denied::Message(refusal)) => self.tell_refusal(key, refusal, id),
             Err(Denied::Connection(refusal)) => self.refuse(now, connection, refusal),
         }
     }
@@ -90,15 +92,15 @@ impl<E: Environment> Hub<E> {
         Err(Denied::Connection(Refusal::bad(message)))
     }
 
-    fn dispatch(
+    pub(super) fn dispatch(
         &mut self,
         now: Instant,
         key: SessionKey,
-        message: Result<ClientMessage, ParseError>,
+        message: ClientMessage,
     ) -> Result<(), Denied> {
         match message {
-            Ok(ClientMessage::Signal(signal)) => self.handle_signal(now, key, &signal),
-            Ok(ClientMessage::Chat(chat)) => {
+            ClientMessage::Signal(signal) => self.handle_signal(now, key, &signal),
+            ClientMessage::Chat(chat) => {
                 let recipients =
                     self.recipients(key, chat.to.as_ref().map(std::slice::from_ref))?;
                 let from = self.sessions[&key].peer.clone();
@@ -111,22 +113,17 @@ impl<E: Environment> Hub<E> {
                 self.deliver(now, key, chat.id, recipients, &body);
                 Ok(())
             }
-            Ok(ClientMessage::Event(event)) => self.handle_event(now, key, event),
-            Ok(ClientMessage::Update(update)) => self.handle_update(now, key, &update),
-            Ok(ClientMessage::Moderate(moderate)) => self.handle_moderate(now, key, &moderate),
-            Ok(ClientMessage::Ack(ack)) => self.handle_ack(now, key, ack),
-            Ok(ClientMessage::Bye) => {
+            ClientMessage::Event(event) => self.handle_event(now, key, event),
+            ClientMessage::Update(update) => self.handle_update(now, key, &update),
+            ClientMessage::Moderate(moderate) => self.handle_moderate(now, key, &moderate),
+            ClientMessage::Ack(ack) => self.handle_ack(now, key, ack),
+            ClientMessage::Bye => {
                 self.handle_bye(now, key);
                 Ok(())
             }
-            Ok(ClientMessage::Hello(_)) => {
+            ClientMessage::Hello(_) => {
                 let refusal = Refusal::bad("`hello` is said once, at the beginning.");
                 Err(Denied::Connection(refusal))
-            }
-            Err(ParseError::BadMessage(why)) => Err(Denied::Connection(Refusal::bad(why))),
-            Err(unknown @ ParseError::UnknownType { .. }) => {
-                let refusal = Refusal::new(ErrorCode::UnknownType, unknown.to_string());
-                Err(Denied::Message(refusal))
             }
         }
     }
@@ -150,17 +147,8 @@ impl<E: Environment> Hub<E> {
     }
 
     fn handle_event(&mut self, now: Instant, key: SessionKey, event: Event) -> Result<(), Denied> {
-        if event.name.is_empty() || event.name.chars().count() > limits::EVENT_NAME_CHARS {
-            let longest = limits::EVENT_NAME_CHARS;
-            let refusal =
-                Refusal::bad(format!("`name` of an event has 1 to {longest} characters."));
-            return Err(Denied::Connection(refusal));
-        }
+        check_event(&event)?;
         let to = event.to.map(client::Recipients::into_vec);
-        if to.as_ref().is_some_and(Vec::is_empty) {
-            let refusal = Refusal::bad("`to` is an empty list: leave it out to address the room.");
-            return Err(Denied::Connection(refusal));
-        }
         let places = self.max_room(&self.sessions[&key].room.namespace);
         if to.as_ref().is_some_and(|to| to.len() > places) {
             let why = format!("`to` names more than the {places} peers that a room holds.");
@@ -200,19 +188,27 @@ impl<E: Environment> Hub<E> {
         session.name = name.unwrap_or_else(|| std::mem::take(&mut session.name));
         let others = self.members(&self.sessions[&key].room).len() - 1;
         self.expect_deliveries(now, key, update.id, others);
-        self.push_updated(key, Some(update.id));
+        let id = update.id;
+        // Those who are owed it hear of the newest state: nothing can be lost.
+        for _ in 0..self.push_updated(key, Some(id)) {
+            self.settle(now, Origin { sender: key, id }, Settled::Acknowledged);
+        }
         Ok(())
     }
 
     fn handle_ack(&mut self, now: Instant, key: SessionKey, ack: Ack) -> Result<(), Denied> {
         let session = self.session_mut(key);
+        let before = session.replay.bytes();
         match session.replay.acknowledge(ack.seq) {
             Ok(arrived) => {
+                let acknowledged = before - session.replay.bytes();
                 let waited = !session.outcomes.has_room();
                 session.outcomes.acknowledge(ack.seq);
+                session.refusing.acknowledge(ack.seq);
                 for origin in arrived {
                     self.settle(now, origin, Settled::Acknowledged);
                 }
+                self.note_acknowledged(key, acknowledged);
                 if waited {
                     self.send_delivered(key);
                 }
@@ -304,4 +300,18 @@ impl<E: Environment> Hub<E> {
             self.push(recipient, body, Some(origin));
         }
     }
+}
+
+/// What is wrong with an event however its room looks.
+pub(super) fn check_event(event: &Event) -> Result<(), Denied> {
+    if event.name.is_empty() || event.name.chars().count() > limits::EVENT_NAME_CHARS {
+        let longest = limits::EVENT_NAME_CHARS;
+        let refusal = Refusal::bad(format!("`name` of an event has 1 to {longest} characters."));
+        return Err(Denied::Connection(refusal));
+    }
+    if matches!(&event.to, Some(client::Recipients::Many(to)) if to.is_empty()) {
+        let refusal = Refusal::bad("`to` is an empty list: leave it out to address the room.");
+        return Err(Denied::Connection(refusal));
+    }
+    Ok(())
 }

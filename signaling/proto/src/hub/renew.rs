@@ -58,7 +58,7 @@ impl<E: Environment> Hub<E> {
         for key in keys {
             self.push_ice_servers(now, key, reason);
         }
-        self.end_overflowing(now);
+        self.finish(now);
     }
 
     /// What comes again after a welcome must not replace what that has brought.

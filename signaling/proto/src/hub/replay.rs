@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use super::limits::{OUTCOME_ASK_BYTES, OUTCOME_BYTES, OUTCOME_WINDOW_BYTES, REPLAY_BYTES};
+use super::SessionKey;
+use super::limits::{OUTCOME_ASK_BYTES, OUTCOME_BYTES, OUTCOME_WINDOW_BYTES};
 use super::session::Origin;
 use crate::frame::{Body, Frame};
 use crate::id::Seq;
 
 /// What a frame in a queue costs besides its text, in bytes.
-const ENTRY_BYTES: usize = 64;
+pub(super) const ENTRY_BYTES: usize = 64;
 
 /// Frames with a `seq`, in order and without gaps.
 #[derive(Debug, Default)]
@@ -50,8 +51,16 @@ impl Replay {
         body.frame(self.sent)
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.bytes > REPLAY_BYTES
+    /// What is not acknowledged, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The part of it that `sender` has sent, in bytes.
+    pub(super) fn bytes_of(&self, sender: SessionKey) -> usize {
+        let entries = self.open.iter();
+        let theirs = entries.filter(|(origin, _)| origin.is_some_and(|it| it.sender == sender));
+        theirs.map(|(_, body)| body.len() + ENTRY_BYTES).sum()
     }
 
     /// Everything up to `seq` has arrived; whose messages arrived is returned.

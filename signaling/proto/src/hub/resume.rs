@@ -5,17 +5,16 @@ use std::time::Instant;
 
 use super::enter::refuse_media_of_viewers;
 use super::moderate::PUT_OUT;
+use super::news::{self, News};
 use super::replay::{self, Replay};
 use super::reunion::Reunion;
 use super::room::RoomKey;
 use super::session::{Beginning, Session, Settled};
 use super::{Connection, ConnectionId, Environment, Hub, Output, Refusal, SessionKey};
 use super::{limits, name, totals};
-use crate::frame::Body;
 use crate::id::{PeerId, Seq};
-use crate::message::ServerMessage;
 use crate::message::client::{Hello, Resume};
-use crate::message::server::{ErrorCode, LeftReason, PeerLeft};
+use crate::message::server::{ErrorCode, LeftReason};
 use crate::ticket::{self, Ticket, TicketError};
 
 /// Why a resumption is refused.
@@ -117,6 +116,7 @@ impl<E: Environment> Hub<E> {
             return Err(self.unresumable(Unresumable::Old));
         }
         let was_elsewhere = ticket.instance != self.instance;
+        let kept = self.sessions[&key].replay.bytes();
         let arrived = if was_elsewhere {
             self.take_back(key, hello, received)?;
             Vec::new()
@@ -126,9 +126,12 @@ impl<E: Environment> Hub<E> {
                 return Err(self.unresumable(Unresumable::Mismatch));
             };
             session.outcomes.acknowledge(received);
+            session.refusing.acknowledge(received);
             arrived
         };
         let session = self.session_mut(key);
+        let acknowledged = kept - session.replay.bytes();
+        session.owed.note_roster();
         session.tickets.rotate(ticket.generation);
         let replaced = session.connection.replace(connection);
         if let Some(replaced) = replaced {
@@ -152,6 +155,11 @@ impl<E: Environment> Hub<E> {
             self.send(connection, frame);
         }
         self.outdo_old_ice_servers(now, key);
+        self.note_acknowledged(key, acknowledged);
+        self.watch_again(now, key);
+        if !self.sessions[&key].refusing.is_empty() {
+            self.tell_lock(key);
+        }
         self.send_delivered(key);
         if was_elsewhere && let Some(known) = resume.peers {
             let missing = self.missing(&self.sessions[&key].room, known);
@@ -176,6 +184,7 @@ impl<E: Environment> Hub<E> {
         }
         session.adopted = true;
         replay::renumber(&mut session.replay, &mut session.outcomes, received);
+        session.refusing.renumber(session.replay.sent());
         Ok(())
     }
 
@@ -314,11 +323,11 @@ impl<E: Environment> Hub<E> {
         let mut hopeless = missing;
         hopeless.retain(|peer| !reunion.note_absent(key, peer, places));
         for peer in hopeless {
-            if self.sessions[&key].replay.is_full() {
-                // It has named more than it can ever have met, and its session ends.
-                return;
+            if self.sessions[&key].replay.bytes() > limits::REPLAY_BYTES {
+                // It has named more than it can ever have met.
+                return self.overflowing.push(key);
             }
-            self.push(key, &left(peer), None);
+            self.push(key, &news::left(peer, LeftReason::Timeout), None);
         }
     }
 
@@ -346,10 +355,11 @@ impl<E: Environment> Hub<E> {
                 self.give_up(now, message);
             }
             for (peer, known_to) in absent {
-                let left = left(peer);
+                let reason = LeftReason::Timeout;
+                let left = news::left(peer.clone(), reason);
                 for member in known_to {
                     if self.sessions.contains_key(&member) {
-                        self.push(member, &left, None);
+                        self.tell(member, &peer, News::Left(reason), &left, None);
                     }
                 }
             }
@@ -381,13 +391,4 @@ impl<E: Environment> Hub<E> {
             }
         }
     }
-}
-
-/// `peer_left` about somebody who has not come back.
-fn left(peer: PeerId) -> Body {
-    Body::new(&ServerMessage::PeerLeft(PeerLeft {
-        peer,
-        reason: LeftReason::Timeout,
-        seq: Seq::default(),
-    }))
 }

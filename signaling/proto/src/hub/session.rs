@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::backpressure::Watch;
 use super::gathered::Gathered;
+use super::held::{Held, Refusing};
+use super::news::Owed;
 use super::replay::{Outcomes, Replay};
 use super::room::RoomKey;
 use super::{ConnectionId, SessionKey};
@@ -45,6 +48,16 @@ pub(super) struct Session {
     outstanding: BTreeMap<MessageId, Outstanding>,
     /// What the next `delivered`s will say.
     pub(super) gathered: Gathered,
+    /// News of the room that this client is told when it has acknowledged some of what it has.
+    pub(super) owed: Owed,
+    /// While this client is crowded.
+    pub(super) crowded: Option<Watch>,
+    /// Messages of this client that wait for a recipient to acknowledge.
+    pub(super) held: Held,
+    /// Recipients that messages of this client are refused for.
+    pub(super) refusing: Refusing,
+    /// Senders whose first held message waits for this client.
+    pub(super) waiting: Vec<SessionKey>,
 }
 
 /// Which of a session's tickets are good.
@@ -132,6 +145,11 @@ impl Session {
             outcomes: Outcomes::default(),
             outstanding: BTreeMap::new(),
             gathered: Gathered::default(),
+            owed: Owed::default(),
+            crowded: None,
+            held: Held::default(),
+            refusing: Refusing::default(),
+            waiting: Vec::new(),
         }
     }
 

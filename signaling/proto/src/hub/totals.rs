@@ -77,6 +77,7 @@ pub(super) fn code_name(code: ErrorCode) -> &'static str {
         ErrorCode::RoomLocked => "room_locked",
         ErrorCode::RateLimited => "rate_limited",
         ErrorCode::SlowConsumer => "slow_consumer",
+        ErrorCode::SlowRecipient => "slow_recipient",
         ErrorCode::RoomFull => "room_full",
         ErrorCode::Draining => "draining",
         ErrorCode::Other => "other",

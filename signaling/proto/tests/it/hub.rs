@@ -1,11 +1,13 @@
 //! One rule of the protocol each.
 
+mod backpressure;
 mod ending;
 mod entering;
 mod messages;
 mod moving;
 mod namespaces;
 mod outcomes;
+mod pressure;
 mod resume;
 mod reunion;
 mod rooms;

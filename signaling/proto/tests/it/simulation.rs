@@ -21,6 +21,8 @@ use self::network::{Moves, Network};
 
 /// Enough to meet everything that the operations can do to each other, in less than a minute.
 const RUNS: u64 = 100_000;
+/// In one of so many runs messages are large.
+const BULKY: usize = 16;
 /// Operations of a run, at most.
 const STEPS: u64 = 200;
 
@@ -81,7 +83,9 @@ fn run(seed: u64) -> Moves {
     let mut random = Random(seed);
     let (clients, servers) = (2 + random.below(3), 1 + random.below(2));
     let balancer = Random(random.next());
-    let mut network = Network::new(clients, servers, balancer);
+    // Now and then so large that recipients who are slow or away have no room for them.
+    let bytes = if random.below(BULKY) == 0 { 30_000 } else { 0 };
+    let mut network = Network::new(clients, servers, bytes, balancer);
     let mortal = random.below(2) == 0;
     let steps = random.next() % STEPS;
     for _ in 0..steps {

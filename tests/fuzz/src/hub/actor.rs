@@ -27,7 +27,8 @@ pub(super) enum Wish {
 /// A message that its sender was told to be delivered to this one peer.
 pub(super) struct Claim {
     pub(super) from: PeerId,
-    pub(super) id: MessageId,
+    /// Its place in all that its sender has said.
+    pub(super) place: MessageId,
     pub(super) to: PeerId,
 }
 
@@ -38,9 +39,13 @@ pub(super) struct Actor {
     pub(super) peer: Option<PeerId>,
     /// All peers that it has been.
     pub(super) names: BTreeSet<PeerId>,
-    /// What has no outcome, with the peer that it is for if it is for one.
-    pub(super) pending: BTreeMap<MessageId, Option<PeerId>>,
+    said: u64,
+    /// What has no outcome: its place in all that was said, and the peer that it is for if it is for one.
+    pub(super) pending: BTreeMap<MessageId, (MessageId, Option<PeerId>)>,
+    /// By place.
     pub(super) heard: BTreeSet<(PeerId, MessageId)>,
+    /// The highest `id` of each peer.
+    newest: BTreeMap<PeerId, MessageId>,
     pub(super) is_over: bool,
 }
 
@@ -62,8 +67,10 @@ impl Actor {
             down: VecDeque::new(),
             peer: None,
             names: BTreeSet::new(),
+            said: 0,
             pending: BTreeMap::new(),
             heard: BTreeSet::new(),
+            newest: BTreeMap::new(),
             is_over: false,
         }
     }
@@ -73,13 +80,14 @@ impl Actor {
         if self.peer.is_none() || to == self.peer {
             return;
         }
-        let text = "x".into();
+        let place = MessageId(self.said + 1);
         let content = Content::Chat {
-            text,
+            text: place.to_string(),
             to: to.clone(),
         };
         if let Some(id) = self.client.send(content) {
-            let earlier = self.pending.insert(id, to);
+            self.said += 1;
+            let earlier = self.pending.insert(id, (place, to));
             assert_eq!(earlier, None, "an id was given twice");
         }
     }
@@ -104,13 +112,19 @@ impl Actor {
                 self.names.insert(welcome.peer.clone());
                 self.peer = Some(welcome.peer);
             }
-            Event::Message(ServerMessage::Chat(chat)) => self.hear(chat.from, chat.id),
-            Event::Message(ServerMessage::Event(event)) => self.hear(event.from, event.id),
+            Event::Message(ServerMessage::Chat(chat)) => {
+                let place = chat.text.parse().map_or(chat.id, MessageId);
+                self.hear(chat.from, chat.id, place);
+            }
+            Event::Message(ServerMessage::Event(event)) => {
+                self.hear(event.from, event.id, event.id);
+            }
             Event::Message(_) => {}
             Event::Delivered { id, failed } => {
-                let to = self.pending.remove(&id).expect("it has no outcome yet")?;
+                let (place, to) = self.pending.remove(&id).expect("it has no outcome yet");
+                let to = to?;
                 let from = self.peer.clone().expect("it has a session");
-                return (!failed.contains(&to)).then_some(Claim { from, id, to });
+                return (!failed.contains(&to)).then_some(Claim { from, place, to });
             }
             Event::Refused { id, .. } | Event::Lost { id } => {
                 self.pending.remove(&id).expect("it has no outcome yet");
@@ -126,10 +140,9 @@ impl Actor {
         None
     }
 
-    fn hear(&mut self, from: PeerId, id: MessageId) {
-        let theirs = (from.clone(), MessageId(0))..=(from.clone(), MessageId(u64::MAX));
-        let last = self.heard.range(theirs).next_back();
-        assert!(last.is_none_or(|(_, last)| *last < id), "out of order");
-        self.heard.insert((from, id));
+    fn hear(&mut self, from: PeerId, id: MessageId, place: MessageId) {
+        let last = self.newest.insert(from.clone(), id);
+        assert!(last.is_none_or(|last| last < id), "out of order");
+        self.heard.insert((from, place));
     }
 }

@@ -241,7 +241,7 @@ impl World {
             // Others may be anybody, who acknowledge what they like.
             let to = actors.find(|actor| actor.names.contains(&claim.to));
             if let Some(to) = to.filter(|_| !stolen) {
-                assert!(to.heard.contains(&(claim.from, claim.id)), "vanished");
+                assert!(to.heard.contains(&(claim.from, claim.place)), "vanished");
                 self.reached.proven += 1;
             }
         }

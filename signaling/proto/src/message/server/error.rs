@@ -50,6 +50,8 @@ pub enum ErrorCode {
     RateLimited,
     /// This client reads or acknowledges too slowly.
     SlowConsumer,
+    /// A recipient has no room for this message: send it again later.
+    SlowRecipient,
     /// The room is full.
     RoomFull,
     /// The server is stopping.
@@ -62,7 +64,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code of this version.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::BadMessage,
         Self::UnknownType,
         Self::NoSuchPeer,
@@ -75,6 +77,7 @@ impl ErrorCode {
         Self::RoomLocked,
         Self::RateLimited,
         Self::SlowConsumer,
+        Self::SlowRecipient,
         Self::RoomFull,
         Self::Draining,
     ];
@@ -95,7 +98,9 @@ impl ErrorCode {
             Self::SlowConsumer => 4430,
             Self::RoomFull => 4431,
             Self::Draining => 4503,
-            Self::UnknownType | Self::NoSuchPeer | Self::Other => return None,
+            Self::UnknownType | Self::NoSuchPeer | Self::SlowRecipient | Self::Other => {
+                return None;
+            }
         })
     }
 }

@@ -218,30 +218,6 @@ fn tickets_that_do_not_fit_are_refused_and_hurt_nobody() {
 }
 
 #[test]
-fn who_stays_away_too_long_for_all_that_waits_is_let_go() {
-    let mut world = World::new(CONFIG);
-    let [(a, _), (b, welcome)] = pair(&mut world);
-    world.break_off(b);
-    world.take(a);
-    let text = "x".repeat(60_000);
-    for id in 1..=5 {
-        world.say(
-            a,
-            &format!(r#"{{"type":"chat","id":{id},"text":"{text}"}}"#),
-        );
-    }
-    world.pass(limits::DELIVERED_DELAY);
-    let told = world.take(a);
-    assert_eq!(kinds(&told), ["peer_left", "delivered"]);
-    let ServerMessage::Delivered(delivered) = &told[1] else {
-        panic!("{told:?}")
-    };
-    assert_eq!((delivered.ids.len(), delivered.failed.len()), (5, 5));
-    let late = world.resume(&welcome, 0, None);
-    world.assert_refused(late, ErrorCode::ResumeFailed);
-}
-
-#[test]
 fn old_credentials_that_come_again_are_not_the_last() {
     let mut world = World::new(CONFIG);
     let (a, welcome) = world.enter(r#""room":"r""#);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use signaling_proto::client::{Client, Content, Event, Output};
-use signaling_proto::id::PeerId;
-use signaling_proto::message::ServerMessage;
+use signaling_proto::id::{MessageId, PeerId};
 use signaling_proto::message::client::{Hello, WantedRole};
 use signaling_proto::message::server::{ErrorCode, Peer, Presence, Role, Welcome};
+use signaling_proto::message::{ServerMessage, Verbatim};
 
 use super::Random;
 use super::history::{History, Outcome};
@@ -24,6 +24,10 @@ pub(crate) struct Actor {
     pub(crate) roster: BTreeMap<PeerId, Peer>,
     /// Whether it is in the room, as far as it knows.
     pub(crate) open: bool,
+    /// How much it has said.
+    said: u64,
+    /// What has no outcome, with its place in all that it has said.
+    places: BTreeMap<MessageId, MessageId>,
 }
 
 /// What the network has to do for it.
@@ -55,11 +59,13 @@ impl Actor {
             role: Role::Participant,
             roster: BTreeMap::new(),
             open: false,
+            said: 0,
+            places: BTreeMap::new(),
         }
     }
 
-    /// Says something to somebody or everybody whom it knows.
-    pub(crate) fn send(&mut self, history: &mut History, random: &mut Random) {
+    /// Says something of so many bytes to somebody or everybody whom it knows.
+    pub(crate) fn send(&mut self, history: &mut History, bytes: usize, random: &mut Random) {
         let Some(own) = self.peer.clone() else {
             return;
         };
@@ -67,13 +73,20 @@ impl Actor {
         let direct = !everybody.is_empty() && random.below(2) == 0;
         let to = direct.then(|| everybody[random.below(everybody.len())].clone());
         let meant = to.clone().map_or(everybody, |to| vec![to]);
-        let next = self.client.send(Content::Event {
+        let place = MessageId(self.said + 1);
+        let taken = self.client.send(Content::Event {
             name: "probe".into(),
-            data: None,
+            data: Some(Verbatim::new(&(place, "x".repeat(bytes))).unwrap()),
             to: to.map(signaling_proto::message::client::Recipients::One),
         });
-        let id = next.expect("little is waiting");
-        history.said((own, id), meant, direct);
+        match taken {
+            Some(id) => {
+                self.said += 1;
+                self.places.insert(id, place);
+                history.said((own, place), meant, direct);
+            }
+            None => assert!(bytes > 0, "little is waiting"),
+        }
     }
 
     /// Takes what the client wants and tells; `None` when there is nothing more.
@@ -89,18 +102,26 @@ impl Actor {
     }
 
     fn handle(&mut self, event: Event, history: &mut History) {
-        let own = |actor: &Self, id| (actor.peer.clone().expect("it has a session"), id);
+        let own = |actor: &mut Self, id| {
+            let place = actor.places.remove(&id).expect("it has no outcome yet");
+            (actor.peer.clone().expect("it has a session"), place)
+        };
         match event {
             Event::Welcome(welcome) => self.enter(*welcome, history),
             Event::Message(message) => self.read(message, history),
             Event::Delivered { id, failed } => {
                 history.told(&own(self, id), Outcome::Delivered { failed });
             }
+            // It may have been delivered where this client was before.
+            Event::Refused { id, error } if error.code == ErrorCode::SlowRecipient => {
+                history.told(&own(self, id), Outcome::Lost);
+            }
             Event::Refused { id, .. } => history.told(&own(self, id), Outcome::Refused),
             Event::Lost { id } => history.told(&own(self, id), Outcome::Lost),
             Event::Waiting { refusal, .. } => {
                 self.open = false;
-                if refusal.is_some_and(|error| error.code == ErrorCode::ResumeFailed) {
+                let over = [ErrorCode::ResumeFailed, ErrorCode::SlowConsumer];
+                if refusal.is_some_and(|error| over.contains(&error.code)) {
                     // What it says now belongs to a session that has no name yet.
                     self.peer = None;
                 }
@@ -133,7 +154,9 @@ impl Actor {
     fn read(&mut self, message: ServerMessage, history: &mut History) {
         match message {
             ServerMessage::Event(event) => {
-                history.heard(self.process, (event.from, event.id));
+                let data = event.data.expect("it says its place");
+                let (place, _): (MessageId, String) = data.decode().unwrap();
+                history.heard(self.process, (event.from, place), event.id);
             }
             ServerMessage::PeerJoined(joined) => {
                 self.roster.insert(joined.peer.peer.clone(), joined.peer);
@@ -151,6 +174,8 @@ impl Actor {
                 let own = self.peer.as_ref().expect("it has a session");
                 history.parted(own, &left.peer);
             }
+            // Asks for an acknowledgement.
+            ServerMessage::RoomUpdated(updated) => assert!(!updated.locked),
             ServerMessage::Goaway(_) => {}
             other => panic!("{other:?}"),
         }

@@ -2,8 +2,9 @@
 //!
 //! What holds, on whichever servers a room's peers are:
 //! - A peer's name is given once, and an `id` once for each peer.
-//! - A client process hears the messages of one peer in order and each at most once, also when it has been
-//!   on several servers and all of them had a message for it.
+//! - A client process hears the messages of one peer in the order of their ids and each at most once, also
+//!   when it has been on several servers and all of them had a message for it. While there is one server,
+//!   that is the order in which they were said, however slow a recipient is.
 //! - A message whose sender lives has exactly one outcome: `delivered`, an error, or lost, when its session
 //!   ended with `resume_failed`.
 //! - Where that is `delivered`, each peer that its sender knew has heard it, or is among its `failed`, or
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use signaling_proto::id::{MessageId, PeerId};
 
-/// A message, as its sender and all others know it.
+/// A message, by its place in all that its sender has said to others of this room.
 pub(crate) type Name = (PeerId, MessageId);
 
 /// What a sender was told.
@@ -35,9 +36,13 @@ struct Said {
 
 #[derive(Debug, Default)]
 pub(crate) struct History {
+    /// Whether all clients have been on one server only.
+    pub(crate) is_simple: bool,
     said: BTreeMap<Name, Said>,
     /// By the client process that heard it; in order.
     heard: BTreeMap<usize, Vec<Name>>,
+    /// Highest id by the client process that heard it and the peer that said it.
+    ids: BTreeMap<(usize, PeerId), MessageId>,
     /// Which process is behind a peer,
     processes: BTreeMap<PeerId, usize>,
     /// and which peer a process is now.
@@ -47,6 +52,14 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// Of a network with so many servers.
+    pub(crate) fn new(servers: usize) -> Self {
+        Self {
+            is_simple: servers == 1,
+            ..Self::default()
+        }
+    }
+
     /// A process has a new session.
     pub(crate) fn entered(&mut self, process: usize, peer: &PeerId) {
         let known = self.processes.insert(peer.clone(), process);
@@ -77,12 +90,18 @@ impl History {
         }
     }
 
-    pub(crate) fn heard(&mut self, process: usize, name: Name) {
+    pub(crate) fn heard(&mut self, process: usize, name: Name, id: MessageId) {
         assert!(self.said.contains_key(&name), "nobody has said {name:?}");
+        let last = self.ids.insert((process, name.0.clone()), id);
+        assert!(
+            last.is_none_or(|last| last < id),
+            "{id} came after {last:?}"
+        );
         let heard = self.heard.entry(process).or_default();
+        assert!(!heard.contains(&name), "{name:?} came twice");
         let before = heard.iter().rev().find(|(from, _)| *from == name.0);
         assert!(
-            before.is_none_or(|(_, id)| *id < name.1),
+            !self.is_simple || before.is_none_or(|(_, place)| *place < name.1),
             "{name:?} came after {before:?}"
         );
         heard.push(name);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use signaling_proto::hub::{Arrival, ConnectionId, Output};
+use signaling_proto::hub::{Arrival, ConnectionId, Output, limits};
 use signaling_proto::message::{ClientMessage, ServerMessage};
 
 use self::generations::Generations;
@@ -35,10 +35,12 @@ pub(crate) struct Network {
     links: Vec<Link>,
     history: History,
     generations: Generations,
+    /// How large messages are, in bytes.
+    bytes: usize,
 }
 
 impl Network {
-    pub(crate) fn new(actors: usize, servers: usize, balancer: Random) -> Self {
+    pub(crate) fn new(actors: usize, servers: usize, bytes: usize, balancer: Random) -> Self {
         let calendar = Arc::new(AtomicU64::new(1_795_000_000_000));
         let mut network = Self {
             now: Instant::now(),
@@ -50,7 +52,8 @@ impl Network {
             actors: (0..actors).map(|_| None).collect(),
             processes: 0,
             links: Vec::new(),
-            history: History::default(),
+            history: History::new(servers),
+            bytes,
             generations: Generations::new(),
         };
         network.servers = (0..servers).map(|_| network.start_server()).collect();
@@ -84,7 +87,8 @@ impl Network {
 
     pub(crate) fn send(&mut self, at: usize, random: &mut Random) {
         if let Some(actor) = &mut self.actors[at] {
-            actor.send(&mut self.history, random);
+            let bytes = self.bytes * random.below(2);
+            actor.send(&mut self.history, bytes, random);
             self.carry_out();
         }
     }
@@ -142,6 +146,7 @@ impl Network {
 
     /// A server dies without a word, and is started again.
     pub(crate) fn kill_server(&mut self, at: usize) {
+        self.history.is_simple = false;
         for link in self.links.iter_mut().filter(|link| link.server == at) {
             link.breaks();
             link.closed_at_server = true;
@@ -150,6 +155,7 @@ impl Network {
     }
 
     pub(crate) fn drain_server(&mut self, at: usize) {
+        self.history.is_simple = false;
         self.servers[at].hub.handle_drain(self.now);
         self.carry_out();
         for link in self.links.iter_mut().filter(|link| link.server == at) {
@@ -288,6 +294,10 @@ impl Network {
         assert_eq!(link.server, from, "each server has its own connections");
         assert!(!link.closed_at_server, "{connection:?} is closed");
         link.closed_at_server |= closes;
+        if let Down::Close(4430) = down {
+            let age = self.now - link.opened;
+            assert!(age >= limits::STALL, "ended for what others sent");
+        }
         if let Down::Frame(text) = &down
             && text.starts_with(r#"{"type":"welcome""#)
             && let Ok(ServerMessage::Welcome(welcome)) = ServerMessage::parse(text)
@@ -307,7 +317,7 @@ impl Network {
                 let connection = ConnectionId(self.links.len() as u64);
                 let any = self.balancer.below(self.servers.len());
                 let server = self.favoured.unwrap_or(any);
-                self.links.push(Link::new(connection, server));
+                self.links.push(Link::new(connection, server, self.now));
                 actor.link = Some(self.links.len() - 1);
                 let hub = &mut self.servers[server].hub;
                 hub.handle_open(self.now, connection, Arrival::default());

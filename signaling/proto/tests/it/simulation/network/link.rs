@@ -1,6 +1,7 @@
 //! One connection: what is on its way, and who knows that it is over.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use signaling_proto::hub::ConnectionId;
 
@@ -28,10 +29,11 @@ pub(super) struct Link {
     /// Whether the ends have noticed that it is over.
     pub(super) closed_at_server: bool,
     pub(super) closed_at_client: bool,
+    pub(super) opened: Instant,
 }
 
 impl Link {
-    pub(super) fn new(connection: ConnectionId, server: usize) -> Self {
+    pub(super) fn new(connection: ConnectionId, server: usize, now: Instant) -> Self {
         Self {
             connection,
             server,
@@ -40,6 +42,7 @@ impl Link {
             broken: false,
             closed_at_server: false,
             closed_at_client: false,
+            opened: now,
         }
     }
 
