@@ -319,7 +319,7 @@ fn news_ends_nobody_s_session_and_the_newest_is_told() {
         seq = messages
             .iter()
             .filter_map(ServerMessage::seq)
-            .last()
+            .next_back()
             .map_or(seq, |it| it.0);
         hear(&mut world, host);
     }
@@ -333,7 +333,7 @@ fn news_ends_nobody_s_session_and_the_newest_is_told() {
         let seq = messages
             .iter()
             .filter_map(ServerMessage::seq)
-            .last()
+            .next_back()
             .unwrap();
         world.say(back, &format!(r#"{{"type":"ack","seq":{seq}}}"#));
         let more = world.take(back);
@@ -342,23 +342,23 @@ fn news_ends_nobody_s_session_and_the_newest_is_told() {
         }
         messages.extend(more);
     }
-    let locks = messages.iter().filter_map(|message| match message {
+    let mut locks = messages.iter().filter_map(|message| match message {
         ServerMessage::RoomUpdated(updated) => Some(updated.locked),
         _ => None,
     });
-    assert_eq!(locks.last(), Some(true));
+    assert_eq!(locks.next_back(), Some(true));
     let lefts = kinds(&messages)
         .iter()
         .filter(|it| *it == "peer_left")
         .count();
     assert_eq!(lefts, 1);
-    let states = messages.iter().filter_map(|message| match message {
+    let mut states = messages.iter().filter_map(|message| match message {
         ServerMessage::PeerUpdated(updated) if updated.peer.peer == flapper.1.peer => {
             Some((updated.peer.state, updated.peer.role))
         }
         _ => None,
     });
-    assert_eq!(states.last(), Some((Presence::Here, Role::Host)));
+    assert_eq!(states.next_back(), Some((Presence::Here, Role::Host)));
 }
 
 #[test]
