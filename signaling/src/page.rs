@@ -200,12 +200,15 @@ fn is_text(content_type: &str) -> bool {
         || content_type.ends_with("+json")
 }
 
+/// The slowest level of `miniz_oxide`, above `Compression::best()`.
+const SMALLEST: Compression = Compression::new(10);
+
 /// Content, compressed when it is asked for the first time; there is as much as the page has.
 fn gzip(hash: [u8; 32], data: &[u8]) -> Bytes {
     static ZIPPED: LazyLock<Mutex<HashMap<[u8; 32], Bytes>>> = LazyLock::new(Mutex::default);
     let mut zipped = ZIPPED.lock().unwrap_or_else(PoisonError::into_inner);
     let compress = || {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        let mut encoder = GzEncoder::new(Vec::new(), SMALLEST);
         encoder.write_all(data).expect("memory takes everything");
         encoder.finish().expect("memory takes everything").into()
     };

@@ -5,7 +5,6 @@ import { t } from '../texts/texts.js';
 import { el, setAttributes } from './dom.js';
 import { icon } from './icons.js';
 import { copyAndConfirm } from './parts.js';
-import { qrCanvas } from './qr.js';
 
 /** Tells apart what belongs to several links on one page. */
 let count = 0;
@@ -96,7 +95,8 @@ function qrButton(link, testid, place) {
 /** @param {string} link */
 async function qrContent(link) {
   try {
-    return [await qrCanvas(link), el('p', { class: 'hint' }, t('invite.qr_hint'))];
+    const { qrCanvas } = await import('./qr.js');
+    return [qrCanvas(link), el('p', { class: 'hint' }, t('invite.qr_hint'))];
   } catch {
     return [el('p', { class: 'hint', role: 'alert' }, t('invite.qr_failed'))];
   }

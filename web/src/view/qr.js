@@ -1,6 +1,7 @@
-// A link as a QR code, for the camera of a phone.
+// A link as a QR code, for the camera of a phone. Loaded when somebody wants one.
 
 import { t } from '../texts/texts.js';
+import { encodeQR } from '../vendor/qr/index.js';
 import { el } from './dom.js';
 
 /** Side of a module on the canvas, in pixels: what is scaled from there stays sharp enough for any camera. */
@@ -11,20 +12,19 @@ const QUIET_ZONE = 4;
 /**
  * The modules, row by row, true for dark ones, with the quiet zone around them. Corrected is what 15 % of damage destroy.
  * @param {string} text
- * @returns {Promise<boolean[][]>} rejected when the encoder, which is loaded when it is first wanted, can't be
+ * @returns {boolean[][]}
  */
-export async function qrModules(text) {
-  const { encodeQR } = await import('../vendor/qr/index.js');
+export function qrModules(text) {
   return encodeQR(text, 'raw', { ecc: 'medium', border: QUIET_ZONE });
 }
 
 /**
  * Dark on light in every theme: many scanners know nothing else.
  * @param {string} link
- * @returns {Promise<HTMLCanvasElement>}
+ * @returns {HTMLCanvasElement}
  */
-export async function qrCanvas(link) {
-  const modules = await qrModules(link);
+export function qrCanvas(link) {
+  const modules = qrModules(link);
   const side = modules.length * MODULE_PIXELS;
   const canvas = el('canvas', { class: 'qr', width: side, height: side, role: 'img', 'aria-label': t('invite.qr_label', { link }), 'data-testid': 'qr' });
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
