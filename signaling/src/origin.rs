@@ -107,12 +107,13 @@ impl Origins {
         );
     }
 
-    /// The origin of this server's own pages for the sender of `headers`. Without a public URL it is an
-    /// address or `localhost`: any other name may be pointed at this host by the page that uses it (DNS
-    /// rebinding).
+    /// The origin of this server's own pages for the sender of `headers`. Without a public URL and
+    /// without TLS it is an address or `localhost`: any other name may be pointed at this host by the
+    /// page that uses it (DNS rebinding). Over TLS the certificate has proved the name to the browser.
     fn own(&self, headers: &HeaderMap) -> Option<HttpUrl> {
         let reached = self.reached(headers)?;
-        (self.public_url.is_some() || is_address_or_localhost(reached.host())).then_some(reached)
+        let is_proved = self.public_url.is_some() || self.scheme == "https";
+        (is_proved || is_address_or_localhost(reached.host())).then_some(reached)
     }
 
     /// By what the sender of `headers` has reached this server.
@@ -225,6 +226,11 @@ mod tests {
         origins.public_url = Some("http://myhost.local:8080".parse().unwrap());
         assert_eq!(at(&origins, "myhost.local:8080"), Ok(None));
         assert_eq!(at(&origins, "evil.example:8080"), Err(Foreign));
+        // A browser has no page of a name that the certificate does not have.
+        origins.public_url = None;
+        origins.scheme = "https";
+        let certified = page_at(&origins, "call.example", "https://call.example");
+        assert_eq!(certified, Ok(None));
     }
 
     #[test]

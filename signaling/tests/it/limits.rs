@@ -189,6 +189,8 @@ async fn who_sends_too_fast_is_held_back_then_cut_and_others_do_not_notice() {
                 other
                     .say(&format!(r#"{{"type":"ack","seq":{}}}"#, event.seq))
                     .await;
+                // The third peer keeps to the rate.
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
             ServerMessage::PeerLeft(left) => {
                 assert_eq!(left.peer, flooding.peer);
