@@ -40,7 +40,7 @@ fn every_lesson_names_tests_that_exist() {
             continue;
         };
         for pair in tests.split("<br>") {
-            let Some((test, file)) = pair.split_once(" in ") else {
+            let Some((test, file)) = pair.rsplit_once(" in ") else {
                 continue;
             };
             let (test, file) = (in_code(test).unwrap(), in_code(file).unwrap());
