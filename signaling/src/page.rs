@@ -68,7 +68,7 @@ const SECURITY_OF_DOCUMENTS: [(HeaderName, &str); 5] = [
 const WORKERS: [&str; 2] = ["service-worker.js", "src/call/files/hash-worker.js"];
 
 /// What has this address will never be anything else (RFC 8246).
-const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const FOR_EVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
 
 /// Adds the headers that every answer has. `strict_tls` tells browsers never to come without TLS.
 pub(crate) fn secure(headers: &mut HeaderMap, strict_tls: bool) {
@@ -227,7 +227,8 @@ pub(crate) fn plain(status: StatusCode, text: impl Into<Body>) -> Response<Body>
 fn content_type(path: &str) -> &'static str {
     match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
         "html" => "text/html; charset=utf-8",
-        "js" | "mjs" => "text/javascript; charset=utf-8",
+        // Modules are always UTF-8, and there are many of them.
+        "js" | "mjs" => "text/javascript",
         "css" => "text/css; charset=utf-8",
         "json" => "application/json",
         "webmanifest" => "application/manifest+json",

@@ -1,6 +1,6 @@
 //! Our own programs, started on free ports.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -11,6 +11,9 @@ use crate::poll::{self, Look};
 use crate::process::Process;
 use crate::report::Report;
 use crate::stage::Stage;
+
+/// A name of this machine for browsers, which is in their flags.
+const INSECURE: &str = "insecure.test";
 
 /// The path of a program of this workspace, built with the same profile as this test.
 ///
@@ -57,6 +60,12 @@ impl Signaling {
             url.strip_suffix("?transport=udp")?.parse().ok()
         };
         self.process.line(url).await
+    }
+
+    /// A URL of its pages by a name that browsers trust less than loopback.
+    #[must_use]
+    pub fn insecurely(&self, url: &str) -> String {
+        url.replacen("127.0.0.1", INSECURE, 1)
     }
 
     /// Where the page is, as address and port.
@@ -138,6 +147,23 @@ impl Stage {
         ];
         self.signaling_without_relay(&[&relay[..], options].concat())
             .await
+    }
+
+    /// Starts `signaling` with its bundled relay, whose pages may also be opened by a name of this machine that
+    /// browsers trust less than loopback ([`Signaling::insecurely`]).
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn signaling_by_name(&self) -> anyhow::Result<Signaling> {
+        // Its own name must be told before it has a port: one that was free a moment ago will do.
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let name = format!("--allow-origin=http://{INSECURE}:{}", address.port());
+        let relay = [
+            "--turn-listen=udp:127.0.0.1:0",
+            "--turn-listen=tcp:127.0.0.1:0",
+        ];
+        let options = [&relay[..], &[&name]].concat();
+        self.signaling_at(&address.to_string(), &options).await
     }
 
     /// Starts `signaling` that sends clients to relays elsewhere, with credentials made from `secret`.

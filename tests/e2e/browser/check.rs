@@ -95,9 +95,9 @@ fn a_network_that_translates_differently_for_each_server_is_told() {
 #[test]
 fn a_page_without_encryption_is_explained() {
     stage::run(async |stage| {
-        let service = stage.signaling(&[]).await?;
+        let service = stage.signaling_by_name().await?;
         let browser = stage.browser("ann").await?;
-        let url = service.check("en").replace("127.0.0.1", "insecure.test");
+        let url = service.insecurely(&service.check("en"));
         let findings = browser.check(&url).await?;
         findings.is("page", "failed", "opened without encryption");
         findings.verdict("limited", "Open it with https:// in front");

@@ -7,12 +7,6 @@ use tests::stage::{self, Stage};
 
 use super::{MESSAGES, meet};
 
-/// Puts another name of this machine in the place of its address: pages from there are not as trusted as those of
-/// loopback.
-fn insecure(url: &str) -> String {
-    url.replacen("127.0.0.1", "insecure.test", 1)
-}
-
 /// The preview says what is the matter with both devices, and one can join all the same, see and hear.
 pub(crate) async fn join_without(
     stage: &Stage,
@@ -20,12 +14,12 @@ pub(crate) async fn join_without(
     insecurely: bool,
     words: &[&str],
 ) -> anyhow::Result<()> {
-    let service = stage.signaling(&[]).await?;
+    let service = stage.signaling_by_name().await?;
     let (ann, bob) = tokio::try_join!(stage.browser("ann"), stage.browser_of(kind, "bob"))?;
     ann.enter(&service.room("tea", "ann", "")).await?;
     let mut url = format!("{}/room/tea?name=bob&lang=en", service.page);
     if insecurely {
-        url = insecure(&url);
+        url = service.insecurely(&url);
     }
     bob.open(&url).await?;
     bob.says("[data-testid=device-problems]", words).await?;
