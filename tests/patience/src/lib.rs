@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Limit of a condition on a machine as fast as [`REFERENCE`], or faster.
-const CALM: Duration = Duration::from_secs(90);
+const CALM: Duration = Duration::from_secs(45);
 /// Rounds of arithmetic that measure the machine.
 const ROUNDS: u32 = 1_000_000;
 /// Time of the rounds on two idle cores of 2.5 GHz, in an unoptimised build.
@@ -17,7 +17,7 @@ const REFERENCE: Duration = Duration::from_millis(12);
 /// Bound of the measured factor: a machine that is suspended while it is measured is not slow for ever.
 const SLOWEST: f64 = 10.0;
 
-/// Limit of one condition in a test: 90 s, and more on a slow or busy machine.
+/// Limit of one condition in a test: 45 s, and more on a slow or busy machine.
 #[must_use]
 pub fn patience() -> Duration {
     scaled(CALM)
