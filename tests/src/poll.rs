@@ -1,4 +1,4 @@
-//! Waiting for conditions: the only place where tests sleep. All conditions have the same limit ([`patience`]).
+//! Waiting for conditions: the only place where tests sleep. All conditions have the same limit ([`patience()`]).
 
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,9 @@ impl Peer {
     pub(crate) fn new(ip: &str) -> Self {
         let ip: IpAddr = ip.parse().expect("an address");
         let socket = UdpSocket::bind((ip, 0)).expect("a socket on loopback");
-        socket.set_read_timeout(Some(patience())).expect("a timeout");
+        socket
+            .set_read_timeout(Some(patience()))
+            .expect("a timeout");
         Self(socket)
     }
 

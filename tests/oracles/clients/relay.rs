@@ -113,7 +113,11 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(there) = look() {
             return there;
         }
-        assert!(Instant::now() < deadline, "no {what} within {:?}", patience());
+        assert!(
+            Instant::now() < deadline,
+            "no {what} within {:?}",
+            patience()
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -10,8 +10,8 @@ use webrtc_util::conn::Conn;
 
 use crate::clock::unix_s;
 use crate::relay::{Relay, USER};
-use patience::patience;
 use crate::webrtc_rs_link::{AsyncPeer, Recorder, count};
+use patience::patience;
 
 /// How messages begin (RFC 8656 section 17).
 const SEND_INDICATION: [u8; 2] = [0x00, 0x16];
