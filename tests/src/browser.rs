@@ -7,6 +7,7 @@ mod firefox;
 mod keys;
 mod kind;
 mod usage;
+mod watch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,6 @@ use tempfile::TempDir;
 use thirtyfour::{By, Capabilities, WebDriver};
 
 use crate::network::Place;
-use crate::poll::{self, Look};
 use crate::process::Process;
 use crate::stage::Stage;
 
@@ -191,23 +191,6 @@ impl Browser {
         let element = self.driver.find(By::Css(selector)).await?;
         let clicked = element.click().await;
         clicked.with_context(|| format!("{}: clicking {selector}", self.name))
-    }
-
-    /// Waits until an expression is true in the page.
-    ///
-    /// # Errors
-    /// When it does not become so soon.
-    pub async fn holds(&self, what: &str, expression: &str) -> anyhow::Result<()> {
-        let what = format!("{what} for {}", self.name);
-        poll::until(&what, async || {
-            let value = self.value(expression, Value::Null).await?;
-            Ok(if value == true {
-                Look::There(())
-            } else {
-                Look::NotYet(value.to_string())
-            })
-        })
-        .await
     }
 
     /// Chooses one of the options of a `select`.

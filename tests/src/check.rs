@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::poll::{self, Look};
+use crate::poll::Look;
 use crate::programs::Signaling;
 
 /// All lines of the page and its verdict, in words and states.
@@ -69,8 +69,8 @@ impl Browser {
     /// # Errors
     /// When there is none.
     pub async fn verdict(&self) -> anyhow::Result<Findings> {
-        poll::until("verdict", async || {
-            let findings = self.findings().await?;
+        self.watch("verdict", FINDINGS, Value::Null, |findings| {
+            let findings = Findings(findings);
             Ok(match findings.0["level"].as_str() {
                 None | Some("running") => Look::NotYet(format!("{findings:?}")),
                 Some(_) => Look::There(findings),
@@ -84,8 +84,9 @@ impl Browser {
     /// # Errors
     /// When it does not get there.
     pub async fn finding(&self, check: &str, state: &str) -> anyhow::Result<()> {
-        poll::until(&format!("{check} {state}"), async || {
-            let findings = self.findings().await?;
+        let what = format!("{check} {state}");
+        self.watch(&what, FINDINGS, Value::Null, |findings| {
+            let findings = Findings(findings);
             Ok(if findings.state(check) == state {
                 Look::There(())
             } else {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{bail, ensure};
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
@@ -34,6 +34,12 @@ const COLOURS: &str = r#"(() => {
   }
   return colours;
 })()"#;
+
+/// The text of the first visible element that a CSS selector (`arg`) finds, or undefined.
+const TEXT: &str = "[...document.querySelectorAll(arg)]
+    .find((element) => element.checkVisibility() && element.textContent)?.textContent";
+/// Everybody else in the call.
+const PEERS: &str = "callbox.peers()";
 
 /// Another peer as the page sees it.
 #[derive(Debug, Clone)]
@@ -119,6 +125,14 @@ impl Peer {
     }
 }
 
+/// The peers that [`PEERS`] names.
+fn everybody_in(peers: Value) -> anyhow::Result<Vec<Peer>> {
+    let Value::Array(peers) = peers else {
+        bail!("peers() is no list: {peers}");
+    };
+    Ok(peers.into_iter().map(Peer).collect())
+}
+
 impl Browser {
     /// Opens a room's URL and waits until the server has let the page in.
     ///
@@ -134,9 +148,8 @@ impl Browser {
     /// # Errors
     /// When it does not get in.
     pub async fn is_in_the_room(&self) -> anyhow::Result<()> {
-        poll::until("entry into the room", async || {
-            let state = self.value("[callbox.signaling(), callbox.self()]", Value::Null);
-            let state = state.await?;
+        let state = "[callbox.signaling(), callbox.self()]";
+        self.watch("entry into the room", state, Value::Null, |state| {
             let is_in = state[0] == "open" && state[1].as_str().is_some_and(|id| !id.is_empty());
             Ok(if is_in {
                 Look::There(())
@@ -152,9 +165,7 @@ impl Browser {
     /// # Errors
     /// When the page is in no call.
     pub async fn everybody(&self) -> anyhow::Result<Vec<Peer>> {
-        let peers = self.value("callbox.peers()", Value::Null).await?;
-        let peers = peers.as_array().context("peers() is no list")?;
-        Ok(peers.iter().cloned().map(Peer).collect())
+        everybody_in(self.value(PEERS, Value::Null).await?)
     }
 
     /// Waits until exactly `count` others are in the call and connected.
@@ -162,8 +173,9 @@ impl Browser {
     /// # Errors
     /// When that does not happen.
     pub async fn peers(&self, count: usize) -> anyhow::Result<Vec<Peer>> {
-        poll::until(&format!("{count} connected peers"), async || {
-            let peers = self.everybody().await?;
+        let what = format!("{count} connected peers");
+        self.watch(&what, PEERS, Value::Null, |peers| {
+            let peers = everybody_in(peers)?;
             if peers.len() == count && peers.iter().all(Peer::is_connected) {
                 return Ok(Look::There(peers));
             }
@@ -182,8 +194,8 @@ impl Browser {
         what: &str,
         wanted: impl Fn(&Peer) -> bool,
     ) -> anyhow::Result<Peer> {
-        poll::until(what, async || {
-            let peers = self.everybody().await?;
+        self.watch(what, PEERS, Value::Null, |peers| {
+            let peers = everybody_in(peers)?;
             match peers.iter().find(|peer| peer.id() == id) {
                 Some(peer) if wanted(peer) => Ok(Look::There(peer.clone())),
                 peer => Ok(Look::NotYet(format!("{peer:?}"))),
@@ -230,8 +242,8 @@ impl Browser {
     /// # Errors
     /// When somebody can't.
     pub async fn send_file(&self, file: &Path) -> anyhow::Result<()> {
-        poll::until("peers who take files", async || {
-            let peers = self.everybody().await?;
+        self.watch("peers who take files", PEERS, Value::Null, |peers| {
+            let peers = everybody_in(peers)?;
             let ready = !peers.is_empty() && peers.iter().all(Peer::takes_files);
             Ok(if ready {
                 Look::There(())
@@ -339,10 +351,7 @@ impl Browser {
     /// # Errors
     /// When it does not appear.
     pub async fn text_of(&self, selector: &str) -> anyhow::Result<String> {
-        let expression = "[...document.querySelectorAll(arg)]
-            .find((element) => element.checkVisibility() && element.textContent)?.textContent";
-        poll::until(selector, async || {
-            let text = self.value(expression, json!(selector)).await?;
+        self.watch(selector, TEXT, json!(selector), |text| {
             Ok(match text.as_str() {
                 Some(text) => Look::There(text.to_owned()),
                 None => Look::NotYet("nothing visible".into()),
@@ -357,12 +366,13 @@ impl Browser {
     /// # Errors
     /// When words are still missing, with the text that was there last.
     pub async fn says(&self, selector: &str, words: &[&str]) -> anyhow::Result<()> {
-        poll::until(&format!("{words:?} in {selector}"), async || {
-            let text = self.text_of(selector).await?;
+        let what = format!("{words:?} in {selector}");
+        self.watch(&what, TEXT, json!(selector), |text| {
+            let text = text.as_str().unwrap_or_default();
             Ok(if words.iter().all(|words| text.contains(words)) {
                 Look::There(())
             } else {
-                Look::NotYet(text)
+                Look::NotYet(text.to_owned())
             })
         })
         .await

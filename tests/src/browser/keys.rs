@@ -5,7 +5,7 @@ use serde_json::json;
 use thirtyfour::common::keys::TypingData;
 
 use super::Browser;
-use crate::poll::{self, Look};
+use crate::poll::Look;
 
 pub use thirtyfour::common::keys::Key;
 
@@ -55,11 +55,13 @@ impl Browser {
     /// # Errors
     /// When it does not get it.
     pub async fn focus_is_on(&self, selector: &str) -> anyhow::Result<()> {
-        poll::until(
+        let focus =
+            "[document.activeElement.matches(arg), document.activeElement.outerHTML.slice(0, 200)]";
+        self.watch(
             &format!("focus on {selector}"),
-            async || {
-                let focus = "[document.activeElement.matches(arg), document.activeElement.outerHTML.slice(0, 200)]";
-                let focus = self.value(focus, json!(selector)).await?;
+            focus,
+            json!(selector),
+            |focus| {
                 Ok(if focus[0] == true {
                     Look::There(())
                 } else {
