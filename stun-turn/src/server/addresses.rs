@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use stun_turn_proto::policy::PeerPolicy;
 use stun_turn_proto::relay::RelayAddress;
 
 use super::StartError;
@@ -47,10 +48,10 @@ pub(crate) fn relay_addresses(
                 tracing::debug!(address = %local, %error, "not relaying from this address");
             }
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => missing.push(local),
-            Err(source) => {
+            Err(error) => {
                 return Err(StartError::RelayAddress {
                     address: local,
-                    source,
+                    error,
                 });
             }
         }
@@ -76,6 +77,30 @@ pub(crate) fn not_there(listening: &[SocketAddr]) -> Vec<IpAddr> {
     ips
 }
 
+/// What to add where a public address is listened on that the host lacks.
+pub(super) fn hint_at_nat(address: IpAddr) -> String {
+    let hint = || {
+        let all = if address.is_ipv4() { "0.0.0.0" } else { "[::]" };
+        format!(". If a NAT has it, listen on {all} and give --external-address {address}")
+    };
+    is_public(address).then(hint).unwrap_or_default()
+}
+
+/// The first address that clients are told, if all of them are private ones: of hosts that stand
+/// behind a NAT without knowing it. Loopback is of tests.
+pub(super) fn private_alone(relay_addresses: &[RelayAddress]) -> Option<IpAddr> {
+    let mut told = relay_addresses.iter().map(|it| it.public);
+    let is_far = |ip: IpAddr| is_public(ip) || ip.is_loopback();
+    let first = told.clone().next()?;
+    (!told.any(is_far)).then_some(first)
+}
+
+/// Whether hosts anywhere can have this address.
+pub(crate) fn is_public(ip: IpAddr) -> bool {
+    let policy = PeerPolicy::new(Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    policy.check_address(ip).is_ok()
+}
+
 /// All addresses that a server is reached at or relays from, besides those of its host.
 pub(crate) fn served(
     config: &Config,
@@ -94,7 +119,7 @@ pub(crate) fn served(
 
 /// Whether every external address stands for an address to relay from, as far as can be told without
 /// binding any. Where all addresses are relayed from it may come later.
-pub(super) fn check_external(config: &Config) -> Result<(), StartError> {
+pub(crate) fn check_external(config: &Config) -> Result<(), StartError> {
     let listening: Vec<_> = config.listen.iter().map(|it| it.address).collect();
     let candidates = candidates(config, &listening);
     let locals = candidates.into_iter().map(|it| it.local).collect();
@@ -174,4 +199,37 @@ fn apply_external(config: &Config, locals: Vec<IpAddr>) -> (Vec<RelayAddress>, V
         }
     }
     (addresses, unused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// A server behind a NAT that does not know it told clients 10.0.0.5, without a word.
+    #[test]
+    fn hosts_with_private_addresses_alone_are_told_of_nats() {
+        let told = |public: &[&str]| {
+            let of = |public: &&str| RelayAddress {
+                local: ip("10.0.0.5"),
+                public: ip(public),
+            };
+            let addresses: Vec<_> = public.iter().map(of).collect();
+            private_alone(&addresses)
+        };
+        assert_eq!(told(&["10.0.0.5", "fd00::5"]), Some(ip("10.0.0.5")));
+        for fine in [
+            &["11.0.0.5"][..],
+            &["10.0.0.5", "2620:fe::5"],
+            &["127.0.0.1"],
+            &[],
+        ] {
+            assert_eq!(told(fine), None, "{fine:?}");
+        }
+        assert!(hint_at_nat(ip("11.0.0.5")).contains("--external-address 11.0.0.5"));
+        assert_eq!(hint_at_nat(ip("10.0.0.5")), "");
+    }
 }

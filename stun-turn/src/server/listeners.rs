@@ -26,7 +26,7 @@ impl Bound {
     /// Binds a listener for every worker.
     pub(super) fn listen(&mut self, listen: Listen) -> Result<(), StartError> {
         let (address, sockets) = sockets::listen(listen, self.of_worker.len())
-            .map_err(|source| StartError::Listen { listen, source })?;
+            .map_err(|error| StartError::Listen { listen, error })?;
         self.listeners.push((listen.protocol, address));
         for (own, socket) in self.of_worker.iter_mut().zip(sockets) {
             own.push((address, socket));

@@ -1,6 +1,7 @@
 //! The driver from outside: real sockets on ports that the system chose.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bounded;
 mod broken_tls;
 mod bursts;
 mod canary;
