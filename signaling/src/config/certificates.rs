@@ -1,5 +1,6 @@
 //! What an operator should know of the certificates that the options name.
 
+use std::slice::from_ref;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use stun_turn::tls::Certificates;
@@ -33,7 +34,7 @@ impl Config {
         let Tls::Files { cert, key } = &self.tls else {
             return Ok(Vec::new());
         };
-        let certificates = Certificates::load(&[cert.clone()], &[key.clone()])?;
+        let certificates = Certificates::load(from_ref(cert), from_ref(key))?;
         let mut warnings = certificates.warnings(now_s());
         warnings.extend(self.lacks_name("--tls-cert", &certificates));
         Ok(warnings)

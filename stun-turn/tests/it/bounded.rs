@@ -13,6 +13,7 @@ use stun_turn::proto::records::USER_BURST;
 
 use crate::certificates::{Pair, offering};
 use crate::client::{Client, Link, options, patience};
+use crate::limit::Limit;
 use crate::running::{Program, eventually};
 
 const UDP: (u16, &[u8]) = (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
@@ -105,4 +106,23 @@ fn a_reload_that_waits_for_a_file_holds_nobody_up() {
     drop(certificate);
     reload.join().unwrap().unwrap();
     server.shutdown();
+}
+
+/// After a shortage the relay stayed out of service until a TCP client came: without new clients, for
+/// ever.
+#[test]
+fn a_shortage_of_descriptors_ends_by_itself() {
+    let mut program = Program::start(&["--user", "alice:wonder", "--workers", "1"]);
+    let mut call = program.client();
+    call.allocate(1);
+    for _ in 0..2 {
+        let limit = Limit::exhaust(&program);
+        assert_eq!(program.client().code(Method::Allocate, &[UDP]), 508);
+        program.wait_for_log(&["WARN", "no descriptor"]);
+        assert_eq!(call.code(Method::Refresh, &[]), 0, "calls go on");
+        drop(limit);
+        program.wait_for_log(&["INFO", "there are descriptors again"]);
+        assert_eq!(program.get("/readyz").0, 200);
+        program.client().allocate(1);
+    }
 }
