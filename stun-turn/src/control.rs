@@ -250,19 +250,17 @@ impl Handle {
 
     /// Looks at the host's addresses: those that have come are relayed from, those that have gone no
     /// more. Allocations stay.
-    pub(crate) fn follow_host(&self) {
+    ///
+    /// # Errors
+    /// When they can't be looked at, as without descriptors; all stays as it is, and this must be called
+    /// again.
+    pub(crate) fn follow_host(&self) -> Result<(), StartError> {
         let following = &self.0.following;
         let _following = following.lock().unwrap_or_else(PoisonError::into_inner);
         let config = self.in_force().config.clone();
         // Sockets are opened for it, so not while others wait.
         let listening = &self.0.listening;
-        let found = match server::relay_addresses(&config, listening) {
-            Ok(found) => found.addresses,
-            Err(error) => {
-                tracing::warn!(%error, "the addresses to relay from stay as they are");
-                return;
-            }
-        };
+        let found = server::relay_addresses(&config, listening)?.addresses;
         let missing = server::not_there(listening).len();
         let mut in_force = self.in_force();
         let before = &in_force.settings.relay_addresses;
@@ -291,6 +289,7 @@ impl Handle {
             }
         }
         addresses.store(&in_force.settings.relay_addresses, missing);
+        Ok(())
     }
 
     /// How many workers hang, as far as somebody [looks](crate::pulse::Pulse).
@@ -362,7 +361,9 @@ impl Handle {
         drop(in_force);
         self.0.streams.tls.replace(certificates);
         self.warn_of_certificates();
-        self.follow_host();
+        if let Err(error) = self.follow_host() {
+            tracing::warn!(%error, "the addresses to relay from stay as they are");
+        }
         Ok(refused)
     }
 

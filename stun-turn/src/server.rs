@@ -57,6 +57,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// The system does not tell this host's addresses, or no socket can be bound to any.
+    #[error("this host's addresses can't be looked at: {0}")]
+    HostAddresses(io::Error),
     /// An external address for a local one that is not relayed from, or a second one for it.
     #[error("--external-address {0}: there is no relay address left that it could stand for")]
     External(External),
@@ -84,7 +87,10 @@ impl StartError {
         match self {
             Self::External(_) | Self::Twice(_) | Self::NoCertificate(_) | Self::Usage(_) => true,
             Self::Certificates(error) => error.is_usage(),
-            Self::Listen { .. } | Self::RelayAddress { .. } | Self::Worker(_) => false,
+            Self::Listen { .. }
+            | Self::RelayAddress { .. }
+            | Self::HostAddresses(_)
+            | Self::Worker(_) => false,
         }
     }
 }
@@ -253,7 +259,7 @@ fn watch_host() -> Host {
             "changes of this host's addresses are not noticed: peers could reach this host at an address that it \
              gets later. Permit netlink sockets (AF_NETLINK)"
         );
-        Host::fixed(sockets::host_addresses())
+        Host::fixed(sockets::host_addresses().unwrap_or_default())
     })
 }
 

@@ -8,16 +8,19 @@ use stun_turn_proto::relay::RelayAddress;
 
 use super::StartError;
 use crate::config::{Config, External};
-use crate::sockets;
+use crate::sockets::{self, is_out_of_descriptors};
 
 /// The addresses that a listening address stands for.
-pub(super) fn behind(ip: IpAddr) -> Vec<IpAddr> {
+///
+/// # Errors
+/// Without descriptors to ask the system.
+pub(super) fn behind(ip: IpAddr) -> Result<Vec<IpAddr>, StartError> {
     if !ip.is_unspecified() {
-        return vec![ip];
+        return Ok(vec![ip]);
     }
-    let mut addresses = sockets::host_addresses();
+    let mut addresses = sockets::host_addresses().map_err(StartError::HostAddresses)?;
     addresses.retain(|address| address.is_ipv4() == ip.is_ipv4());
-    addresses
+    Ok(addresses)
 }
 
 /// Where the host's addresses leave the relay.
@@ -35,15 +38,19 @@ pub(crate) struct Found {
 /// be bound: an IPv6 address that is checked for duplicates can't be.
 ///
 /// # Errors
-/// When an address that an option names can't be bound although the host has it.
+/// When an address that an option names can't be bound although the host has it, or any for lack of
+/// descriptors.
 pub(crate) fn relay_addresses(
     config: &Config,
     listening: &[SocketAddr],
 ) -> Result<Found, StartError> {
     let (mut locals, mut missing) = (Vec::new(), Vec::new());
-    for Candidate { asked, local } in candidates(config, listening) {
+    for Candidate { asked, local } in candidates(config, listening)? {
         match sockets::bind_relayed(SocketAddr::new(local, 0)) {
             Ok(_) => locals.push(local),
+            Err(error) if is_out_of_descriptors(&error) => {
+                return Err(StartError::HostAddresses(error));
+            }
             Err(error) if asked.is_unspecified() => {
                 tracing::debug!(address = %local, %error, "not relaying from this address");
             }
@@ -121,7 +128,7 @@ pub(crate) fn served(
 /// binding any. Where all addresses are relayed from it may come later.
 pub(crate) fn check_external(config: &Config) -> Result<(), StartError> {
     let listening: Vec<_> = config.listen.iter().map(|it| it.address).collect();
-    let candidates = candidates(config, &listening);
+    let candidates = candidates(config, &listening)?;
     let locals = candidates.into_iter().map(|it| it.local).collect();
     let (_, unused) = apply_external(config, locals);
     let may_come = |external: &External| {
@@ -150,21 +157,21 @@ fn wanted(config: &Config, listening: &[SocketAddr]) -> Vec<IpAddr> {
     }
 }
 
-fn candidates(config: &Config, listening: &[SocketAddr]) -> Vec<Candidate> {
+fn candidates(config: &Config, listening: &[SocketAddr]) -> Result<Vec<Candidate>, StartError> {
     let mut candidates: Vec<Candidate> = Vec::new();
     for asked in wanted(config, listening) {
-        for local in reachable(asked) {
+        for local in reachable(asked)? {
             if candidates.iter().all(|other| other.local != local) {
                 candidates.push(Candidate { asked, local });
             }
         }
     }
-    candidates
+    Ok(candidates)
 }
 
 /// What an address for relaying stands for. Of all addresses, those of loopback and of one link are
 /// of use to hardly anybody: they are relayed from only where an option names them.
-fn reachable(ip: IpAddr) -> Vec<IpAddr> {
+fn reachable(ip: IpAddr) -> Result<Vec<IpAddr>, StartError> {
     let is_near = |address: &IpAddr| {
         address.is_loopback()
             || match address {
@@ -172,11 +179,11 @@ fn reachable(ip: IpAddr) -> Vec<IpAddr> {
                 IpAddr::V6(ip) => ip.is_unicast_link_local(),
             }
     };
-    let mut addresses = behind(ip);
+    let mut addresses = behind(ip)?;
     if ip.is_unspecified() {
         addresses.retain(|address| !is_near(address));
     }
-    addresses
+    Ok(addresses)
 }
 
 /// The addresses as clients are told of them, and external ones that stand for none.

@@ -37,6 +37,7 @@ impl Worker {
                 Command::ShowLife => {
                     self.tally.signs_of_life.add(1);
                     self.look_for_descriptors();
+                    self.host.catch_up();
                 }
                 Command::Adopt(stream) => self.adopt(now, stream),
                 Command::Stop => return false,

@@ -13,7 +13,7 @@ use stun_turn_proto::source::Source as Origin;
 use super::crowd::Crowds;
 use super::stream::Stream;
 use crate::streams::Streams;
-pub(super) use turns::{ACCEPTS_A_TURN, READ_BYTES, SILENCE, is_out_of_descriptors};
+pub(super) use turns::{ACCEPTS_A_TURN, READ_BYTES, SILENCE};
 
 use turns::{ROUND_COST, STEPS_A_ROUND};
 

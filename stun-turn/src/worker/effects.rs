@@ -16,10 +16,9 @@ use stun_turn_proto::{
 };
 
 use super::Worker;
-use super::connections::is_out_of_descriptors;
 use super::relayed::Way;
 use crate::control::session_name;
-use crate::sockets::{bind_relayed, listen_relayed};
+use crate::sockets::{bind_relayed, is_out_of_descriptors, listen_relayed};
 use crate::udp::raw;
 
 /// Sockets on reserved ports, until the worker that got the token takes them.

@@ -30,6 +30,8 @@ const CHANNEL: u16 = 0x4000;
 const ADDRESSES: u8 = 6;
 const MAX_CALLS: usize = 12;
 const MAX_FOREIGN: usize = 300;
+/// How long an allocation lives whose client says nothing more, and some.
+const LIFETIME: Duration = Duration::from_secs(660);
 /// What happens in a run of the short form.
 const EVENTS: u32 = 60;
 
@@ -93,6 +95,9 @@ struct World {
     folder: tempfile::TempDir,
     present: BTreeSet<u8>,
     calls: Vec<Call>,
+    /// Calls whose address went without a goodbye, since when: their allocations live on, so nobody else
+    /// may have their ports.
+    left: Vec<(Instant, Call)>,
     foreign: Vec<UdpSocket>,
     has_route: bool,
     made: u64,
@@ -128,6 +133,7 @@ impl World {
             folder,
             present: BTreeSet::new(),
             calls: Vec::new(),
+            left: Vec::new(),
             foreign: Vec::new(),
             has_route: false,
             made: 0,
@@ -221,10 +227,12 @@ impl World {
         let of_address: Vec<Call> = of_address;
         for call in of_address {
             // Most clients say goodbye; what is left behind keeps its port until it expires.
-            if self.below(4) > 0 {
-                call.end();
+            match self.below(4) {
+                0 => self.left.push((Instant::now(), call)),
+                _ => call.end(),
             }
         }
+        self.left.retain(|(since, _)| since.elapsed() < LIFETIME);
         ip(&format!("address del {}/32 dev lo", address(last)));
         self.present.remove(&last);
         let quoted = format!("\"{}\"", address(last));
@@ -300,9 +308,7 @@ impl World {
         let Some(on) = self.present.first().copied() else {
             return;
         };
-        let limit = Limit::exhaust(&self.program);
-        let mut refused = Call::new(on);
-        assert_eq!(refused.client.code(Method::Allocate, &[UDP]), 508);
+        let limit = Limit::until_refused(&self.program, || Call::new(on).client);
         self.program.wait_for_log(&["WARN", "no descriptor"]);
         for call in &mut self.calls {
             call.speak();
@@ -311,8 +317,9 @@ impl World {
         self.program
             .wait_for_log(&["INFO", "there are descriptors again"]);
         self.agree();
-        assert_eq!(refused.client.code(Method::Allocate, &[UDP]), 0);
-        refused.end();
+        let mut again = Call::new(on);
+        assert_eq!(again.client.code(Method::Allocate, &[UDP]), 0);
+        again.end();
     }
 
     fn finish(mut self) {

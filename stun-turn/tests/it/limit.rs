@@ -2,8 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::Instant;
 
+use stun_turn::proto::attribute::kind;
+use stun_turn::proto::message::Method;
+
+use crate::client::{Client, patience};
 use crate::running::Program;
+
+const UDP: (u16, &[u8]) = (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
+const GONE: (u16, &[u8]) = (kind::LIFETIME, &[0; 4]);
 
 /// The limit of a program, until this is dropped.
 pub(crate) struct Limit {
@@ -12,8 +20,24 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
+    /// Leaves the program no descriptor until a client is refused for that.
+    pub(crate) fn until_refused(program: &Program, mut client: impl FnMut() -> Client) -> Self {
+        let deadline = Instant::now() + patience();
+        loop {
+            // The program may give back one that it had for a moment.
+            let limit = Self::exhaust(program);
+            let mut client = client();
+            match client.code(Method::Allocate, &[UDP]) {
+                508 => return limit,
+                code => assert_eq!(code, 0),
+            }
+            assert_eq!(client.code(Method::Refresh, &[GONE]), 0);
+            assert!(Instant::now() < deadline, "nobody was refused");
+        }
+    }
+
     /// Leaves the program no descriptor more than it has open.
-    pub(crate) fn exhaust(program: &Program) -> Self {
+    fn exhaust(program: &Program) -> Self {
         let process = program.child.id();
         let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
         let line = limits
