@@ -341,7 +341,8 @@ const GOOD: &str = "user = [\"alice:wonder\"]\nuser-quota = 0\nsource-quota = 0\
 impl Call {
     fn new(on: u8) -> Self {
         let to: SocketAddr = format!("{}:{PORT}", address(on)).parse().unwrap();
-        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // Not 127.0.0.1, where the relay's own ports are no peers.
+        let peer = UdpSocket::bind("127.0.0.2:0").unwrap();
         peer.set_read_timeout(Some(patience())).unwrap();
         Self {
             on,

@@ -165,7 +165,7 @@ fn an_expired_credential_keeps_its_allocation_but_makes_no_new_one() {
 fn an_expiry_that_lies_too_far_ahead_opens_no_allocation() {
     let mut world = World::new();
     world.reconfigure(|settings| settings.max_credential_ttl_s = 1000);
-    let mut allocate = |from: &str, expires_at: u64, world: &mut World| {
+    let allocate = |from: &str, expires_at: u64, world: &mut World| {
         let mut client = world.time_limited(from, expires_at, "carol");
         world.request(&mut client, Method::Allocate, &[udp()]).code
     };
@@ -189,7 +189,7 @@ fn an_expiry_that_lies_too_far_ahead_opens_no_allocation() {
 fn an_expiry_behind_the_id_is_taken_and_counts_for_the_same_account() {
     let mut world = World::new();
     world.reconfigure(|settings| settings.quotas.per_user = Some(1));
-    let mut allocate = |from: &str, name: String, world: &mut World| {
+    let allocate = |from: &str, name: String, world: &mut World| {
         let mut client = world.client(from, "alice");
         let password = credential::password(b"north", name.as_bytes());
         client.key = long_term_key(name.as_bytes(), b"callbox", password.as_bytes());
