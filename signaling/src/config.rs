@@ -13,11 +13,14 @@ use signaling_proto::hub::{NamespaceLimits, SourceLimits};
 use signaling_proto::pace::Rate;
 use stun_turn::settings;
 
+use crate::relay::prefixed;
+
 pub use self::namespace::{Namespace, named, with_namespace_options};
 pub use self::options::{Options, SECRETS, TurnMode, with_relay_options};
 pub use self::values::{HttpUrl, IceUrl};
 pub use self::written::example;
 
+mod certificates;
 mod namespace;
 mod options;
 mod turn;
@@ -132,6 +135,19 @@ impl Config {
         })
     }
 
+    /// What an operator should know of options that are valid; one sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let Turn::Bundled { relay, secret } = &self.turn else {
+            return Vec::new();
+        };
+        // Without a secret the relay is given a random one.
+        let mut relay = stun_turn::config::Config::clone(relay);
+        relay.auth_secrets.push(secret.clone().unwrap_or_default());
+        let of_relay = relay.warnings().into_iter();
+        of_relay.map(|warning| prefixed(&warning)).collect()
+    }
+
     fn new(
         options: Options,
         namespaces: BTreeMap<String, (Namespace, NamespaceLimits)>,
@@ -154,6 +170,12 @@ impl Config {
         let secret = options.auth_secret;
         let rooms = namespaces.values().map(|(_, limits)| limits.max_room);
         let largest_room = rooms.max().unwrap_or(0).max(options.max_room);
+        let ttl = options.credential_ttl;
+        if let Some(most) = relay.max_credential_ttl.filter(|most| *most < ttl) {
+            return Err(format!(
+                "--turn-max-credential-ttl {most}: the relay would refuse the credentials of --credential-ttl {ttl}"
+            ));
+        }
         let turn = match options.turn_mode {
             TurnMode::Bundled => turn::bundled(relay, secret, listen.ip(), largest_room),
             TurnMode::External => turn::external(options.turn_url, secret)?,

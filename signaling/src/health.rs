@@ -17,6 +17,7 @@ use signaling_proto::message::server::IceServersReason;
 use stun_turn::check::{ServerUrl, Via};
 use stun_turn::proto::message::{Class, Message, Method, TransactionId, Writer};
 use stun_turn::pulse::{self, Change, Pulse};
+use stun_turn::refusals::Refusals;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::sync::watch;
@@ -71,8 +72,10 @@ pub(crate) async fn watch_bundled(
     hub: HubHandle,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let mut refusals = Refusals::new(relay.clone());
     let mut pulse = Pulse::new(relay);
     loop {
+        refusals.look();
         match pulse.look() {
             Some(Change::Hangs) => hub.relay_changed(IceServersReason::RelayLost).await,
             Some(Change::Lives) => hub.relay_changed(IceServersReason::Renewal).await,

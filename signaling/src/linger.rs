@@ -6,12 +6,17 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
+/// Connections that may linger at a time. One more is closed at once: its client may lose what it was
+/// told last, and nobody else loses anything.
+const MAX_LINGERING: usize = 1024;
 /// How long, and
 const DURATION: Duration = Duration::from_secs(1);
 /// how much in bytes a client may still send.
@@ -24,13 +29,25 @@ pub(crate) struct Lingering {
     stream: Option<TcpStream>,
     /// Whether the other end has closed: then nothing unread can be left.
     at_end: bool,
+    places: Places,
+}
+
+/// Places for connections that linger: each is an open file that no other limit counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_LINGERING)))
+    }
 }
 
 impl Lingering {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) const fn new(stream: TcpStream, places: Places) -> Self {
         Self {
             stream: Some(stream),
             at_end: false,
+            places,
         }
     }
 
@@ -47,10 +64,18 @@ impl Drop for Lingering {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        runtime.spawn(tokio::time::timeout(DURATION, async move {
-            stream.shutdown().await?;
-            tokio::io::copy(&mut stream.take(MAX_BYTES), &mut tokio::io::sink()).await
-        }));
+        let Ok(place) = Arc::clone(&self.places.0).try_acquire_owned() else {
+            return tracing::debug!("too many closed connections linger; one is cut");
+        };
+        runtime.spawn(async move {
+            let goodbye = async {
+                stream.shutdown().await?;
+                tokio::io::copy(&mut stream.take(MAX_BYTES), &mut tokio::io::sink()).await
+            };
+            // Whatever the client does, it is over then.
+            let _ = tokio::time::timeout(DURATION, goodbye).await;
+            drop(place);
+        });
     }
 }
 
@@ -96,5 +121,41 @@ impl AsyncWrite for Lingering {
 
     fn is_write_vectored(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, server) = tokio::join!(client, listener.accept());
+        (client.unwrap(), server.unwrap().0)
+    }
+
+    /// Closed connections lingered outside of every count: as many open files as were closed in a
+    /// second.
+    #[tokio::test]
+    async fn lingering_connections_are_counted_and_one_more_is_closed_at_once() {
+        let places = Places(Arc::new(Semaphore::new(1)));
+        let ((mut first, first_end), (mut second, second_end)) = (pair().await, pair().await);
+        drop(Lingering::new(first_end, places.clone()));
+        assert_eq!(places.0.available_permits(), 0);
+        drop(Lingering::new(second_end, places.clone()));
+        assert_eq!(places.0.available_permits(), 0);
+        // Both learn that it is over; the first one's goodbye still takes what it sends.
+        let mut rest = Vec::new();
+        second.read_to_end(&mut rest).await.unwrap();
+        first.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty());
+        drop(first);
+        let again = places.0.acquire().await.unwrap();
+        drop(again);
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::linger::Lingering;
+use crate::linger::{self, Lingering};
 use crate::places::{Limits, Place, Places};
 use crate::proxies::{Proxies, Remote};
 
@@ -45,6 +45,7 @@ pub(crate) struct Service {
 pub(crate) async fn serve(listener: TcpListener, service: Service, limits: Limits) {
     let permits = Arc::new(Semaphore::new(limits.served + WAITING));
     let places = Places::new(limits);
+    let lingering = linger::Places::default();
     let mut stopping = service.stopping.clone();
     loop {
         let accepted = tokio::select! {
@@ -55,8 +56,9 @@ pub(crate) async fn serve(listener: TcpListener, service: Service, limits: Limit
             continue;
         };
         let (service, places) = (service.clone(), Arc::clone(&places));
+        let lingering = lingering.clone();
         tokio::spawn(async move {
-            serve_stream(stream, remote, service, places).await;
+            serve_stream((stream, lingering), remote, service, places).await;
             drop(permit);
         });
     }
@@ -83,7 +85,7 @@ async fn accept(
 }
 
 async fn serve_stream(
-    mut stream: TcpStream,
+    (mut stream, lingering): (TcpStream, linger::Places),
     remote: SocketAddr,
     service: Service,
     places: Arc<Places>,
@@ -104,7 +106,7 @@ async fn serve_stream(
     let Ok(Some(place)) = timeout(HANDSHAKE_DEADLINE, guest.place()).await else {
         return tracing::debug!(remote = %remote.0, "no place in time");
     };
-    let stream = Lingering::new(stream);
+    let stream = Lingering::new(stream, lingering);
     let tls = service.tls.as_ref().map(|tls| tls.borrow().clone());
     match tls {
         None => serve_http(stream, remote, service, place).await,

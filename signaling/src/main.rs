@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use signaling::Server;
@@ -16,7 +17,7 @@ use signaling::config::{
 use signaling::room_token::{self, Claims};
 use signaling_proto::message::server::Role;
 use stun_turn::logging;
-use stun_turn::settings::{self, Knowledge, Settings, Sources};
+use stun_turn::settings::{self, Knowledge, Names, Settings, Sources};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Calls in the browser, self-hosted: serves the page, introduces peers to each other over WebSocket,
@@ -42,9 +43,16 @@ enum Subcommand {
 
 #[derive(Debug, clap::Args)]
 struct TokenOptions {
-    /// Secret that the service was given by --token-secret
+    /// Secret that the service was given by --token-secret [default: that of the service's own options, of
+    /// the namespace where it has one]
     #[arg(long, value_name = "SECRET", value_parser = NonEmptyStringValueParser::new())]
-    token_secret: String,
+    token_secret: Option<String>,
+    /// File with the secret; a newline at its end does not count
+    #[arg(long, value_name = "FILE", conflicts_with = "token_secret")]
+    token_secret_file: Option<PathBuf>,
+    /// The service's TOML file, for its secret
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Which room it opens
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     room: String,
@@ -64,7 +72,24 @@ struct TokenOptions {
 }
 
 impl TokenOptions {
-    fn print(self) -> anyhow::Result<()> {
+    /// The secret that is named here, or else that of the service for the namespace.
+    fn secret(&self, service: &Config) -> anyhow::Result<String> {
+        if let Some(path) = &self.token_secret_file {
+            let secret = settings::read_secret("--token-secret-file", path);
+            return secret.map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()));
+        }
+        let of_namespace = service.namespaces.get(&self.namespace);
+        let of_namespace = of_namespace.and_then(|it| it.token_secret.clone());
+        let secret = self.token_secret.clone().or(of_namespace);
+        let secret = secret.or_else(|| service.token_secret.clone());
+        secret.context(
+            "a token needs a secret: give --token-secret or --token-secret-file, set \
+             SIGNALING_TOKEN_SECRET, or name the service's file by --config",
+        )
+    }
+
+    fn print(self, service: &Config) -> anyhow::Result<()> {
+        let secret = self.secret(service)?;
         let claims = Claims {
             room: self.room,
             namespace: self.namespace,
@@ -78,26 +103,35 @@ impl TokenOptions {
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let ttl = Duration::from_secs(self.ttl);
-        let token = room_token::mint(&self.token_secret, claims, now, ttl)?;
+        let token = room_token::mint(&secret, claims, now, ttl)?;
         writeln!(std::io::stdout(), "{token}")?;
         Ok(())
     }
 }
 
+/// What the options are called elsewhere.
+const NAMES: Names = Names {
+    prefix: "SIGNALING",
+    secrets: &SECRETS,
+};
+
 /// Reads the options, at the start and again at each SIGHUP.
 fn load(
     argv: Vec<OsString>,
-    environment: impl Fn(&str) -> Option<OsString>,
+    variables: Vec<(OsString, OsString)>,
 ) -> Result<Settings, settings::Error> {
+    let mut of_config = variables
+        .iter()
+        .filter(|(name, _)| name == "SIGNALING_CONFIG");
     let file = Cli::command()
         .ignore_errors(true)
         .try_get_matches_from(&argv)
         .ok()
-        .and_then(|matches| matches.get_one::<PathBuf>("config").cloned())
-        .or_else(|| environment("SIGNALING_CONFIG").map(PathBuf::from))
+        .and_then(|matches| settings::config_of(&matches))
+        .or_else(|| of_config.next().map(|(_, value)| PathBuf::from(value)))
         .filter(|path| !path.as_os_str().is_empty());
     let command = command(&config::named(&argv, file.as_deref()));
-    Settings::load(command, "SIGNALING", argv, environment)
+    Settings::load(command, NAMES, argv, variables)
 }
 
 /// All options, those of these namespaces included.
@@ -107,7 +141,7 @@ fn command(namespaces: &BTreeSet<String>) -> clap::Command {
 
 /// What this process was started with.
 fn load_own() -> Result<Settings, settings::Error> {
-    load(std::env::args_os().collect(), |name| std::env::var_os(name))
+    load(std::env::args_os().collect(), std::env::vars_os().collect())
 }
 
 fn main() -> ExitCode {
@@ -119,11 +153,24 @@ fn main() -> ExitCode {
         computed: config.computed(),
         example: &example,
     };
+    if cli.sources.check_config {
+        let of_certificates = match config.check_certificates() {
+            Ok(warnings) => warnings,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                return ExitCode::from(2);
+            }
+        };
+        let warnings = settings.warnings.iter().cloned().chain(config.warnings());
+        for warning in warnings.chain(of_certificates) {
+            eprintln!("warning: {warning}");
+        }
+    }
     if settings.answer(&cli.sources, &knowledge) {
         return ExitCode::SUCCESS;
     }
     if let Some(Subcommand::Token(options)) = cli.command {
-        return match options.print() {
+        return match options.print(&config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("error: {error:#}");
@@ -132,6 +179,7 @@ fn main() -> ExitCode {
         };
     }
     logging::init(&cli.log);
+    warn_about(&settings, &config);
     let result = run(config);
     logging::finish();
     match result {
@@ -140,6 +188,13 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What the operator should know of options that are valid.
+fn warn_about(settings: &Settings, config: &Config) {
+    for warning in settings.warnings.iter().cloned().chain(config.warnings()) {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -172,7 +227,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Reads all options again; whatever is wrong with them leaves the old ones in force.
 fn reload(server: &Server) {
-    let config = load_own().and_then(|settings| Ok(Config::from_matches(&settings.matches)?));
+    let config = load_own().and_then(|settings| {
+        let config = Config::from_matches(&settings.matches)?;
+        warn_about(&settings, &config);
+        Ok(config)
+    });
     // A value may be a secret.
     let config = config.map_err(|error| error.without_values());
     let reloaded = config.and_then(|config| {
@@ -223,6 +282,10 @@ fn announce(server: &Server, lan: bool) {
 }
 
 #[cfg(test)]
+#[path = "../../stun-turn/tests/support/every_option.rs"]
+mod every_option;
+
+#[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
@@ -244,9 +307,33 @@ mod tests {
         }
         let config = format!("--config={}", file.path().display());
         let argv = ["signaling", &config].map(Into::into);
-        let loaded = load(argv.into(), |_| None);
+        let loaded = load(argv.into(), Vec::new());
         let loaded =
             loaded.unwrap_or_else(|error| panic!("{error}\n(examples: config::example)\n{text}"));
         Cli::from_arg_matches(&loaded.matches).unwrap();
+    }
+
+    #[test]
+    fn every_option_is_taken_or_refused_by_name_whatever_it_is_given() {
+        let known = BTreeSet::from(["game".to_owned()]);
+        let load = |mut argv: Vec<OsString>, variables: Vec<_>, text: &str| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            // It makes the namespace known.
+            writeln!(file, "[namespace-game]\nmax-rooms = 7").unwrap();
+            let config = format!("--config={}", file.path().display());
+            argv.splice(0..0, ["signaling".into(), config.into()]);
+            let loaded = load(argv, variables);
+            let config = loaded.and_then(|loaded| Ok(Config::from_matches(&loaded.matches)?));
+            config.map(|_| ()).map_err(|error| error.to_string())
+        };
+        // The sample of the help is no namespace of the file.
+        let options = command(&known).mut_args(|arg| match arg.get_id().as_str() {
+            id if id.starts_with("namespace-NAME-") || id == "namespace-game-max-rooms" => {
+                arg.long(None::<&str>)
+            }
+            _ => arg,
+        });
+        every_option::check(&options, NAMES, &load);
     }
 }

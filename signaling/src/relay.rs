@@ -78,9 +78,14 @@ impl Bundled {
 }
 
 /// An error of the relay with its options as they are called here.
-fn with_prefix(error: &StartError) -> String {
-    let error = format!(" {error}").replace(" --", " --turn-");
-    error.trim_start().to_owned()
+pub(crate) fn with_prefix(error: &StartError) -> String {
+    prefixed(&error.to_string())
+}
+
+/// A text of the relay with its options as they are called here.
+pub(crate) fn prefixed(text: &str) -> String {
+    let text = format!(" {text}").replace(" --", " --turn-");
+    text.trim_start().to_owned()
 }
 
 fn random_secret() -> anyhow::Result<String> {

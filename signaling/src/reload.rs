@@ -20,6 +20,9 @@ impl Server {
             (Tls::Files { .. }, Tls::Files { cert, key }) => Some(tls::from_files(cert, key)?),
             _ => None,
         };
+        for warning in config.warnings_of_page().unwrap_or_default() {
+            tracing::warn!("{warning}");
+        }
         let told = match (config.turn, &self.relay) {
             (Turn::Bundled { relay, secret }, Some(running)) => {
                 let (told, of_relay) = running.reload(*relay, secret)?;

@@ -88,6 +88,9 @@ impl Server {
         let (acceptor, tls) = acceptor(&config.tls, &addresses)?
             .map(watch::channel)
             .unzip();
+        for warning in config.warnings_of_page()? {
+            tracing::warn!("{warning}");
+        }
         let ticket_key = session_secret::key(
             config.session_secret.as_deref(),
             config.state_dir.as_deref(),

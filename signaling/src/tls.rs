@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use stun_turn::tls::Certificates;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -12,6 +13,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Reads a chain and its key.
 pub(crate) fn from_files(cert: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
+    // It says in words what can't be used.
+    Certificates::load(&[cert.to_owned()], &[key.to_owned()])?;
     let (chain, key_der) = stun_turn::tls::read_pair(cert, key)?;
     acceptor(chain, key_der).with_context(|| {
         let (cert, key) = (cert.display(), key.display());

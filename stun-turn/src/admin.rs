@@ -21,6 +21,7 @@ use tokio::time::sleep;
 use crate::control::{Handle, SessionInfo};
 use crate::metrics;
 use crate::pulse::{self, Pulse};
+use crate::refusals::Refusals;
 
 pub use crate::metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
 pub use guard::{Guard, authorize};
@@ -33,6 +34,7 @@ pub struct Options {
     #[arg(
         long,
         value_name = "ADDR:PORT",
+        value_parser = crate::config::parse_socket_address,
         default_value = "127.0.0.1:9641",
         help_heading = "Admin"
     )]
@@ -67,10 +69,11 @@ impl Options {
 /// # Errors
 /// When the system gives no thread or event queue.
 pub fn start(listener: TcpListener, guard: Guard, relay: Handle) -> std::io::Result<()> {
-    let mut pulse = Pulse::new(relay.clone());
+    let (mut pulse, mut refusals) = (Pulse::new(relay.clone()), Refusals::new(relay.clone()));
     serve::start(listener, router(guard, relay), async move {
         loop {
             pulse.look();
+            refusals.look();
             sleep(pulse::INTERVAL).await;
         }
     })

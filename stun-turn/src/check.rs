@@ -23,8 +23,10 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::builder::NonEmptyStringValueParser;
+use clap::error::ErrorKind;
 use stun_turn_proto::auth::credential;
 
+use crate::{config, settings};
 use client::Account;
 use report::Report;
 use transport::Trust;
@@ -43,15 +45,30 @@ pub struct Options {
     #[arg(value_name = "URL")]
     pub url: ServerUrl,
     /// User name
-    #[arg(long, value_name = "NAME", requires = "password", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub user: Option<String>,
     /// The user's password
     #[arg(long, value_name = "PASSWORD", requires = "user")]
     pub password: Option<String>,
-    /// Instead of a user: the secret that the server shares with applications (TURN REST)
+    /// File with the user's password; a newline at its end does not count
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "user",
+        conflicts_with = "password"
+    )]
+    pub password_file: Option<PathBuf>,
+    /// Instead of a user: the secret that the server shares with applications (TURN REST) [default: the first
+    /// secret, or else user, of a relay's own options]
     #[arg(long, value_name = "SECRET", conflicts_with_all = ["user", "password"],
           value_parser = NonEmptyStringValueParser::new())]
     pub auth_secret: Option<String>,
+    /// File with that secret; a newline at its end does not count
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "auth_secret"])]
+    pub auth_secret_file: Option<PathBuf>,
+    /// TOML file of a relay, for its first secret or user where none is given here
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Realm that the server must have [default: any]
     #[arg(long, value_name = "NAME")]
     pub realm: Option<String>,
@@ -68,6 +85,34 @@ pub struct Options {
     /// Print one JSON object at the end instead of a line for each step
     #[arg(long)]
     pub json: bool,
+}
+
+impl Options {
+    /// With the contents of files, and with the relay's first secret or user where no account is named.
+    ///
+    /// # Errors
+    /// When a file can't be read, or a user has no password.
+    pub fn or_of_relay(mut self, relay: &config::Options) -> Result<Self, settings::Error> {
+        if let Some(path) = self.password_file.take() {
+            self.password = Some(settings::read_secret("--password-file", &path)?);
+        }
+        if let Some(path) = self.auth_secret_file.take() {
+            self.auth_secret = Some(settings::read_secret("--auth-secret-file", &path)?);
+        }
+        if self.user.is_some() && self.password.is_none() {
+            let message = "--user needs --password or --password-file\n";
+            let error = clap::Error::raw(ErrorKind::MissingRequiredArgument, message);
+            return Err(error.into());
+        }
+        if self.user.is_none() && self.auth_secret.is_none() {
+            self.auth_secret = relay.auth_secret.first().cloned();
+            if let (None, Some(user)) = (&self.auth_secret, relay.user.first()) {
+                self.user = Some(user.name.clone());
+                self.password = Some(user.password.clone());
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// Why nothing could be checked; names the option.

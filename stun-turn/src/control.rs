@@ -129,6 +129,8 @@ struct Inner {
     addresses: Addresses,
     /// Held while the host's addresses are looked at: the last look counts.
     following: Mutex<()>,
+    /// Held while options are replaced: of two reloads the later one counts.
+    reloading: Mutex<()>,
 }
 
 /// How many addresses of the host serve the relay.
@@ -193,6 +195,7 @@ impl Handle {
             listening,
             addresses,
             following: Mutex::default(),
+            reloading: Mutex::default(),
         }))
     }
 
@@ -247,19 +250,17 @@ impl Handle {
 
     /// Looks at the host's addresses: those that have come are relayed from, those that have gone no
     /// more. Allocations stay.
-    pub(crate) fn follow_host(&self) {
+    ///
+    /// # Errors
+    /// When they can't be looked at, as without descriptors; all stays as it is, and this must be called
+    /// again.
+    pub(crate) fn follow_host(&self) -> Result<(), StartError> {
         let following = &self.0.following;
         let _following = following.lock().unwrap_or_else(PoisonError::into_inner);
         let config = self.in_force().config.clone();
         // Sockets are opened for it, so not while others wait.
         let listening = &self.0.listening;
-        let found = match server::relay_addresses(&config, listening) {
-            Ok(found) => found.addresses,
-            Err(error) => {
-                tracing::warn!(%error, "the addresses to relay from stay as they are");
-                return;
-            }
-        };
+        let found = server::relay_addresses(&config, listening)?.addresses;
         let missing = server::not_there(listening).len();
         let mut in_force = self.in_force();
         let before = &in_force.settings.relay_addresses;
@@ -288,6 +289,7 @@ impl Handle {
             }
         }
         addresses.store(&in_force.settings.relay_addresses, missing);
+        Ok(())
     }
 
     /// How many workers hang, as far as somebody [looks](crate::pulse::Pulse).
@@ -345,16 +347,23 @@ impl Handle {
     /// # Errors
     /// When certificates can't be used; nothing is changed then.
     pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, StartError> {
-        let mut in_force = self.in_force();
-        let (config, refused) = fix(&in_force.config, config);
-        // For the listeners there are, not for those that another start would have.
+        let reloading = &self.0.reloading;
+        let _reloading = reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_force = self.in_force().config.clone();
+        let (config, refused) = fix(&in_force, config);
+        server::check_external(&config)?;
+        // For the listeners there are, not for those that another start would have. Files may be slow:
+        // nobody else waits for them.
         let certificates = server::certificates(&config)?;
+        let mut in_force = self.in_force();
         in_force.config = config;
         self.apply(&mut in_force);
         drop(in_force);
         self.0.streams.tls.replace(certificates);
         self.warn_of_certificates();
-        self.follow_host();
+        if let Err(error) = self.follow_host() {
+            tracing::warn!(%error, "the addresses to relay from stay as they are");
+        }
         Ok(refused)
     }
 
@@ -363,6 +372,8 @@ impl Handle {
     /// # Errors
     /// When they can't be used; the old ones stay then.
     pub fn reload_certificates(&self) -> Result<(), StartError> {
+        let reloading = &self.0.reloading;
+        let _reloading = reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let config = self.in_force().config.clone();
         let certificates = server::certificates(&config)?;
         self.0.streams.tls.replace(certificates);
@@ -420,6 +431,7 @@ impl Handle {
                 .with_rules(config.allow_peer.clone(), config.deny_peer.clone())
                 .with_nat64(config.nat64_prefixes.clone()),
             quotas: config.quotas,
+            max_credential_ttl_s: config.max_credential_ttl.as_secs(),
             max_bps: config.max_bps,
             tcp_relay: config.tcp_relay,
             alternate_servers: config.alternate_servers.clone(),
@@ -427,6 +439,11 @@ impl Handle {
         };
         in_force.settings = Arc::new(settings);
         self.tell_all(|| Command::Reconfigure(Arc::clone(&in_force.settings)));
+    }
+
+    /// How many records of closed allocations were left out of the log.
+    pub(crate) fn records_left_out(&self) -> u64 {
+        self.in_force().settings.shared.records.left_out()
     }
 
     /// Sums of the workers' totals.
@@ -470,10 +487,10 @@ fn tell_of_change(before: &[RelayAddress], after: &[RelayAddress]) {
 
 /// Who may use the relay.
 pub(crate) fn authenticator(config: &Config, nonce_keys: NonceKeys) -> Authenticator {
-    let users = config
-        .users
-        .iter()
-        .map(|User { name, password }| (name.clone(), password.clone()));
+    // Of a user who is given several times the last password counts.
+    let mut users: BTreeMap<&str, &User> = BTreeMap::new();
+    users.extend(config.users.iter().map(|user| (&*user.name, user)));
+    let users = users.into_values().flat_map(User::forms);
     Authenticator::new(
         &config.realm,
         users,
@@ -490,8 +507,6 @@ fn fix(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
     keep(&mut refused, "realm", &old.realm, &mut new.realm);
     let (addresses, name) = (&old.relay_addresses, "relay-address");
     keep(&mut refused, name, addresses, &mut new.relay_addresses);
-    let (addresses, name) = (&old.external_addresses, "external-address");
-    keep(&mut refused, name, addresses, &mut new.external_addresses);
     let (ports, name) = (&old.relay_ports, "relay-ports");
     keep(&mut refused, name, ports, &mut new.relay_ports);
     keep(&mut refused, "mobility", &old.mobility, &mut new.mobility);

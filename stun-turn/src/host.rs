@@ -10,7 +10,7 @@ mod netlink;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
@@ -28,6 +28,8 @@ pub(crate) struct Host {
     /// Changes before a message is taken from the socket: a worker that sees no change knows that
     /// whatever was queued is in [`State::local`] or is still to be announced to it.
     generation: AtomicU64,
+    /// The table misses something, because it could not be read anew.
+    is_stale: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,7 @@ impl Host {
             socket,
             state: Mutex::new(State { table, local }),
             generation: AtomicU64::new(0),
+            is_stale: AtomicBool::new(false),
         }
     }
 
@@ -77,12 +80,19 @@ impl Host {
         let Some(socket) = &self.socket else { return };
         let mut state = self.state();
         self.generation.fetch_add(1, Ordering::SeqCst);
-        if !netlink::take_messages(socket, &mut state.table) {
+        let is_whole = netlink::take_messages(socket, &mut state.table);
+        if !is_whole || self.is_stale.load(Ordering::SeqCst) {
             // Something has ended, or messages were lost: the table as a whole is right again.
             match netlink::read_all() {
-                Ok(table) => state.table = table,
+                Ok(table) => {
+                    state.table = table;
+                    self.is_stale.store(false, Ordering::SeqCst);
+                }
+                Err(error) if self.is_stale.swap(true, Ordering::SeqCst) => {
+                    tracing::debug!(%error, "reading the host's addresses failed again");
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "reading the host's addresses failed; the old ones stay");
+                    tracing::warn!(%error, "reading the host's addresses failed; the old ones stay until it succeeds");
                 }
             }
         }
@@ -91,6 +101,13 @@ impl Host {
             let addresses: Vec<IpAddr> = local.hosts().collect();
             tracing::debug!(?addresses, "the addresses of this host have changed");
             state.local = Arc::new(local);
+        }
+    }
+
+    /// Reads the table again if that has failed before.
+    pub(crate) fn catch_up(&self) {
+        if self.is_stale.load(Ordering::SeqCst) {
+            self.read();
         }
     }
 

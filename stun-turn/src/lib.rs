@@ -17,6 +17,7 @@ pub mod config;
 pub mod file_limit;
 pub mod logging;
 pub mod pulse;
+pub mod refusals;
 pub mod settings;
 pub mod streams;
 pub mod tls;

@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use stun_turn_proto::Transport;
 use stun_turn_proto::attribute::ErrorCode;
 use stun_turn_proto::message::Method;
-use stun_turn_proto::relay::{Cause, DropReason};
+use stun_turn_proto::relay::{Cause, DropReason, RefusalKind};
 
 use crate::control::Handle;
 use crate::logging;
@@ -82,7 +82,20 @@ impl Totals {
                 )?;
             }
         }
-        Ok(())
+        let help =
+            "Requests refused, by reason; without first challenges, aged nonces and redirections";
+        let mut family = counter(encoder, "refusals", help)?;
+        for kind in RefusalKind::ALL {
+            let count = self.0.sum(|totals| totals.refusals[kind as usize].get());
+            count_labelled(&mut family, &[("reason", kind.name())], count)?;
+        }
+        let help = "Records of closed allocations left out of the log";
+        plain(
+            encoder,
+            "log_records_left_out",
+            help,
+            self.0.records_left_out(),
+        )
     }
 
     fn data(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

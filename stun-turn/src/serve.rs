@@ -65,10 +65,8 @@ fn announce(server: &Server, admin: &TcpListener) {
 }
 
 fn warn_about(config: &Config) {
-    if config.users.is_empty() && config.auth_secrets.is_empty() {
-        tracing::warn!(
-            "neither --user nor --auth-secret is set: STUN works, but nobody can allocate"
-        );
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -150,7 +148,12 @@ fn reload_certificates(relay: &Handle) {
 
 /// Reads all options again; whatever is wrong with them leaves the old ones in force.
 fn reload(relay: &Handle, fixed: &Fixed) {
-    let loaded = load().and_then(|settings| Ok(Cli::from_arg_matches(&settings.matches)?));
+    let loaded = load().and_then(|settings| {
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(Cli::from_arg_matches(&settings.matches)?)
+    });
     match loaded {
         Err(error) => {
             let error = error.without_values();

@@ -24,7 +24,7 @@ use crate::sockets;
 use crate::streams::{StreamTotals, Streams};
 use crate::tls::{CertificateError, Certificates, Tls};
 use crate::worker::{Parked, Worker};
-pub(crate) use addresses::{Found, not_there, relay_addresses, served};
+pub(crate) use addresses::{Found, check_external, is_public, not_there, relay_addresses, served};
 use listeners::{Bound, nat_discovery, refuse_twice};
 use one_socket::share_sockets;
 use watch::Watch;
@@ -42,21 +42,24 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener's address is taken, or is not this host's.
-    #[error("--listen {listen}: {}", reason(source))]
+    #[error("--listen {listen}: {}", reason(error))]
     Listen {
         /// What was asked for.
         listen: Listen,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// No socket can be bound to this address.
-    #[error("--relay-address {address}: {}", reason(source))]
+    #[error("--relay-address {address}: {}", reason(error))]
     RelayAddress {
         /// What was asked for.
         address: IpAddr,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
+    /// The system does not tell this host's addresses, or no socket can be bound to any.
+    #[error("this host's addresses can't be looked at: {0}")]
+    HostAddresses(io::Error),
     /// An external address for a local one that is not relayed from, or a second one for it.
     #[error("--external-address {0}: there is no relay address left that it could stand for")]
     External(External),
@@ -84,7 +87,10 @@ impl StartError {
         match self {
             Self::External(_) | Self::Twice(_) | Self::NoCertificate(_) | Self::Usage(_) => true,
             Self::Certificates(error) => error.is_usage(),
-            Self::Listen { .. } | Self::RelayAddress { .. } | Self::Worker(_) => false,
+            Self::Listen { .. }
+            | Self::RelayAddress { .. }
+            | Self::HostAddresses(_)
+            | Self::Worker(_) => false,
         }
     }
 }
@@ -253,7 +259,7 @@ fn watch_host() -> Host {
             "changes of this host's addresses are not noticed: peers could reach this host at an address that it \
              gets later. Permit netlink sockets (AF_NETLINK)"
         );
-        Host::fixed(sockets::host_addresses())
+        Host::fixed(sockets::host_addresses().unwrap_or_default())
     })
 }
 
@@ -300,7 +306,14 @@ fn settings(
         unused,
     } = relay_addresses(config, &listening)?;
     for address in not_there(&listening) {
-        tracing::warn!(%address, "--listen: this host does not have the address; it is served when it comes");
+        let hint = addresses::hint_at_nat(address);
+        tracing::warn!(%address, "--listen: this host does not have the address; it is served when it comes{hint}");
+    }
+    if let Some(address) = addresses::private_alone(&relay_addresses) {
+        tracing::info!(
+            %address,
+            "clients are told a private address: those in other networks need --external-address with the public one"
+        );
     }
     if relay_addresses.is_empty() {
         tracing::warn!("there is no address to relay from: nobody can allocate until one comes");
@@ -330,6 +343,7 @@ fn settings(
         )
         .with_nat64(config.nat64_prefixes.clone()),
         quotas: config.quotas,
+        max_credential_ttl_s: config.max_credential_ttl.as_secs(),
         max_bps: config.max_bps,
         tcp_relay: config.tcp_relay,
         alternate_servers: config.alternate_servers.clone(),

@@ -5,19 +5,26 @@
 //! wherever it stood. For an option `--auth-secret` of a program with the prefix `STUN_TURN` the
 //! variable is `STUN_TURN_AUTH_SECRET` and the key `auth-secret` (`auth_secret` is taken too). A
 //! variable holds one value, byte for byte; that of a repeatable option takes several, one a line,
-//! as the file takes an array. An empty variable counts as unset.
+//! as the file takes an array. An empty variable counts as unset. Secrets may stand in files of their
+//! own (`--auth-secret-file`).
 
+mod files;
+mod hint;
+mod layers;
 mod print;
+mod refusal;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+pub use files::read as read_secret;
 pub use print::{Knowledge, example};
 pub use toml::Value;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
+use layers::{Environment, Layers};
 
 /// The options that say where other options come from.
 #[derive(Debug, Clone, clap::Args)]
@@ -45,6 +52,17 @@ pub struct Settings {
     command: Command,
     /// As after parsing the command line alone.
     pub matches: ArgMatches,
+    /// What the operator should know although nothing is wrong with the options; without secrets.
+    pub warnings: Vec<String>,
+}
+
+/// What a program's options are called elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// In front of environment variables.
+    pub prefix: &'static str,
+    /// What the names of options end with whose values are secret: each has a companion `-file`.
+    pub secrets: &'static [&'static str],
 }
 
 /// Why no settings could be made.
@@ -52,8 +70,8 @@ pub struct Settings {
 pub enum Error {
     /// A wrong option, or `--help`: `clap` prints it and knows the exit code (2 or 0).
     Usage(clap::Error),
-    /// The file can't be read (exit code 1).
-    File(PathBuf, std::io::Error),
+    /// The file of this option can't be read (exit code 1).
+    File(String, PathBuf, std::io::Error),
 }
 
 impl Error {
@@ -87,7 +105,7 @@ impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Usage(error) => error.fmt(f),
-            Self::File(path, error) => write!(f, "--config {}: {error}", path.display()),
+            Self::File(option, path, error) => write!(f, "{option} {}: {error}", path.display()),
         }
     }
 }
@@ -99,47 +117,62 @@ impl From<clap::Error> for Error {
 }
 
 impl Settings {
-    /// Puts the layers together. `env` looks up an environment variable.
+    /// Puts the layers together. `variables` are those of the environment.
     ///
     /// # Errors
     /// See [`Error`]; also for `--help` and `--version`.
     pub fn load(
         command: Command,
-        env_prefix: &str,
+        names: Names,
         argv: impl IntoIterator<Item = OsString>,
-        env: impl Fn(&str) -> Option<OsString>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
-        let command = command.after_help(format!(
-            "Every option is also an environment variable ({env_prefix}_ and its name in capitals, \
+        let prefix = names.prefix;
+        let command = files::with_files(command, names.secrets).after_help(format!(
+            "Every option is also an environment variable ({prefix}_ and its name in capitals, \
              _ for -)\nand a key of the TOML file given by --config. A variable of a repeatable option holds one value a line."
         ));
         let argv: Vec<OsString> = argv.into_iter().collect();
-        let matches = command.clone().try_get_matches_from(&argv)?;
-        let config = matches.get_one::<PathBuf>("config").cloned();
-        let env = |name: &str| env(name).filter(|value| !value.is_empty());
-        let config = config.or_else(|| env(&format!("{env_prefix}_CONFIG")).map(PathBuf::from));
-        let file = match &config {
-            Some(path) => read_file(&command, path)?,
+        let parse = |all: &[OsString]| {
+            let matches = command.clone().try_get_matches_from(all);
+            matches.map_err(|error| refusal::readable(&command, names.secrets, all, error))
+        };
+        let matches = parse(&argv)?;
+        let environment = Environment::new(prefix, variables);
+        let file = match config_of(&matches).or_else(|| environment.config()) {
+            Some(path) => read_file(&command, &path)?,
             None => toml::Table::new(),
         };
+        let mut layers = Layers {
+            command: &command,
+            secrets: names.secrets,
+            matches: &matches,
+            environment: &environment,
+            file: &file,
+            warnings: Vec::new(),
+        };
         let mut all: Vec<OsString> = argv.iter().take(1).cloned().collect();
-        for arg in own_options(&command) {
-            if matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
-                continue;
-            }
-            let name = arg.get_long().unwrap_or_default();
-            let variable = format!("{env_prefix}_{}", name.replace('-', "_").to_uppercase());
-            if let Some(value) = env(&variable) {
-                let value = value.into_string().map_err(|_| not_utf8(&variable))?;
-                all.extend(arguments_of_text(arg, &value));
-            } else if let Some(value) = lookup(&file, name) {
-                all.extend(arguments_of_toml(arg, value));
-            }
+        for arg in own_options(&command).filter(|arg| !files::is_companion(&command, arg)) {
+            all.extend(layers.arguments(arg)?);
         }
         all.extend(argv.into_iter().skip(1));
-        let matches = command.clone().try_get_matches_from(all)?;
-        Ok(Self { command, matches })
+        let known = own_options(&command).filter_map(Arg::get_long);
+        let mut warnings = layers.warnings;
+        warnings.extend(environment.unknown(known));
+        let matches = parse(&all)?;
+        Ok(Self {
+            command,
+            matches,
+            warnings,
+        })
     }
+}
+
+/// The file with options: before a subcommand or behind it.
+#[must_use]
+pub fn config_of(matches: &ArgMatches) -> Option<PathBuf> {
+    let of = |matches: &ArgMatches| matches.try_get_one::<PathBuf>("config").ok()?.cloned();
+    of(matches).or_else(|| of(matches.subcommand()?.1))
 }
 
 /// The options of another program under a prefix: `--listen` becomes `--turn-listen`.
@@ -188,9 +221,9 @@ pub fn extract<T: clap::Args + FromArgMatches>(
     T::from_arg_matches(&command.try_get_matches_from(argv)?)
 }
 
-fn not_utf8(variable: &str) -> Error {
-    let message = format!("the environment variable {variable} is not valid UTF-8\n");
-    Error::Usage(clap::Error::raw(ErrorKind::InvalidUtf8, message))
+/// A value that can't be used; `message` names where it stands.
+fn not_text(message: String) -> Error {
+    Error::Usage(clap::Error::raw(ErrorKind::InvalidUtf8, message + "\n"))
 }
 
 /// Everything but help, version and [`Sources`].
@@ -247,12 +280,16 @@ fn arguments_of_toml(arg: &Arg, value: &toml::Value) -> Vec<OsString> {
 
 /// Reads the file and refuses keys that no option has.
 fn read_file(command: &Command, path: &Path) -> Result<toml::Table, Error> {
-    let text = std::fs::read_to_string(path).map_err(|error| Error::File(path.into(), error))?;
+    let unreadable = |error| Error::File("--config".to_owned(), path.into(), error);
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let refuse = |kind, message: String| {
         let message = format!("--config {}: {message}\n", path.display());
         Error::Usage(clap::Error::raw(kind, message))
     };
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        if hint::is_of_coturn(&text) {
+            return refuse(ErrorKind::InvalidValue, hint::of_coturn());
+        }
         // The error shows its line whole, which may be a secret's.
         let before = error.span().and_then(|span| text.get(..span.start));
         let line = before.map_or(1, |before| before.matches('\n').count() + 1);
@@ -267,10 +304,10 @@ fn read_file(command: &Command, path: &Path) -> Result<toml::Table, Error> {
         }
         let is_known = |arg: &Arg| arg.get_long().is_some_and(|name| same_name(name, key));
         if !own_options(command).any(is_known) {
-            return Err(refuse(
-                ErrorKind::UnknownArgument,
-                format!("unknown key `{key}`"),
-            ));
+            let names = own_options(command).filter_map(Arg::get_long);
+            let hint = hint::for_key(key, names);
+            let message = format!("unknown key `{key}`{hint}");
+            return Err(refuse(ErrorKind::UnknownArgument, message));
         }
     }
     Ok(flat)

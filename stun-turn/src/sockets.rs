@@ -148,26 +148,51 @@ fn stream_socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
 
 /// This host's addresses, those that others can reach first, loopback last. Link-local IPv6 ones
 /// need a zone that no candidate carries, so they are left out.
-pub(crate) fn host_addresses() -> Vec<IpAddr> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+///
+/// # Errors
+/// Without descriptors. A system that tells nothing for another reason has none.
+pub(crate) fn host_addresses() -> io::Result<Vec<IpAddr>> {
+    let interfaces = match if_addrs::get_if_addrs() {
+        Err(error) if is_out_of_descriptors(&error) => return Err(error),
+        found => found.unwrap_or_default(),
+    };
     let mut addresses: Vec<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).collect();
     addresses.retain(|ip| match ip {
         IpAddr::V4(ip) => !ip.is_link_local(),
         IpAddr::V6(ip) => !ip.is_unicast_link_local(),
     });
     let preferred = [
-        outward("0.0.0.0:0", "192.0.2.1:9"),
-        outward("[::]:0", "[2001:db8::1]:9"),
+        outward("0.0.0.0:0", "192.0.2.1:9")?,
+        outward("[::]:0", "[2001:db8::1]:9")?,
     ];
     addresses.sort_by_key(|ip| (ip.is_loopback(), !preferred.contains(&Some(*ip))));
-    addresses
+    Ok(addresses)
 }
 
-/// The address that the default route leaves from. Connecting a UDP socket sends nothing.
-fn outward(from: &str, to: &str) -> Option<IpAddr> {
-    let socket = UdpSocket::bind(from).ok()?;
-    socket.connect(to).ok()?;
-    socket.local_addr().ok().map(|address| address.ip())
+/// The address that the default route leaves from, if there is one. Connecting a UDP socket sends
+/// nothing.
+///
+/// # Errors
+/// Without descriptors.
+fn outward(from: &str, to: &str) -> io::Result<Option<IpAddr>> {
+    let address = || {
+        let socket = UdpSocket::bind(from)?;
+        socket.connect(to)?;
+        socket.local_addr()
+    };
+    match address() {
+        Ok(address) => Ok(Some(address.ip())),
+        Err(error) if is_out_of_descriptors(&error) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether the process or the system has no descriptor or no memory for another socket.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! TLS of the stream listeners: certificates, which one a client gets, and their exchange while
 //! connections live.
 
+mod reason;
 mod validity;
 
 use std::collections::HashMap;
@@ -11,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConnection};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SignatureScheme};
@@ -39,14 +40,14 @@ pub enum CertificateError {
         keys: usize,
     },
     /// A file can't be read.
-    #[error("{option} {}: {source}", path.display())]
+    #[error("{option} {}: {error}", path.display())]
     Unreadable {
         /// Which option named it.
         option: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// A file is not what the option needs.
     #[error("{option} {}: expected {expected} in PEM: {reason}", path.display())]
@@ -100,20 +101,22 @@ pub fn read_pair(
         .map_err(|error| error.to_string())
         .and_then(|chain| {
             let found = (!chain.is_empty()).then_some(chain);
-            found.ok_or_else(|| "found none".to_owned())
+            found.ok_or_else(|| reason::of_file(&pem).unwrap_or_else(|| "found none".to_owned()))
         })
         .map_err(|reason| malformed("--tls-cert", certificate, "certificates", reason))?;
     let pem = read("--tls-key", key)?;
-    let key = PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|error| malformed("--tls-key", key, "a private key", error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+        let reason = reason::of_key_file(&pem).unwrap_or_else(|| error.to_string());
+        malformed("--tls-key", key, "a private key", reason)
+    })?;
     Ok((chain, key))
 }
 
 fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, CertificateError> {
-    let mut pem = std::fs::read(path).map_err(|source| CertificateError::Unreadable {
+    let mut pem = std::fs::read(path).map_err(|error| CertificateError::Unreadable {
         option,
         path: path.into(),
-        source,
+        error,
     })?;
     if pem.starts_with(BYTE_ORDER_MARK) {
         pem.drain(..BYTE_ORDER_MARK.len());
@@ -130,6 +133,8 @@ pub struct Certificates {
     by_name: HashMap<String, Vec<usize>>,
     /// Of each file.
     validities: Vec<(PathBuf, Validity)>,
+    /// What is to be said of the files at any time.
+    notes: Vec<String>,
 }
 
 impl Certificates {
@@ -150,32 +155,42 @@ impl Certificates {
             let validity = chain.first().and_then(|leaf| Validity::of(leaf));
             let validity = validity.map(|validity| (certificate.clone(), validity));
             loaded.validities.extend(validity);
-            loaded
-                .add(chain, key_der)
-                .map_err(|error| CertificateError::Unusable {
-                    certificate: certificate.clone(),
-                    key: key.clone(),
-                    reason: error.to_string(),
-                })?;
+            let unusable = |error| CertificateError::Unusable {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                reason: reason::of_pair(&chain, &key_der, &error),
+            };
+            let has_names = loaded
+                .add(chain.clone(), key_der.clone_key())
+                .map_err(unusable)?;
+            let path = certificate.display();
+            let notes = reason::notes(&chain, has_names).into_iter();
+            let notes = notes.map(|note| format!("--tls-cert {path}: {note}"));
+            loaded.notes.extend(notes);
         }
         Ok(loaded)
     }
 
+    /// Whether it names hosts.
     fn add(
         &mut self,
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
-    ) -> Result<(), rustls::Error> {
+    ) -> Result<bool, rustls::Error> {
         let certified = CertifiedKey::from_der(chain, key, &ring::default_provider())?;
         let end_entity = certified.end_entity_cert()?;
         let parsed = webpki::EndEntityCert::try_from(end_entity)
             .map_err(|error| rustls::Error::General(error.to_string()))?;
+        let mut has_names = false;
         for name in parsed.valid_dns_names() {
+            has_names = true;
             let places = self.by_name.entry(name.to_ascii_lowercase()).or_default();
             places.push(self.keys.len());
         }
+        // Addresses may be named, too.
+        has_names |= reason::has_subject_alt_name(end_entity);
         self.keys.push(Arc::new(certified));
-        Ok(())
+        Ok(has_names)
     }
 
     /// What the operator should know of certificates at this time: those that clients refuse, and
@@ -186,7 +201,24 @@ impl Certificates {
             let warning = validity.warning(unix_s)?;
             Some(format!("--tls-cert {}: {warning}", path.display()))
         };
-        self.validities.iter().filter_map(of_file).collect()
+        let of_time = self.validities.iter().filter_map(of_file);
+        self.notes.iter().cloned().chain(of_time).collect()
+    }
+
+    /// Whether there are certificates, and none of them is for this name.
+    #[must_use]
+    pub fn lacks(&self, name: &str) -> bool {
+        let name = ServerName::try_from(name).ok();
+        let is_for = |key: &Arc<CertifiedKey>| {
+            let parsed = key
+                .end_entity_cert()
+                .ok()
+                .map(webpki::EndEntityCert::try_from);
+            let valid = parsed.and_then(Result::ok).zip(name.as_ref());
+            valid
+                .is_some_and(|(parsed, name)| parsed.verify_is_valid_for_subject_name(name).is_ok())
+        };
+        !self.keys.is_empty() && !self.keys.iter().any(is_for)
     }
 
     /// When the first of them ends, in Unix seconds.

@@ -111,6 +111,7 @@ pub(super) fn name_of(option: &str) -> Option<(&str, &str)> {
     let rest = option.strip_prefix(PREFIX)?;
     let keys = [
         "token-secret",
+        "token-secret-file",
         "allow-origin",
         "max-room",
         "max-rooms",

@@ -28,6 +28,7 @@ pub fn example(name: &str) -> Option<&'static str> {
         Some((_, "max-room")) => return Some("4"),
         Some((_, "max-rooms")) => return Some("500"),
         Some((_, "max-sessions")) => return Some("1000"),
+        Some((_, "token-secret-file")) => return Some(r#""/run/credentials/game-token-secret""#),
         Some((_, key)) => key,
         None => name,
     };
@@ -45,6 +46,10 @@ pub fn example(name: &str) -> Option<&'static str> {
         "auth-secret" | "token-secret" | "session-secret" | "admin-token" => {
             r#""a long random text""#
         }
+        "auth-secret-file" => r#""/run/credentials/auth-secret""#,
+        "token-secret-file" => r#""/run/credentials/token-secret""#,
+        "session-secret-file" => r#""/run/credentials/session-secret""#,
+        "admin-token-file" => r#""/run/credentials/admin-token""#,
         "turn-listen" => r#"["udp:127.0.0.1:3478", "tcp:127.0.0.1:3478"]"#,
         "turn-user-quota" => "96",
         "turn-source-quota" => "1536",

@@ -317,6 +317,9 @@ fn can_relay(url: &str, user: &str, password: &str) -> bool {
         user: Some(user.to_owned()),
         password: Some(password.to_owned()),
         auth_secret: None,
+        auth_secret_file: None,
+        password_file: None,
+        config: None,
         realm: None,
         ca: None,
         insecure: false,
@@ -358,4 +361,100 @@ fn sighup_changes_the_relay_s_users_and_refuses_nonsense() {
     let refusal = reload("not reloaded");
     assert!(refusal.contains("--turn-user"), "{refusal}");
     assert!(can_relay(url, "bob", "builder"), "as before");
+}
+
+/// The secret stands where the service has it, and files end with a newline.
+#[test]
+fn tokens_and_the_service_take_secrets_from_files_and_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("secret"), "north\n").unwrap();
+    let secret = path("secret");
+    let secret = secret.to_str().unwrap();
+    let toml =
+        format!("token-secret-file = {secret:?}\n[namespace.game]\ntoken-secret = \"south\"\n");
+    std::fs::write(path("service.toml"), toml).unwrap();
+    let token = |command: &mut Command, namespace: &str| {
+        let command = command.args(["token", "--room", "r", "--namespace", namespace]);
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.output().unwrap();
+        assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+        String::from_utf8(stdout).unwrap().trim().to_owned()
+    };
+    // Two tokens of one second and secret are the same.
+    let is_of = |made: &mut dyn FnMut() -> Command, namespace: &str, secret: &str| loop {
+        let mut explicit = signaling(&[]);
+        let (found, expected) = (
+            token(&mut made(), namespace),
+            token(explicit.env("SIGNALING_TOKEN_SECRET", secret), namespace),
+        );
+        let payload = |token: &str| token.rsplit_once('.').unwrap().0.to_owned();
+        if payload(&found) == payload(&expected) {
+            break found == expected;
+        }
+    };
+    let by_variable = |name: &str, value: &str| {
+        let mut command = signaling(&[]);
+        command.env(name, value);
+        command
+    };
+    let file = path("service.toml");
+    let config = ["--config", file.to_str().unwrap()];
+    let mut makers: [&mut dyn FnMut() -> Command; 4] = [
+        &mut || by_variable("SIGNALING_TOKEN_SECRET", "north"),
+        &mut || by_variable("SIGNALING_TOKEN_SECRET_FILE", secret),
+        &mut || signaling(&config),
+        &mut || signaling(&["--token-secret-file", secret]),
+    ];
+    for made in &mut makers {
+        assert!(is_of(*made, "main", "north"));
+    }
+    assert!(is_of(&mut || signaling(&config), "game", "south"));
+    assert_fails(&["token", "--room", "r"], 1, &["--token-secret-file"]);
+    let both = ["--session-secret", "x", "--session-secret-file", secret];
+    assert_fails(&both, 2, &["--session-secret and --session-secret-file"]);
+    assert_fails(&["--token-secret", "-Abc"], 2, &["--token-secret=VALUE"]);
+    let too_short = ["--turn-max-credential-ttl", "60"];
+    assert_fails(
+        &too_short,
+        2,
+        &["--turn-max-credential-ttl", "--credential-ttl"],
+    );
+}
+
+#[test]
+fn check_config_tells_of_certificates_for_other_names() {
+    let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("cert"), made.cert.pem()).unwrap();
+    std::fs::write(path("key"), made.signing_key.serialize_pem()).unwrap();
+    let (cert, key) = (path("cert"), path("key"));
+    let page = ["--tls-cert", &cert, "--tls-key", &key];
+    let relay = ["--turn-tls-cert", &cert, "--turn-tls-key", &key];
+    let told = |host: &str| {
+        let url = format!("https://{host}");
+        let options = [&["--check-config", "--public-url", &url][..], &page, &relay].concat();
+        let output = run(&options);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(told("a.example"), "");
+    let other = told("b.example");
+    assert!(
+        other.contains("--tls-cert: no certificate is for b.example"),
+        "{other}"
+    );
+    assert!(other.contains("--turn-tls-cert: no certificate"), "{other}");
+    let missing = [
+        "--check-config",
+        "--turn-tls-cert",
+        "/no/such",
+        "--turn-tls-key",
+        &key,
+    ];
+    assert_fails(&missing, 2, &["--turn-tls-cert /no/such"]);
 }

@@ -61,6 +61,9 @@ pub struct Identity<'a> {
     pub signer: Signer,
     /// A time-limited credential whose time is over: good for an existing allocation only.
     pub expired: bool,
+    /// How many seconds ahead the expiry of a time-limited credential lies that makes an allocation; 0
+    /// for others.
+    pub ahead_s: u64,
 }
 
 /// The allocation that already stands on the request's five-tuple.
@@ -180,28 +183,30 @@ impl Authenticator {
                 account: username,
                 signer: signer(owner.key),
                 expired,
+                ahead_s: 0,
             };
             return is_ours
                 .then_some(identity)
                 .ok_or(ErrorCode::Unauthenticated);
         }
         // Every way to fail does the same work, so that time does not tell who exists.
-        let static_key = self.users.key(username, claim.algorithm);
-        let is_static = request.is_signed_with(&static_key.unwrap_or(self.nobody));
-        if let (Some(key), true, true) = (static_key, is_static, is_ours) {
+        let (is_static, static_key) = self.static_key(request, username, claim.algorithm);
+        if let (Some(key), true) = (static_key, is_ours) {
             return Ok(Identity {
                 username,
                 account: username,
                 signer: signer(key),
                 expired: false,
+                ahead_s: 0,
             });
         }
         match self.key_by_secret(request, username, claim.algorithm) {
-            Some(key) if is_ours && static_key.is_none() && expires_at.is_some() => Ok(Identity {
+            Some(key) if is_ours && !is_static && expires_at.is_some() => Ok(Identity {
                 username,
                 account: credential::account(username),
                 signer: signer(key),
                 expired,
+                ahead_s: expires_at.unwrap_or_default().saturating_sub(unix_s),
             }),
             _ => Err(ErrorCode::Unauthenticated),
         }
@@ -216,7 +221,8 @@ impl Authenticator {
         let by_hash = by_hash.and_then(|hash| self.users.by_hash(hash));
         let name = request.first(kind::USERNAME).or(by_hash);
         let name = name.unwrap_or_default();
-        if self.users.key(name, PasswordAlgorithm::Md5).is_some() {
+        let mut keys = self.users.keys(name, PasswordAlgorithm::Md5);
+        if keys.next().is_some() {
             RefusalCause::WrongPassword
         } else if credential::expires_at(name).is_some() && !self.secrets.0.is_empty() {
             RefusalCause::WrongSecret
@@ -261,6 +267,25 @@ impl Authenticator {
             algorithm: algorithm.algorithm,
             hash,
         })
+    }
+
+    /// Whether a static user has this name, and the one of its keys that the request is signed with. An
+    /// unknown name costs as much as a known one.
+    fn static_key(
+        &self,
+        request: &Message<'_>,
+        username: &[u8],
+        algorithm: PasswordAlgorithm,
+    ) -> (bool, Option<Key>) {
+        let (mut is_static, mut signed) = (false, None);
+        for key in self.users.keys(username, algorithm) {
+            is_static = true;
+            if request.is_signed_with(&key) {
+                signed = signed.or(Some(key));
+            }
+        }
+        let is_nobody = !is_static && request.is_signed_with(&self.nobody);
+        (is_static, signed.filter(|_| !is_nobody))
     }
 
     /// The key that a time-limited credential has under the secret which made it.

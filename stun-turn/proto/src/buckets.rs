@@ -90,6 +90,14 @@ impl Buckets {
 }
 
 impl Rate {
+    /// So many times as fast and as much.
+    pub(crate) const fn times(self, multiple: u32) -> Self {
+        Self {
+            per_second: self.per_second.saturating_mul(multiple),
+            burst: self.burst.saturating_mul(multiple),
+        }
+    }
+
     /// What is left after the time that has passed. What was earned beyond the burst stays, but
     /// nothing grows beyond the burst by itself.
     fn left_at(self, packed: u64, now_ms: u32) -> u32 {

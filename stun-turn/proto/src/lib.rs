@@ -38,6 +38,7 @@ pub mod policy;
 pub mod ports;
 pub mod proxy_header;
 pub mod quotas;
+pub mod records;
 mod refusal;
 pub mod relay;
 pub mod reservations;

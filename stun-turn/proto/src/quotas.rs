@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::attribute::ErrorCode;
 use crate::buckets::{Buckets, Rate};
-use crate::source::Source;
+use crate::source::{NETWORKS, Network, Source};
 
 /// Seconds of a rate of allocations that may be used at once.
 pub const BURST_S: u32 = 10;
@@ -58,6 +58,10 @@ pub enum Exceeded {
     UserRate,
     /// The source makes them too fast.
     SourceRate,
+    /// The IPv6 network around the source has as many as it may.
+    Network,
+    /// The IPv6 network around the source makes them too fast.
+    NetworkRate,
 }
 
 impl Exceeded {
@@ -66,9 +70,12 @@ impl Exceeded {
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::Total => ErrorCode::InsufficientCapacity,
-            Self::User | Self::Source | Self::UserRate | Self::SourceRate => {
-                ErrorCode::AllocationQuotaReached
-            }
+            Self::User
+            | Self::Source
+            | Self::UserRate
+            | Self::SourceRate
+            | Self::Network
+            | Self::NetworkRate => ErrorCode::AllocationQuotaReached,
         }
     }
 }
@@ -83,6 +90,14 @@ impl fmt::Display for Exceeded {
             Self::SourceRate => {
                 "the source makes more allocations a second than --source-quota permits"
             }
+            Self::Network => {
+                "the /56 or /48 around the source has as many allocations as 8 or 64 times \
+                 --source-quota permit"
+            }
+            Self::NetworkRate => {
+                "the /56 or /48 around the source makes more allocations a second than 8 or 64 times \
+                 --source-quota permit"
+            }
         })
     }
 }
@@ -95,6 +110,8 @@ pub struct Quotas {
     of_users: Buckets,
     /// Allocations that sources may still make.
     of_sources: Buckets,
+    /// Allocations that the networks around them may still make.
+    of_networks: [Buckets; NETWORKS.len()],
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +119,7 @@ struct Counts {
     total: u32,
     by_user: HashMap<Arc<[u8]>, u32>,
     by_source: HashMap<Source, u32>,
+    by_network: HashMap<Network, u32>,
 }
 
 /// One allocation's or reservation's share; dropping it gives it back.
@@ -149,6 +167,15 @@ impl Quotas {
         if is_full(of_source, limits.per_source) {
             return Err(Exceeded::Source);
         }
+        for (network, multiple) in source.networks() {
+            let of_network = counts.by_network.get(&network).copied().unwrap_or(0);
+            let limit = limits
+                .per_source
+                .map(|limit| limit.saturating_mul(multiple));
+            if is_full(of_network, limit) {
+                return Err(Exceeded::Network);
+            }
+        }
         self.spend(limits, user, source, now)?;
         // One copy of the name for all of a user's places.
         let user = match counts.by_user.get_key_value(user) {
@@ -158,6 +185,9 @@ impl Quotas {
         counts.total += 1;
         *counts.by_user.entry(Arc::clone(&user)).or_insert(0) += 1;
         *counts.by_source.entry(source).or_insert(0) += 1;
+        for (network, _) in source.networks() {
+            *counts.by_network.entry(network).or_insert(0) += 1;
+        }
         drop(counts);
         Ok(Place {
             quotas: Arc::clone(self),
@@ -182,6 +212,12 @@ impl Quotas {
         if !source_rate.is_none_or(|rate| self.of_sources.spend(source, rate, now)) {
             return Err(Exceeded::SourceRate);
         }
+        for ((network, multiple), buckets) in source.networks().zip(&self.of_networks) {
+            let rate = source_rate.map(|rate| rate.times(multiple));
+            if !rate.is_none_or(|rate| buckets.spend(network, rate, now)) {
+                return Err(Exceeded::NetworkRate);
+            }
+        }
         Ok(())
     }
 }
@@ -201,6 +237,9 @@ impl Drop for Place {
         counts.total = counts.total.saturating_sub(1);
         give_back(&mut counts.by_user, &self.user);
         give_back(&mut counts.by_source, &self.source);
+        for (network, _) in self.source.networks() {
+            give_back(&mut counts.by_network, &network);
+        }
     }
 }
 
@@ -300,6 +339,41 @@ mod tests {
                 .take(limits, b"bob", ip("2001:db8:1:3::1"), Duration::ZERO)
                 .is_ok()
         );
+    }
+
+    /// A home has 256 sources, a host often 65,536.
+    #[test]
+    fn wider_ipv6_networks_share_multiples_of_a_source_s_quota() {
+        let quotas = Arc::new(Quotas::default());
+        let limits = QuotaLimits {
+            per_source: Some(2),
+            ..QuotaLimits::NONE
+        };
+        let take = |number: u128| {
+            let source = IpAddr::from((0x2001_0db8_u128 << 96 | number << 64).to_be_bytes());
+            quotas.take(limits, &number.to_be_bytes(), source, Duration::ZERO)
+        };
+        let home: Vec<_> = (0..256)
+            .flat_map(|it| [take(it), take(it), take(it)])
+            .collect();
+        assert_eq!(home.iter().flatten().count(), 2 * 8);
+        assert_eq!(take(9).unwrap_err(), Exceeded::Network);
+        let host: Vec<_> = (256..40_000).map(take).collect();
+        assert_eq!(home.iter().chain(&host).flatten().count(), 2 * 64);
+        assert!(take(1 << 16).is_ok(), "another /48");
+        let unlimited = quotas.take(QuotaLimits::NONE, b"a", ip("2001:db8::1"), Duration::ZERO);
+        assert!(unlimited.is_ok());
+        drop((home, host, unlimited));
+        let rate = limits.per_source.unwrap().max(MIN_PER_SECOND) * BURST_S;
+        let later = Duration::from_secs(3600);
+        let churn = (0..65_536_u128).filter(|number| {
+            let source = IpAddr::from((0x2001_0db9_u128 << 96 | *number << 64).to_be_bytes());
+            quotas
+                .take(limits, &number.to_be_bytes(), source, later)
+                .is_ok()
+        });
+        assert_eq!(churn.count(), rate as usize * 64);
+        assert!(quotas.lock().by_network.is_empty());
     }
 
     #[test]

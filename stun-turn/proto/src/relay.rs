@@ -34,7 +34,7 @@ use crate::{Now, channel_data, demux, limits};
 use connections::Connections;
 use table::Table;
 
-pub use crate::refusal::RefusalCause;
+pub use crate::refusal::{RefusalCause, RefusalKind};
 pub use outcome::{Cause, Closed, DropReason, OpenError, Outcome, Reason, Refusal};
 pub use peer_to_client::{FromPeer, Icmp, PeerDatagram};
 pub use request::allocate::Open;
@@ -158,9 +158,11 @@ impl Relay {
             Outcome::Drop(reason) => self.totals.count_drop(*reason),
             Outcome::Reply(length)
             | Outcome::ReplyFrom { reply: length, .. }
-            | Outcome::Bound { reply: length, .. } => self
-                .totals
-                .count_reply(reply.get(..*length).unwrap_or_default()),
+            | Outcome::Bound { reply: length, .. } => {
+                let cause = self.reason.map(|reason| reason.cause);
+                let reply = reply.get(..*length).unwrap_or_default();
+                self.totals.count_reply(reply, cause);
+            }
             Outcome::ToPeer { payload, .. } => self.totals.to_peers.count(payload.len()),
             Outcome::Opened { next, .. } => self.count(next, reply),
             Outcome::Open(_) | Outcome::Connect { .. } | Outcome::Elsewhere { .. } => {}

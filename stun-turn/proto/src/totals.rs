@@ -10,6 +10,7 @@ use crate::addr::Transport;
 use crate::attribute::ErrorCode;
 use crate::header::HEADER_LEN;
 use crate::message::{self, Class, Method};
+use crate::refusal::{RefusalCause, RefusalKind};
 use crate::relay::{Cause, DropReason};
 
 /// A number with one writer.
@@ -70,21 +71,30 @@ pub struct Totals {
     pub successes: [Counter; Method::ALL.len()],
     /// Requests answered with an error, by method and code.
     pub errors: [[Counter; ErrorCode::ALL.len()]; Method::ALL.len()],
+    /// Requests refused, by reason; without what belongs to every connection.
+    pub refusals: [Counter; RefusalKind::ALL.len()],
     /// Messages and datagrams that went nowhere, by reason.
     pub drops: [Counter; DropReason::ALL.len()],
 }
 
 impl Totals {
-    /// Counts a reply by what stands in it, so that no path to one can be forgotten.
-    pub(crate) fn count_reply(&self, reply: &[u8]) {
+    /// Counts a reply by what stands in it, so that no path to one can be forgotten. `cause` is why
+    /// the request was refused, where its code alone does not tell.
+    pub(crate) fn count_reply(&self, reply: &[u8], cause: Option<RefusalCause>) {
         let Some((class, method)) = message::class_and_method(reply) else {
             return;
         };
         let counter = match class {
             Class::Error => {
+                let code = error_code(reply);
+                if let Some(kind) = code.and_then(|code| RefusalKind::of(code, cause))
+                    && let Some(counter) = self.refusals.get(kind as usize)
+                {
+                    counter.add(1);
+                }
                 let codes = self.errors.get(method as usize);
                 codes
-                    .zip(error_code(reply))
+                    .zip(code)
                     .and_then(|(codes, code)| codes.get(code.index()))
             }
             _ => self.successes.get(method as usize),

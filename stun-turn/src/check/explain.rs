@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use rustls::CertificateError;
 use stun_turn_proto::message::Method;
-use stun_turn_proto::policy::PeerPolicy;
 
 use super::Via;
 use super::client::Fault;
+use crate::server::is_public;
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -267,34 +267,51 @@ fn forbidden(context: Context<'_>) -> String {
     }
 }
 
-/// Whether hosts anywhere can have this address.
-pub(super) fn is_public(ip: IpAddr) -> bool {
-    let policy = PeerPolicy::new(Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    policy.check_address(ip).is_ok()
-}
-
 /// Explains a relayed address that no peer can reach; `None` if there is nothing wrong with it.
 pub(super) fn relayed(relayed: SocketAddr, server: SocketAddr) -> Option<Explanation> {
-    if relayed.ip().is_unspecified() || relayed.port() == 0 {
+    let (ip, reached) = (relayed.ip().to_canonical(), server.ip().to_canonical());
+    if ip.is_unspecified() || relayed.port() == 0 {
         return Some(Explanation::new(
             format!("the relayed address is {relayed}, which is nobody's"),
             "Tell the server its address: --relay-address, behind a NAT --external-address (coturn: relay-ip, external-ip).",
         ));
     }
-    if is_public(server.ip()) && !is_public(relayed.ip()) {
+    let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+    if ip.is_loopback() && !reached.is_loopback() || is_link_local(ip) && !is_link_local(reached) {
         return Some(Explanation::new(
             format!(
-                "the relayed address {relayed} is private, while the server is reached at {}",
-                server.ip()
+                "only the server itself, or its own link, reaches the relayed address {relayed}"
             ),
             format!(
-                "The server stands behind a NAT and does not know its public address: start it with --external-address {} \
-                 (coturn: external-ip).",
-                server.ip()
+                "The server has no other {family} address: give it one and name it (--relay-address, coturn: relay-ip), or \
+                 relay from the other family alone."
             ),
         ));
     }
-    None
+    if !is_public(reached) || is_public(ip) {
+        return None;
+    }
+    // The address that the server was reached at is of use for its own family only.
+    let external = match ip.is_ipv4() == reached.is_ipv4() {
+        true => format!("--external-address {reached}"),
+        false => format!("--external-address and its public {family} address"),
+    };
+    Some(Explanation::new(
+        format!(
+            "the relayed address {relayed} is private, while the server is reached at {reached}"
+        ),
+        format!(
+            "The server stands behind a NAT and does not know its public address: start it with {external} (coturn: \
+             external-ip)."
+        ),
+    ))
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
 }
 
 /// Explains messages that did not return.

@@ -8,6 +8,8 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv6Net};
 use stun_turn_proto::limits::MAX_REALM_BYTES;
 
+use super::{host, opaque};
+
 /// Transport protocols that can be listened on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -53,7 +55,7 @@ impl fmt::Display for Listen {
 }
 
 impl FromStr for Listen {
-    type Err = &'static str;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let expected = "expected udp:ADDR:PORT, tcp:ADDR:PORT or tls:ADDR:PORT, for example udp:0.0.0.0:3478 or \
@@ -63,9 +65,9 @@ impl FromStr for Listen {
             "udp" => Protocol::Udp,
             "tcp" => Protocol::Tcp,
             "tls" => Protocol::Tls,
-            _ => return Err(expected),
+            _ => return Err(expected.to_owned()),
         };
-        let address = address.parse().map_err(|_| expected)?;
+        let address = host::socket_address(address, expected)?;
         Ok(Self { protocol, address })
     }
 }
@@ -82,6 +84,24 @@ pub struct User {
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "User({:?}, hidden)", self.name)
+    }
+}
+
+impl User {
+    /// The forms that clients may send and sign with: as `OpaqueString` has it (RFC 8489 section
+    /// 9.2.2), and to the letter, as clients do that prepare nothing.
+    pub(crate) fn forms(&self) -> Vec<(String, String)> {
+        let both = |text: &str| [opaque::prepare(text), text.to_owned()];
+        let mut forms = Vec::new();
+        for name in both(&self.name) {
+            for password in both(&self.password) {
+                let form = (name.clone(), password);
+                if !forms.contains(&form) {
+                    forms.push(form);
+                }
+            }
+        }
+        forms
     }
 }
 
@@ -107,12 +127,13 @@ impl FromStr for Realm {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = opaque::prepare(text);
         if text.is_empty() || text.len() > MAX_REALM_BYTES || text.chars().any(char::is_control) {
             return Err(format!(
                 "expected 1 to {MAX_REALM_BYTES} bytes without control characters"
             ));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text))
     }
 }
 
@@ -133,18 +154,18 @@ impl fmt::Display for External {
 }
 
 impl FromStr for External {
-    type Err = &'static str;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let expected = "expected PUBLIC or PUBLIC=LOCAL, two addresses of one family";
-        let parse = |ip: &str| ip.parse::<IpAddr>().map_err(|_| expected);
+        let parse = |ip: &str| host::ip(ip, expected);
         let (public, local) = match text.split_once('=') {
             Some((public, local)) => (parse(public)?, Some(parse(local)?)),
             None => (parse(text)?, None),
         };
         let is_no_host = public.is_unspecified() || public.is_multicast();
         if is_no_host || local.is_some_and(|local| local.is_ipv4() != public.is_ipv4()) {
-            return Err(expected);
+            return Err(expected.to_owned());
         }
         Ok(Self { public, local })
     }
@@ -173,9 +194,20 @@ impl FromStr for PortRange {
 
 /// An address that clients can be sent to.
 pub(super) fn parse_server(text: &str) -> Result<SocketAddr, String> {
-    let address: Option<SocketAddr> = text.parse().ok();
-    let usable = address.filter(|it| !it.ip().is_unspecified() && it.port() != 0);
-    usable.ok_or_else(|| "expected the ADDR:PORT of a server, IPv6 in brackets".to_owned())
+    let expected = "expected the ADDR:PORT of a server, IPv6 in brackets";
+    let address = host::socket_address(text, expected)?;
+    let usable = Some(address).filter(|it| !it.ip().is_unspecified() && it.port() != 0);
+    usable.ok_or_else(|| expected.to_owned())
+}
+
+/// A local address, or the name of one.
+pub(super) fn parse_ip(text: &str) -> Result<IpAddr, String> {
+    host::ip(text, "expected an IP address of this host")
+}
+
+/// An address and a port of this host.
+pub(crate) fn parse_socket_address(text: &str) -> Result<SocketAddr, String> {
+    host::socket_address(text, "expected ADDR:PORT, IPv6 in brackets")
 }
 
 /// A network without host bits; a bare address stands for itself alone.
@@ -231,7 +263,8 @@ mod tests {
             "udp:1.2.3.4",
             "sctp:1.2.3.4:5",
             "udp:::1:3478",
-            "udp:localhost:3478",
+            "udp:local host:3478",
+            "udp:1.2.3:3478",
             "udp:1.2.3.4:70000",
         ] {
             assert!(text.parse::<Listen>().is_err(), "{text}");
@@ -242,7 +275,14 @@ mod tests {
         for text in ["", "5000", "5000-4000", "80-90", "5000-70000", "5000-"] {
             assert!(text.parse::<PortRange>().is_err(), "{text}");
         }
-        for text in ["", "1.2.3.4=::1", "1.2.3.4=", "x", "0.0.0.0", "224.0.0.1"] {
+        for text in [
+            "",
+            "1.2.3.4=::1",
+            "1.2.3.4=",
+            "1.2.3",
+            "0.0.0.0",
+            "224.0.0.1",
+        ] {
             assert!(text.parse::<External>().is_err(), "{text}");
         }
         for text in [
@@ -255,6 +295,18 @@ mod tests {
             assert!(parse_cidr(text).is_err(), "{text}");
             assert!(parse_nat64(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_user_is_known_by_the_prepared_form_and_to_the_letter() {
+        let forms = |text: &str| text.parse::<User>().unwrap().forms();
+        assert_eq!(forms("alice:wonder").len(), 1);
+        let of_a_mac = forms("alice:pa\u{308}ss");
+        let expected = ["p\u{e4}ss", "pa\u{308}ss"].map(|it| ("alice".to_owned(), it.to_owned()));
+        assert_eq!(of_a_mac, expected);
+        assert_eq!(forms("a\u{a0}b:c\u{a0}d").len(), 4);
+        let realm: Realm = "caf\u{65}\u{301}".parse().unwrap();
+        assert_eq!(realm.0, "caf\u{e9}");
     }
 
     #[test]

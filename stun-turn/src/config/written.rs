@@ -16,6 +16,12 @@ impl Config {
         [
             ("listen", Value::Array(listen.collect())),
             ("realm", self.realm.clone().into()),
+            (
+                "max-credential-ttl",
+                i64::try_from(self.max_credential_ttl.as_secs())
+                    .unwrap_or(i64::MAX)
+                    .into(),
+            ),
             ("relay-ports", format!("{first}-{last}").into()),
             ("user-quota", quota(self.quotas.per_user)),
             ("source-quota", quota(self.quotas.per_source)),
@@ -36,6 +42,10 @@ pub fn example(name: &str) -> Option<&'static str> {
         "realm" => r#""callbox""#,
         "user" => r#"["alice:wonder"]"#,
         "auth-secret" => r#"["a long random text"]"#,
+        "max-credential-ttl" => "315360000",
+        "user-file" => r#"["/run/credentials/users"]"#,
+        "auth-secret-file" => r#"["/run/credentials/auth-secret"]"#,
+        "admin-token-file" => r#""/run/credentials/admin-token""#,
         "relay-address" => r#"["10.0.0.5"]"#,
         "external-address" => r#"["203.0.113.7", "203.0.113.8=10.0.0.6"]"#,
         "relay-ports" => r#""49152-65535""#,

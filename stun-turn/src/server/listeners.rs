@@ -26,7 +26,7 @@ impl Bound {
     /// Binds a listener for every worker.
     pub(super) fn listen(&mut self, listen: Listen) -> Result<(), StartError> {
         let (address, sockets) = sockets::listen(listen, self.of_worker.len())
-            .map_err(|source| StartError::Listen { listen, source })?;
+            .map_err(|error| StartError::Listen { listen, error })?;
         self.listeners.push((listen.protocol, address));
         for (own, socket) in self.of_worker.iter_mut().zip(sockets) {
             own.push((address, socket));
@@ -75,7 +75,7 @@ pub(super) fn nat_discovery(
         refuse("there is no UDP listener of its family that it could be the second address of")
     })?;
     // A listener on all addresses stands for the first one that is not the alternate one.
-    let mut addresses = behind(primary.ip()).into_iter();
+    let mut addresses = behind(primary.ip())?.into_iter();
     let first = addresses.find(|ip| *ip != alternate.ip());
     let first = first.unwrap_or(alternate.ip());
     let discovery = NatDiscovery::new(SocketAddr::new(first, primary.port()), alternate);

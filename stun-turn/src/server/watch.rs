@@ -15,6 +15,8 @@ use crate::host;
 
 /// Changes that come together are looked at together.
 const PAUSE: Duration = Duration::from_millis(20);
+/// When to look again at addresses that could not be looked at.
+const RETRY: Duration = Duration::from_millis(500);
 const CHANGES: Token = Token(0);
 const STOP: Token = Token(1);
 
@@ -55,12 +57,17 @@ impl Watch {
         let asked = Arc::clone(&stop);
         let run = move || {
             let mut events = Events::with_capacity(4);
+            let mut is_behind = false;
             while !asked.is_asked.load(Ordering::Acquire) {
                 // First what there is: it may have changed before anything was followed.
                 host::drain(&changes);
-                relay.follow_host();
+                let followed = relay.follow_host();
+                if let (Err(error), false) = (&followed, is_behind) {
+                    tracing::warn!(%error, "the addresses to relay from stay as they are; trying again");
+                }
+                is_behind = followed.is_err();
                 std::thread::sleep(PAUSE);
-                if let Err(error) = poll.poll(&mut events, None)
+                if let Err(error) = poll.poll(&mut events, is_behind.then_some(RETRY))
                     && error.kind() != io::ErrorKind::Interrupted
                 {
                     tracing::error!(%error, "the host's addresses are followed no more");

@@ -1,6 +1,5 @@
 //! Precedence, both spellings of keys, the words of a refusal, prefixes.
 
-use std::collections::HashMap;
 use std::io::Write as _;
 
 use clap::{Args as _, CommandFactory as _, Parser};
@@ -29,7 +28,15 @@ struct Inner {
     /// A switch
     #[arg(long)]
     lan: bool,
+    /// One secret
+    #[arg(long)]
+    token: Option<String>,
 }
+
+const NAMES: Names = Names {
+    prefix: "PROG",
+    secrets: &["auth-secret", "token"],
+};
 
 /// Loads with a file's text, environment variables and arguments.
 fn load(file: &str, env: &[(&str, &str)], argv: &[&str]) -> Result<Settings, Error> {
@@ -46,10 +53,8 @@ fn load_command(
     on_disk.write_all(file.as_bytes()).unwrap();
     let config = format!("--config={}", on_disk.path().display());
     let argv = ["prog", &config].into_iter().chain(argv.iter().copied());
-    let env: HashMap<_, _> = env.iter().copied().collect();
-    Settings::load(command, "PROG", argv.map(Into::into), |name| {
-        env.get(name).map(|v| OsString::from(*v))
-    })
+    let env = env.iter().map(|(name, value)| (name.into(), value.into()));
+    Settings::load(command, NAMES, argv.map(Into::into), env)
 }
 
 fn inner(settings: Settings) -> Inner {
@@ -107,9 +112,9 @@ fn an_empty_variable_is_as_good_as_none() {
     assert_eq!((from_file.max_room, from_file.lan), (1, true));
     assert_eq!(from_file.auth_secret, ["f"]);
     assert_eq!(from_file.name.as_deref(), Some("n"));
-    let empty = |_: &str| Some(OsString::new());
+    let empty = [(OsString::from("PROG_CONFIG"), OsString::new())];
     let argv = ["prog".into()];
-    let without_file = Settings::load(Cli::command(), "PROG", argv, empty).unwrap();
+    let without_file = Settings::load(Cli::command(), NAMES, argv, empty).unwrap();
     assert_eq!(inner(without_file).max_room, 7, "nor a file of no name");
 }
 
@@ -145,8 +150,8 @@ fn a_bad_value_is_named_wherever_it_stood() {
 #[test]
 fn a_missing_file_is_no_usage_error() {
     let argv = ["prog", "--config", "no/such/file.toml"].map(OsString::from);
-    let error = Settings::load(Cli::command(), "PROG", argv, |_| None).unwrap_err();
-    assert!(matches!(error, Error::File(path, _) if path.ends_with("file.toml")));
+    let error = Settings::load(Cli::command(), NAMES, argv, []).unwrap_err();
+    assert!(matches!(error, Error::File(_, path, _) if path.ends_with("file.toml")));
 }
 
 #[test]
@@ -203,8 +208,8 @@ fn an_example_has_every_option_under_its_heading() {
 fn a_variable_that_is_no_text_is_refused_by_its_name() {
     use std::os::unix::ffi::OsStringExt as _;
     let load = |wrong: &'static str| {
-        let env = move |name: &str| (name == wrong).then(|| OsString::from_vec(vec![0xFF]));
-        Settings::load(Cli::command(), "PROG", ["prog".into()], env)
+        let env = [(OsString::from(wrong), OsString::from_vec(vec![0xFF]))];
+        Settings::load(Cli::command(), NAMES, ["prog".into()], env)
     };
     let error = load("PROG_NAME").unwrap_err().to_string();
     assert!(
@@ -233,4 +238,154 @@ fn options_of_another_program_under_a_prefix_and_in_a_table() {
     assert_eq!(inner.max_room, 4, "tables in tables");
     let error = load_command(command(), "", &[], &["--turn-max-room=x"]).unwrap_err();
     assert!(matches!(error, Error::Usage(error) if error.to_string().contains("--turn-max-room")));
+}
+
+/// Secrets of containers and of systemd are files, as a rule with a newline at the end.
+#[test]
+fn secrets_are_read_from_files_in_every_layer() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let one = write("one", b"s3cret \n");
+    let two = write("two", "\u{feff}a\r\n\n-b=c\n".as_bytes());
+    let token = |settings| inner(settings).token;
+    let flag = format!("--token-file={one}");
+    let env = [("PROG_TOKEN_FILE", one.as_str())];
+    let file = format!("token-file = {one:?}\nauth_secret_file = [{one:?}, {two:?}]");
+    assert_eq!(token(load("", &[], &[&flag]).unwrap()).unwrap(), "s3cret ");
+    assert_eq!(token(load("", &env, &[]).unwrap()).unwrap(), "s3cret ");
+    let settings = load(&file, &[], &[]).unwrap();
+    assert_eq!(settings.warnings, [""; 0]);
+    let inner_of_file = inner(settings);
+    assert_eq!(inner_of_file.token.unwrap(), "s3cret ");
+    assert_eq!(inner_of_file.auth_secret, ["s3cret ", "a", "-b=c"]);
+    // The two forms are one option: a layer replaces both.
+    let plain = load(&file, &[("PROG_TOKEN", "plain")], &[]).unwrap();
+    assert_eq!(token(plain).unwrap(), "plain");
+    let line = load(&file, &env, &["--token", "line"]).unwrap();
+    assert_eq!(token(line).unwrap(), "line");
+    let printed = load(&file, &[], &[]).unwrap();
+    let knowledge = Knowledge {
+        secrets: NAMES.secrets,
+        computed: Vec::new(),
+        example: &|_| None,
+    };
+    let printed = printed.to_toml(&knowledge);
+    assert!(
+        printed.contains("token-file = ") && !printed.contains("s3cret"),
+        "{printed}"
+    );
+    let again = inner(load(&printed, &[], &[]).unwrap());
+    assert_eq!(again.auth_secret, ["s3cret ", "a", "-b=c"]);
+}
+
+#[test]
+fn files_of_secrets_that_are_of_no_use_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let in_file = |bytes: &[u8], argv: &[&str]| {
+        let path = directory.path().join("secret");
+        std::fs::write(&path, bytes).unwrap();
+        let flag = format!("--token-file={}", path.display());
+        let argv = [&[flag.as_str()], argv].concat();
+        load("", &[], &argv).unwrap_err().to_string()
+    };
+    for (bytes, words) in [
+        (&b""[..], "empty"),
+        (b"\n", "empty"),
+        (b"\r\n", "empty"),
+        (b"s3cret\xFF", "UTF-8"),
+    ] {
+        let error = in_file(bytes, &[]);
+        assert!(
+            error.contains("--token-file") && error.contains(words),
+            "{error}"
+        );
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+    let error = in_file(b"s3cret", &["--token=other"]);
+    assert!(error.contains("--token and --token-file"), "{error}");
+    let error = load("", &[], &["--token-file", "/dev/zero"]).unwrap_err();
+    assert!(error.to_string().contains("at most"), "{error}");
+    let missing = load("", &[], &["--token-file", "/no/such"]).unwrap_err();
+    assert!(matches!(missing, Error::File(option, ..) if option == "--token-file"));
+}
+
+#[test]
+fn a_secret_that_ends_with_a_newline_is_told() {
+    let warnings = |file: &str, env: &[_]| load(file, env, &[]).unwrap().warnings;
+    for file in [
+        "token = \"\"\"\ns3cret\n\"\"\"",
+        "auth-secret = [\"s3cret\\n\"]",
+    ] {
+        let told = warnings(file, &[]);
+        assert_eq!(told.len(), 1, "{file}");
+        assert!(
+            told[0].contains("newline") && !told[0].contains("s3cret"),
+            "{told:?}"
+        );
+    }
+    assert_eq!(warnings("", &[("PROG_TOKEN", "s3cret\n")]).len(), 1);
+    assert!(warnings("name = \"x\\n\"", &[("PROG_AUTH_SECRET", "s\n")]).is_empty());
+}
+
+#[test]
+fn refusals_of_the_command_line_hide_secrets_and_explain_dashes() {
+    let refused = |argv: &[&str]| load("", &[], argv).unwrap_err().to_string();
+    for argv in [
+        &["--auth-secret", "-Abc"][..],
+        &["--auth-secret", "--Abc"],
+        &["--token", "-Abc"],
+    ] {
+        let error = refused(argv);
+        assert!(error.contains(&format!("{}=VALUE", argv[0])), "{error}");
+        assert!(!error.contains("Abc") && !error.contains("-A"), "{error}");
+    }
+    assert!(refused(&["--token", "--lan"]).contains("--token"));
+    assert!(
+        refused(&["--max-room", "x"]).contains("'x'"),
+        "others are shown"
+    );
+    let mut command = Cli::command();
+    command = command.mut_arg("token", |arg| {
+        arg.value_parser(|text: &str| match text.len() {
+            0..4 => Err("expected four bytes"),
+            _ => Ok(text.to_owned()),
+        })
+    });
+    let error = load_command(command, "", &[], &["--token", "abc"]).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("--token") && error.contains("four bytes"),
+        "{error}"
+    );
+    assert!(!error.contains("abc"), "{error}");
+}
+
+#[test]
+fn names_that_are_nearly_right_or_coturn_s_have_a_hint() {
+    let error = |file: &str| load(file, &[], &[]).unwrap_err().to_string();
+    assert!(error("max-rom = 3").contains("did you mean `max-room`?"));
+    assert!(error("static-auth-secret = \"x\"").contains("`auth-secret`"));
+    let conf = "listening-port=3478\nuse-auth-secret\nstatic-auth-secret=hush\n";
+    let told = error(conf);
+    assert!(
+        told.contains("turnserver.conf") && told.contains("from-coturn.md"),
+        "{told}"
+    );
+    assert!(!told.contains("hush"), "{told}");
+    let env = [
+        ("PROG_AUTH_SECERT", "hush"),
+        ("PROG_SERVICE_HOST", "10.0.0.1"),
+        ("PROG_NAME", ""),
+    ];
+    let told = load("", &env, &[]).unwrap().warnings;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("did you mean PROG_AUTH_SECRET?"),
+        "{told:?}"
+    );
+    assert!(!told[0].contains("hush"), "{told:?}");
 }

@@ -1,10 +1,12 @@
-//! Validity of a certificate (RFC 5280 section 4.1.2.5), read from its DER.
+//! Fields of a certificate (RFC 5280 section 4.1), read from its DER.
 
 /// Tags of DER.
-const INTEGER: u8 = 0x02;
+pub(super) const INTEGER: u8 = 0x02;
+pub(super) const BIT_STRING: u8 = 0x03;
+pub(super) const OCTET_STRING: u8 = 0x04;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xA0;
 
 const DAY_S: u64 = 24 * 3600;
@@ -18,16 +20,47 @@ pub(super) struct Validity {
     pub(super) not_after: u64,
 }
 
+/// What is looked at of a certificate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields<'c> {
+    /// 1, 2 or 3.
+    pub(super) version: u8,
+    /// Distinguished names in DER.
+    pub(super) issuer: &'c [u8],
+    pub(super) subject: &'c [u8],
+    validity: Option<Validity>,
+}
+
+impl<'c> Fields<'c> {
+    /// None for what is no certificate.
+    pub(super) fn of(certificate: &'c [u8]) -> Option<Self> {
+        let (certificate, _) = element(certificate, SEQUENCE)?;
+        let (signed, _) = element(certificate, SEQUENCE)?;
+        let (version, behind_version) = match element(signed, VERSION) {
+            Some((version, rest)) => (element(version, INTEGER)?.0.last()?.saturating_add(1), rest),
+            None => (1, signed),
+        };
+        let (_serial, rest) = element(behind_version, INTEGER)?;
+        let (_algorithm, rest) = element(rest, SEQUENCE)?;
+        let (issuer, rest) = element(rest, SEQUENCE)?;
+        let (validity, rest) = element(rest, SEQUENCE)?;
+        let (subject, _) = element(rest, SEQUENCE)?;
+        Some(Self {
+            version,
+            issuer,
+            subject,
+            validity: Validity::read(validity),
+        })
+    }
+}
+
 impl Validity {
     /// None for what is no certificate, or valid before 1970.
     pub(super) fn of(certificate: &[u8]) -> Option<Self> {
-        let (certificate, _) = element(certificate, SEQUENCE)?;
-        let (signed, _) = element(certificate, SEQUENCE)?;
-        let behind_version = element(signed, VERSION).map_or(signed, |(_, rest)| rest);
-        let (_serial, rest) = element(behind_version, INTEGER)?;
-        let (_algorithm, rest) = element(rest, SEQUENCE)?;
-        let (_issuer, rest) = element(rest, SEQUENCE)?;
-        let (validity, _) = element(rest, SEQUENCE)?;
+        Fields::of(certificate)?.validity
+    }
+
+    fn read(validity: &[u8]) -> Option<Self> {
         let (not_before, rest) = time(validity)?;
         let (not_after, _) = time(rest)?;
         Some(Self {
@@ -61,7 +94,7 @@ impl Validity {
 }
 
 /// The content of an element of this tag, and what stands behind the element.
-fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+pub(super) fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (found, rest) = bytes.split_first()?;
     let (first, rest) = rest.split_first()?;
     let (length, rest) = match first {

@@ -1,9 +1,11 @@
 //! What other threads ask a worker to do.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::Worker;
 use crate::control::{Command, SessionInfo};
+use crate::sockets::bind_relayed;
 
 impl Worker {
     /// Does what other threads ask for; false when it is to end.
@@ -32,11 +34,28 @@ impl Worker {
                     self.relay.end_account(now, account.as_bytes());
                     self.close_relayed();
                 }
-                Command::ShowLife => self.tally.signs_of_life.add(1),
+                Command::ShowLife => {
+                    self.tally.signs_of_life.add(1);
+                    self.look_for_descriptors();
+                    self.host.catch_up();
+                }
                 Command::Adopt(stream) => self.adopt(now, stream),
                 Command::Stop => return false,
             }
         }
         true
+    }
+
+    /// Whether a shortage of descriptors is over. Nobody else may find out: a relay that is not ready
+    /// gets no new clients.
+    fn look_for_descriptors(&self) {
+        if self.tally.short_of_descriptors.get() == 0 {
+            return;
+        }
+        if bind_relayed((Ipv4Addr::LOCALHOST, 0).into()).is_ok()
+            && self.tally.note_descriptors(false)
+        {
+            tracing::info!("there are descriptors again");
+        }
     }
 }

@@ -10,10 +10,10 @@ use slab::Slab;
 use stun_turn_proto::FiveTuple;
 use stun_turn_proto::source::Source as Origin;
 
-use super::crowd::Crowd;
+use super::crowd::Crowds;
 use super::stream::Stream;
 use crate::streams::Streams;
-pub(super) use turns::{ACCEPTS_A_TURN, READ_BYTES, SILENCE, is_out_of_descriptors};
+pub(super) use turns::{ACCEPTS_A_TURN, READ_BYTES, SILENCE};
 
 use turns::{ROUND_COST, STEPS_A_ROUND};
 
@@ -26,9 +26,9 @@ pub(super) struct Connections {
     /// When to look after each; sorted, never scanned.
     deadlines: BTreeSet<(Duration, usize)>,
     /// TLS handshakes under way.
-    handshakes: Crowd,
+    handshakes: Crowds,
     /// Connections without an allocation.
-    strangers: Crowd,
+    strangers: Crowds,
     /// This worker's part of them.
     max_strangers: usize,
     steps_left: usize,
@@ -61,8 +61,8 @@ impl Connections {
             table: Slab::new(),
             by_client: HashMap::new(),
             deadlines: BTreeSet::new(),
-            handshakes: Crowd::default(),
-            strangers: Crowd::default(),
+            handshakes: Crowds::default(),
+            strangers: Crowds::default(),
             steps_left: 0,
             round_left: 0,
             turn_left: 0,

@@ -42,9 +42,14 @@ impl Crowd {
     }
 
     /// The oldest of the source that has most.
-    pub(super) fn oldest_of_most(&self) -> Option<usize> {
+    fn oldest_of_most(&self) -> Option<usize> {
         let (_, _, source) = self.ranks.last()?;
         self.oldest_of(*source)
+    }
+
+    /// How many the source has that has most.
+    fn most(&self) -> usize {
+        self.ranks.last().map_or(0, |(count, _, _)| *count)
     }
 
     fn change(
@@ -71,6 +76,49 @@ impl Crowd {
     }
 }
 
+/// The connections of one kind by source, and by the wider networks around IPv6 sources: a network
+/// with a connection from each of thousands of its sources would else never have most.
+#[derive(Debug, Default)]
+pub(super) struct Crowds {
+    sources: Crowd,
+    networks: Crowd,
+}
+
+impl Crowds {
+    pub(super) const fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    pub(super) fn count(&self, source: Source) -> usize {
+        self.sources.count(source)
+    }
+
+    pub(super) fn insert(&mut self, source: Source, since: Duration, key: usize) {
+        self.sources.insert(source, since, key);
+        self.networks.insert(source.widest(), since, key);
+    }
+
+    pub(super) fn remove(&mut self, source: Source, since: Duration, key: usize) {
+        self.sources.remove(source, since, key);
+        self.networks.remove(source.widest(), since, key);
+    }
+
+    /// The oldest of a source.
+    pub(super) fn oldest_of(&self, source: Source) -> Option<usize> {
+        self.sources.oldest_of(source)
+    }
+
+    /// The oldest of the source that has most, where a wider network counts as
+    /// [`Source::sources_of_widest`] sources.
+    pub(super) fn oldest_of_most(&self) -> Option<usize> {
+        let of_network = self.networks.most().div_ceil(Source::sources_of_widest());
+        match of_network > self.sources.most() {
+            true => self.networks.oldest_of_most(),
+            false => self.sources.oldest_of_most(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
@@ -81,6 +129,35 @@ mod tests {
 
     fn source(last: u8) -> Source {
         Source::of(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)))
+    }
+
+    #[test]
+    fn a_network_with_few_connections_from_each_of_many_sources_makes_way() {
+        let mut crowds = Crowds::default();
+        let of = |network: u128, source: u128| {
+            let bits = 0x2001_0db8_u128 << 96 | network << 80 | source << 64 | 1;
+            Source::of(IpAddr::from(bits.to_be_bytes()))
+        };
+        let at = Duration::from_secs;
+        crowds.insert(source(1), at(1), 1);
+        crowds.insert(source(1), at(2), 2);
+        for telephone in 0..100_u64 {
+            let key = 1000 + usize::try_from(telephone).unwrap();
+            crowds.insert(of(1, telephone.into()), at(3), key);
+        }
+        assert_eq!(
+            crowds.oldest_of_most(),
+            Some(1),
+            "many telephones are no crowd"
+        );
+        for number in 0..1000_u64 {
+            let key = 2000 + usize::try_from(number).unwrap();
+            crowds.insert(of(2, number.into()), at(100 + number), key);
+        }
+        assert_eq!(crowds.oldest_of_most(), Some(2000));
+        crowds.remove(of(2, 0), at(100), 2000);
+        assert_eq!(crowds.oldest_of_most(), Some(2001));
+        assert_eq!((crowds.len(), crowds.count(of(2, 1))), (1101, 1));
     }
 
     proptest! {

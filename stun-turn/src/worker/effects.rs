@@ -8,17 +8,17 @@ use std::sync::{Mutex, PoisonError};
 
 use mio::net::{TcpListener, UdpSocket};
 use stun_turn_proto::attribute::kind;
+use stun_turn_proto::auth::credential;
 use stun_turn_proto::message::Message;
-use stun_turn_proto::relay::{Closed, DropReason, Ended, Reason, Refusal, UserTag};
+use stun_turn_proto::relay::{Cause, Closed, DropReason, Ended, Reason, Refusal};
 use stun_turn_proto::{
     ConnectionId, FiveTuple, Now, Open, OpenError, Outcome, PeerProtocol, RelayId,
 };
 
 use super::Worker;
-use super::connections::is_out_of_descriptors;
 use super::relayed::Way;
 use crate::control::session_name;
-use crate::sockets::{bind_relayed, listen_relayed};
+use crate::sockets::{bind_relayed, is_out_of_descriptors, listen_relayed};
 use crate::udp::raw;
 
 /// Sockets on reserved ports, until the worker that got the token takes them.
@@ -276,11 +276,7 @@ impl Worker {
                     // Closing a descriptor also ends its registration.
                     self.relayed.close(relay);
                     self.peers.stop_listening(relay.index());
-                    record(
-                        self.index,
-                        self.settings.shared.tag(&ended.username),
-                        &ended,
-                    );
+                    self.record(&ended);
                     relayed
                 }
                 Closed::Reservation(relayed) => {
@@ -352,28 +348,36 @@ fn error_code(reply: &Message<'_>) -> Option<u16> {
     }
 }
 
-/// One line for each allocation that has ended.
-fn record(worker: usize, user: UserTag, ended: &Ended) {
-    let Ended {
-        client, traffic, ..
-    } = ended;
-    tracing::info!(
-        session = session_name(worker, ended.id),
-        cause = ended.cause.name(),
-        %user,
-        client = %client.client,
-        transport = ?client.transport,
-        relayed = %ended.relayed,
-        seconds = ended.lived.as_secs(),
-        packets_to_peers = traffic.packets_to_peers,
-        bytes_to_peers = traffic.bytes_to_peers,
-        packets_to_client = traffic.packets_to_client,
-        bytes_to_client = traffic.bytes_to_client,
-        "allocation closed"
-    );
-}
-
 impl Worker {
+    /// One line for an allocation that has ended, as far as its user and source may cause more. The
+    /// end of the server is one line for each.
+    fn record(&self, ended: &Ended) {
+        let shared = &self.settings.shared;
+        let Ended {
+            client, traffic, ..
+        } = ended;
+        let account = credential::account(&ended.username);
+        let now = self.now().monotonic;
+        if ended.cause != Cause::Shutdown && !shared.records.admit(account, client.client.ip(), now)
+        {
+            return;
+        }
+        tracing::info!(
+            session = session_name(self.index, ended.id),
+            cause = ended.cause.name(),
+            user = %shared.tag(&ended.username),
+            client = %client.client,
+            transport = ?client.transport,
+            relayed = %ended.relayed,
+            seconds = ended.lived.as_secs(),
+            packets_to_peers = traffic.packets_to_peers,
+            bytes_to_peers = traffic.bytes_to_peers,
+            packets_to_client = traffic.packets_to_client,
+            bytes_to_client = traffic.bytes_to_client,
+            "allocation closed"
+        );
+    }
+
     /// What the core is told of a socket that could not be bound. The operator is warned once for
     /// as long as it lasts: any client can make this happen again and again.
     fn open_error(&self, NotBound { error, is_next }: &NotBound) -> OpenError {

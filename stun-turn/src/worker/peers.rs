@@ -12,11 +12,11 @@ use socket2::{SockRef, TcpKeepalive};
 use stun_turn_proto::relay::Direction;
 use stun_turn_proto::{ConnectionId, Now, RelayId};
 
-use super::connections::{ACCEPTS_A_TURN, READ_BYTES, SILENCE, is_out_of_descriptors};
+use super::connections::{ACCEPTS_A_TURN, READ_BYTES, SILENCE};
 use super::splice::{Carried, Splice};
 use super::stream::Stream;
 use super::{Source, Worker};
-use crate::sockets::{bind_to_connect, start_connecting};
+use crate::sockets::{bind_to_connect, is_out_of_descriptors, start_connecting};
 use crate::streams::count;
 
 /// A worker's connections with peers and every index over them.

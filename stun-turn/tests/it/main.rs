@@ -1,16 +1,20 @@
 //! The driver from outside: real sockets on ports that the system chose.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bounded;
 mod broken_tls;
 mod bursts;
 mod canary;
 mod certificates;
 mod changing_host;
+mod chaos;
 mod check;
 mod client;
 mod crowds;
 mod deadlines;
+mod external;
 mod hung;
+mod limit;
 mod network;
 mod one_socket;
 mod operating;

@@ -36,10 +36,10 @@ fn a_bad_value_is_refused_with_option_value_and_expectation() {
     for (option, value, expected) in [
         ("--listen", "udp:nowhere", "udp:ADDR:PORT"),
         ("--trusted-proxy", "load-balancer", "network"),
-        ("--user", "alice", "NAME:PASSWORD"),
         ("--relay-ports", "9-1", "MIN-MAX"),
         ("--allow-peer", "10.0.0.1/8", "host bits"),
-        ("--external-address", "x", "PUBLIC=LOCAL"),
+        ("--external-address", "1.2.3", "PUBLIC=LOCAL"),
+        ("--listen", "udp:10.0.0:3478", "udp:ADDR:PORT"),
         ("--workers", "0", "1..=256"),
         ("--external-address", "0.0.0.0", "PUBLIC=LOCAL"),
         ("--log-level", "loud", "loud"),
@@ -231,11 +231,99 @@ fn a_credential_is_minted_as_the_relay_verifies_it() {
     assert_eq!(id, "carol");
     let minted = stun_turn::proto::auth::credential::mint(b"north", id, expiry.parse().unwrap());
     assert_eq!(password, format!("password: {}", minted.password));
-    assert_eq!(
-        run(&["credential", "carol"]).0,
-        Some(2),
-        "the secret is missing"
+    let (code, _, stderr) = run(&["credential", "carol"]);
+    assert_eq!(code, Some(2), "the secret is missing");
+    assert!(stderr.contains("--auth-secret-file"), "{stderr}");
+}
+
+/// The secret stands where the relay has it.
+#[test]
+fn credential_and_check_read_environment_and_configuration() {
+    let password = |command: &mut Command| {
+        let Output { status, stdout, .. } = command.output().unwrap();
+        assert!(status.success());
+        String::from_utf8(stdout).unwrap()
+    };
+    let expected = password(program().args(["--auth-secret", "north", "credential", "carol"]));
+    let expected = expected.lines().next().unwrap().split_once(':').unwrap().1;
+    let is_of_carol = |printed: &str| {
+        let name = printed
+            .lines()
+            .next()
+            .unwrap()
+            .strip_prefix("username: ")
+            .unwrap();
+        let (expiry, _) = name.split_once(':').unwrap();
+        let minted =
+            stun_turn::proto::auth::credential::mint(b"north", "carol", expiry.parse().unwrap());
+        printed.contains(&minted.password)
+    };
+    assert!(expected.ends_with(":carol"));
+    let directory = tempfile::tempdir().unwrap();
+    let (toml, secret) = (
+        directory.path().join("relay.toml"),
+        directory.path().join("secret"),
     );
+    std::fs::write(&toml, "auth-secret = [\"north\"]\n").unwrap();
+    std::fs::write(&secret, "north\n").unwrap();
+    let credential = ["credential", "carol"];
+    for command in [
+        program()
+            .env("STUN_TURN_AUTH_SECRET", "north")
+            .args(credential),
+        program()
+            .env("STUN_TURN_AUTH_SECRET_FILE", &secret)
+            .args(credential),
+        program().arg("--config").arg(&toml).args(credential),
+        program().args(credential).arg("--config").arg(&toml),
+        program()
+            .args(credential)
+            .arg("--auth-secret-file")
+            .arg(&secret),
+    ] {
+        assert!(is_of_carol(&password(command)));
+    }
+    let relay = Program::start(&["--auth-secret", "north"]);
+    let url = format!("turn:{}?transport=udp", relay.listener);
+    let check = |command: &mut Command| {
+        let Output { stdout, .. } = command.args(["check", &url]).output().unwrap();
+        String::from_utf8(stdout).unwrap()
+    };
+    let printed = check(program().env("STUN_TURN_AUTH_SECRET", "north"));
+    assert!(printed.contains("relayed address 127.0.0.1"), "{printed}");
+    let printed = check(program().env("STUN_TURN_USER", "alice:wonder"));
+    assert!(printed.contains("401"), "asked as alice: {printed}");
+}
+
+#[test]
+fn what_is_valid_and_hardly_meant_is_told() {
+    let hushed = ["--user", "alice:hush", "--user", "alice:hush2"];
+    let listen = ["--listen", "udp:[::]:3478"];
+    let checked = [&["--check-config"][..], &hushed, &listen].concat();
+    let (code, _, stderr) = run(&checked);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stderr.contains("warning: --user alice is given several times"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("--listen udp:0.0.0.0:3478"), "{stderr}");
+    assert!(!stderr.contains("hush"), "{stderr}");
+    for wrong in [
+        &["--user", "alice"][..],
+        &["--user=alice"],
+        &["--user", "alice:", "hush"],
+    ] {
+        let (code, _, stderr) = run(wrong);
+        assert_eq!(code, Some(2));
+        assert!(
+            stderr.contains("--user") && !stderr.contains("alice"),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("hush"), "{stderr}");
+    }
+    let mut relay = Program::start(&hushed);
+    let line = relay.wait_for_log(&["WARN", "alice is given several times"]);
+    assert!(!line.contains("hush"), "{line}");
 }
 
 #[test]

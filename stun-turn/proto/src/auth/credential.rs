@@ -1,5 +1,6 @@
 //! Time-limited credentials by the TURN REST convention: the user name is `EXPIRY[:ID]` with the
-//! expiry in Unix seconds, the password base64(HMAC-SHA1(secret, user name)).
+//! expiry in Unix seconds (`ID:EXPIRY` is taken too), the password
+//! base64(HMAC-SHA1(secret, user name)).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -38,10 +39,10 @@ pub fn mint(secret: &[u8], id: &str, expires_at_unix_s: u64) -> Credential {
 }
 
 /// A password without heap.
-pub(super) struct Password([u8; PASSWORD_LEN]);
+pub(crate) struct Password([u8; PASSWORD_LEN]);
 
 impl Password {
-    pub(super) const fn as_bytes(&self) -> &[u8] {
+    pub(crate) const fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
@@ -51,7 +52,7 @@ impl Password {
 }
 
 /// The password that belongs to a user name.
-pub(super) fn password(secret: &[u8], username: &[u8]) -> Password {
+pub(crate) fn password(secret: &[u8], username: &[u8]) -> Password {
     let mut text = [0; PASSWORD_LEN];
     STANDARD
         .encode_slice(hmac_sha1(secret, &[username]), &mut text)
@@ -59,30 +60,43 @@ pub(super) fn password(secret: &[u8], username: &[u8]) -> Password {
     Password(text)
 }
 
-/// Reads the expiry out of a user name. `None` unless it starts with one to nineteen plain digits
-/// which end there or at a colon: no sign, no space, nothing that two parsers read differently.
+/// Reads the expiry out of a user name: `EXPIRY`, `EXPIRY:ID` or, as coturn takes it too, `ID:EXPIRY`
+/// with an id that has no colon and is no number. An expiry is one to nineteen plain digits: no sign,
+/// no space, nothing that two parsers read differently.
 #[must_use]
 pub fn expires_at(username: &[u8]) -> Option<u64> {
-    let end = username
-        .iter()
-        .position(|byte| *byte == b':')
-        .unwrap_or(username.len());
-    let digits = username.get(..end)?;
+    split(username).map(|(expiry, _)| expiry)
+}
+
+/// Whom a user name is for: what stands beside the expiry, or all of it where nothing does.
+#[must_use]
+pub fn account(username: &[u8]) -> &[u8] {
+    match split(username) {
+        Some((_, id)) if !id.is_empty() => id,
+        _ => username,
+    }
+}
+
+/// Expiry and id.
+fn split(username: &[u8]) -> Option<(u64, &[u8])> {
+    let colon = username.iter().position(|byte| *byte == b':');
+    let (first, rest) = match colon.and_then(|colon| username.split_at_checked(colon)) {
+        Some((first, rest)) => (first, rest.get(1..).unwrap_or_default()),
+        None => (username, &[][..]),
+    };
+    // What is all digits is an expiry or nothing: it is nobody's id.
+    if first.is_empty() || first.iter().all(u8::is_ascii_digit) {
+        return Some((number(first)?, rest));
+    }
+    Some((number(rest)?, first))
+}
+
+/// One to nineteen digits.
+fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// Whom a user name is for: what stands behind the expiry, or all of it where nothing does.
-#[must_use]
-pub fn account(username: &[u8]) -> &[u8] {
-    let mut parts = username.splitn(2, |byte| *byte == b':');
-    let is_expiry = expires_at(username).is_some();
-    match (parts.next(), parts.next()) {
-        (Some(_), Some(id)) if is_expiry && !id.is_empty() => id,
-        _ => username,
-    }
 }
 
 /// The first part of an account, where parts are separated by colons: what is revoked of it is revoked of the whole.
@@ -137,11 +151,34 @@ mod tests {
             &b"1700000600"[..],
             b"1700000600:",
             b"alice",
-            b"alice:1",
+            b"alice:one",
+            b":1",
             b"",
         ] {
             assert_eq!(account(whole), whole);
         }
+    }
+
+    /// coturn takes both orders.
+    #[test]
+    fn the_expiry_may_stand_behind_the_id() {
+        assert_eq!(expires_at(b"alice:1796057771"), Some(1_796_057_771));
+        assert_eq!(account(b"alice:1796057771"), b"alice");
+        for wrong in [
+            &b"alice:"[..],
+            b"alice:room:1796057771",
+            b"alice:-1",
+            b"alice:1 ",
+            b":1796057771",
+            b"99999999999999999999:5",
+        ] {
+            assert_eq!(expires_at(wrong), None, "{wrong:?}");
+        }
+        assert_eq!(
+            expires_at(b"5:1796057771"),
+            Some(5),
+            "the first number counts"
+        );
     }
 
     #[test]

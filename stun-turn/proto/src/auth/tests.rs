@@ -18,7 +18,12 @@ fn client(address: &str) -> FiveTuple {
 }
 
 fn authenticator() -> Authenticator {
-    let users = [("alice".to_owned(), "wonder".to_owned())];
+    let users = [
+        ("alice", "wonder"),
+        ("zo\u{eb}", "na\u{ef}ve"),
+        ("zo\u{eb}", "nai\u{308}ve"),
+    ];
+    let users = users.map(|(name, password)| (name.to_owned(), password.to_owned()));
     let secrets = ["north".to_owned(), "south".to_owned()];
     Authenticator::new("callbox", users, secrets, NonceKeys::new(&[7; 32]))
 }
@@ -94,6 +99,12 @@ fn right_and_wrong_credentials() {
     assert_eq!(check(b"alice", b"callbox", b"wander"), refused);
     assert_eq!(check(b"bob", b"callbox", b"wonder"), refused);
     assert_eq!(check(b"alice", b"elsewhere", b"wonder"), refused);
+
+    for password in ["na\u{ef}ve", "nai\u{308}ve"] {
+        let zoe = "zo\u{eb}".as_bytes();
+        assert_eq!(check(zoe, b"callbox", password.as_bytes()), Ok(false));
+        assert_eq!(check(zoe, b"callbox", b"naive"), refused);
+    }
 
     for secret in [&b"north"[..], b"south"] {
         let minted = credential::mint(secret, "bob", NOW + 60);

@@ -10,7 +10,8 @@ use crate::integrity::Key;
 /// Names and keys; passwords are not kept.
 #[derive(Clone)]
 pub(super) struct Users {
-    keys: HashMap<Box<[u8]>, (Key, Key)>,
+    /// By name; a name that is given several times has each of its passwords.
+    keys: HashMap<Box<[u8]>, Vec<(Key, Key)>>,
     names: HashMap<[u8; 32], Box<[u8]>>,
 }
 
@@ -22,7 +23,8 @@ impl std::fmt::Debug for Users {
 
 impl Users {
     pub(super) fn new(realm: &str, users: impl IntoIterator<Item = (String, String)>) -> Self {
-        let (mut keys, mut names) = (HashMap::new(), HashMap::new());
+        let mut keys: HashMap<Box<[u8]>, Vec<(Key, Key)>> = HashMap::new();
+        let mut names = HashMap::new();
         for (name, password) in users {
             let name: Box<[u8]> = name.into_bytes().into();
             let key = |algorithm: PasswordAlgorithm| {
@@ -30,14 +32,19 @@ impl Users {
             };
             let pair = (key(PasswordAlgorithm::Md5), key(PasswordAlgorithm::Sha256));
             names.insert(userhash(&name, realm), name.clone());
-            keys.insert(name, pair);
+            keys.entry(name).or_default().push(pair);
         }
         Self { keys, names }
     }
 
-    pub(super) fn key(&self, name: &[u8], algorithm: PasswordAlgorithm) -> Option<Key> {
-        let (md5, sha256) = self.keys.get(name)?;
-        Some(match algorithm {
+    /// The keys of a user; none for an unknown one.
+    pub(super) fn keys(
+        &self,
+        name: &[u8],
+        algorithm: PasswordAlgorithm,
+    ) -> impl Iterator<Item = Key> {
+        let pairs = self.keys.get(name).into_iter().flatten();
+        pairs.map(move |(md5, sha256)| match algorithm {
             PasswordAlgorithm::Md5 => *md5,
             PasswordAlgorithm::Sha256 => *sha256,
         })

@@ -27,6 +27,7 @@ impl Relay {
         request: &Message<'_>,
         reply: &mut ReplyBuffer,
     ) -> Outcome {
+        self.reason = None;
         match request.method() {
             Method::Binding => return self.binding(now, client, request, reply),
             Method::ConnectionBind => return self.connection_bind(now, client, request, reply),
@@ -39,7 +40,6 @@ impl Relay {
             | Method::ChannelBind
             | Method::Connect => {}
         }
-        self.reason = None;
         let known = self.find_known(client, request);
         let relays = known.and_then(|known| self.table.find(&known));
         let holder = relays.map(|relays| relays.first);

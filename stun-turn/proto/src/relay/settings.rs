@@ -14,6 +14,7 @@ use crate::nat_discovery::NatDiscovery;
 use crate::policy::PeerPolicy;
 use crate::ports::Ports;
 use crate::quotas::{QuotaLimits, Quotas};
+use crate::records::Records;
 use crate::reservations::Reservations;
 use crate::revoked::Revoked;
 
@@ -27,6 +28,8 @@ pub struct Settings {
     pub policy: PeerPolicy,
     /// How many allocations there may be.
     pub quotas: QuotaLimits,
+    /// How far ahead the expiry of a credential may lie that opens an allocation, in seconds.
+    pub max_credential_ttl_s: u64,
     /// Bytes of application data per second that one allocation may carry in each direction.
     pub max_bps: Option<u64>,
     /// Whether clients may take their allocations along (RFC 8016). All of them must be served by
@@ -59,6 +62,7 @@ impl Settings {
             authenticator,
             policy,
             quotas: QuotaLimits::NONE,
+            max_credential_ttl_s: u64::MAX,
             max_bps: None,
             mobility: false,
             tcp_relay: None,
@@ -96,6 +100,8 @@ pub struct Shared {
     pub revoked: Revoked,
     /// When to tell the operator that strangers are not answered.
     pub unanswered: LogWindow,
+    /// Which ended allocations leave a record in the log.
+    pub records: Records,
     tag_keys: RandomState,
 }
 

@@ -97,6 +97,31 @@ fn addresses_that_no_peer_reaches() {
     );
 }
 
+/// "Everything works", said the check of a server that relays from 127.0.0.1.
+#[test]
+fn addresses_that_the_server_alone_reaches() {
+    let of =
+        |address: &str, server: &str| relayed(address.parse().unwrap(), server.parse().unwrap());
+    for (address, server) in [
+        ("127.0.0.1:50000", "[fd00::5]:3478"),
+        ("[::1]:50000", "10.0.0.5:3478"),
+        ("169.254.1.1:50000", "10.0.0.5:3478"),
+        ("[fe80::1]:50000", "8.8.4.4:3478"),
+    ] {
+        let found = of(address, server).unwrap();
+        assert!(found.advice.contains("--relay-address"), "{found:?}");
+    }
+    assert_eq!(of("127.0.0.1:50000", "127.0.0.1:3478"), None);
+    assert_eq!(of("127.0.0.1:50000", "[::1]:3478"), None);
+    assert_eq!(of("8.8.4.4:50000", "[2620:fe::5]:3478"), None);
+    let other = of("10.0.0.5:50000", "[2620:fe::5]:3478").unwrap();
+    assert!(
+        !other.advice.contains("2620:fe::5"),
+        "it would change nothing: {other:?}"
+    );
+    assert!(other.advice.contains("public IPv4 address"), "{other:?}");
+}
+
 #[test]
 fn silence_and_closed_ports() {
     let silent = fault(&Fault::Silence, Method::Binding, context(false, None));

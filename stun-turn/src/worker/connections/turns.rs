@@ -15,6 +15,7 @@ use super::super::stream::{End, Stream};
 use super::super::{ACCEPT_PAUSE, Bound, Source, Turn, Worker};
 use super::{Adopted, Entry};
 use crate::control::Command;
+use crate::sockets::is_out_of_descriptors;
 use crate::streams::count;
 
 /// Bytes taken from a connection in one read; a whole ChannelData message fits.
@@ -386,12 +387,4 @@ fn tune(socket: &SockRef<'_>) -> io::Result<()> {
         .with_time(SILENCE)
         .with_interval(SILENCE / 3);
     socket.set_tcp_keepalive(&keepalive.with_retries(3))
-}
-
-/// EMFILE or ENFILE: of this process or of the whole system.
-pub(in crate::worker) fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
 }

@@ -104,10 +104,16 @@ impl Relay {
                 )
             };
         }
-        if identity.expired {
+        let ahead_s = identity.ahead_s;
+        let is_too_far = ahead_s > self.settings.max_credential_ttl_s;
+        if identity.expired || is_too_far {
             let expired_at = credential::expires_at(identity.username);
             let since_s = now.unix_s.saturating_sub(expired_at.unwrap_or_default());
-            self.explain(identity.username, RefusalCause::Expired(since_s));
+            let cause = match is_too_far {
+                true => RefusalCause::TooFarAhead(ahead_s),
+                false => RefusalCause::Expired(since_s),
+            };
+            self.explain(identity.username, cause);
             return self.challenge(now, client, request, ErrorCode::Unauthenticated, reply);
         }
         self.settings.ports.pass_time(now.monotonic);
@@ -257,10 +263,12 @@ impl Relay {
         })
     }
 
-    fn claim_reserved(&self, asker: Asker, token: &Token) -> Result<Open, ErrorCode> {
+    fn claim_reserved(&mut self, asker: Asker, token: &Token) -> Result<Open, ErrorCode> {
         let reservations = &self.settings.shared.reservations;
-        let claimed = reservations.claim(token, &asker.username);
-        let (address, place) = claimed.ok_or(ErrorCode::InsufficientCapacity)?;
+        let Some((address, place)) = reservations.claim(token, &asker.username) else {
+            self.explain(&asker.username, RefusalCause::NoReservation);
+            return Err(ErrorCode::InsufficientCapacity);
+        };
         let mut addresses = self.settings.relay_addresses.iter();
         let relay_address = addresses.find(|it| it.local == address.ip()).copied();
         Ok(Open {

@@ -160,6 +160,57 @@ fn an_expired_credential_keeps_its_allocation_but_makes_no_new_one() {
     );
 }
 
+/// `1796057771000:alice`, in milliseconds, was good until the year 58884.
+#[test]
+fn an_expiry_that_lies_too_far_ahead_opens_no_allocation() {
+    let mut world = World::new();
+    world.reconfigure(|settings| settings.max_credential_ttl_s = 1000);
+    let allocate = |from: &str, expires_at: u64, world: &mut World| {
+        let mut client = world.time_limited(from, expires_at, "carol");
+        world.request(&mut client, Method::Allocate, &[udp()]).code
+    };
+    let (near, far) = (UNIX + 1000, UNIX + 1001);
+    assert_eq!(allocate("198.51.100.7:1", far, &mut world), 401);
+    assert_eq!(
+        world.relay.take_reason().map(|reason| reason.cause),
+        Some(RefusalCause::TooFarAhead(1001))
+    );
+    assert_eq!(allocate("198.51.100.7:2", UNIX * 1000, &mut world), 401);
+    assert_eq!(allocate("198.51.100.7:3", near, &mut world), 0);
+    let mut alice = world.client("198.51.100.7:4", "alice");
+    assert_eq!(
+        world.request(&mut alice, Method::Allocate, &[udp()]).code,
+        0
+    );
+}
+
+/// coturn takes `ID:EXPIRY`, too.
+#[test]
+fn an_expiry_behind_the_id_is_taken_and_counts_for_the_same_account() {
+    let mut world = World::new();
+    world.reconfigure(|settings| settings.quotas.per_user = Some(1));
+    let allocate = |from: &str, name: String, world: &mut World| {
+        let mut client = world.client(from, "alice");
+        let password = credential::password(b"north", name.as_bytes());
+        client.key = long_term_key(name.as_bytes(), b"callbox", password.as_bytes());
+        client.username = name;
+        world.request(&mut client, Method::Allocate, &[udp()]).code
+    };
+    let (good, late) = (UNIX + 60, UNIX - 60);
+    assert_eq!(
+        allocate("198.51.100.7:1", format!("carol:{late}"), &mut world),
+        401
+    );
+    assert_eq!(
+        allocate("198.51.100.7:2", format!("carol:{good}"), &mut world),
+        0
+    );
+    assert_eq!(
+        allocate("198.51.100.7:3", format!("{good}:carol"), &mut world),
+        486
+    );
+}
+
 #[test]
 fn unknown_required_attributes_are_named_unknown_optional_ones_ignored() {
     let mut world = World::new();
