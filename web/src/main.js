@@ -1,7 +1,7 @@
 // Which screen is shown, and what connects the call to the browser.
 
 import { debugInterface } from './debug.js';
-import { newRoomName, roomFromPath, roomPath } from './protocol/room.js';
+import { nameFromPath } from './protocol/room.js';
 import { SERVICE_WORKER, scriptUrl } from './scripts.js';
 import { loadSettings, readQuery, saveSettings } from './settings.js';
 import { chooseLanguage, t, useCheckTexts, useLanguage } from './texts/texts.js';
@@ -112,21 +112,16 @@ function route() {
  * @param {string} path
  */
 async function openScreen(path) {
-  const room = roomFromPath(path);
-  const load = path === '/check' ? loadCheck : room === null ? loadLanding : loadRooms;
+  const name = nameFromPath(path);
+  const load = /^\/check\/*$/.test(path) ? loadCheck : name === null ? loadLanding : loadRooms;
   const [open] = await Promise.all([load(), languageReady]);
   // The reader may have gone on in the meantime.
-  if (location.pathname === path) open(room ?? '');
+  if (location.pathname === path) open(name ?? '');
 }
 
 async function loadLanding() {
   const { landingView } = await import('./view/landing.js');
-  const options = {
-    onCreate: () => go(roomPath(newRoomName((bytes) => crypto.getRandomValues(bytes)))),
-    onJoin: go,
-    onLanguage: changeLanguage,
-  };
-  return () => show(() => landingView(options));
+  return () => show(() => landingView({ onJoin: go, onLanguage: changeLanguage }));
 }
 
 async function loadRooms() {
@@ -162,6 +157,9 @@ addEventListener('popstate', route);
 addEventListener('online', () => rooms?.call?.networkChanged());
 addEventListener('pagehide', () => rooms?.call?.leave());
 navigator.mediaDevices?.addEventListener('devicechange', scheduleUpdate);
+// Keys that an input method takes are no keys of ours, in no field: they choose a syllable, or give up on it. Safari says so by
+// the code alone (https://bugs.webkit.org/show_bug.cgi?id=165004).
+addEventListener('keydown', (event) => (event.isComposing || event.keyCode === 229) && event.stopPropagation(), true);
 // Links of ours change the screen without loading the page again.
 document.addEventListener('click', (event) => {
   const link = event.target instanceof Element ? event.target.closest('a[href="/"], a[href="/check"]') : null;

@@ -1,7 +1,7 @@
 // Connects rooms to the browser: devices, preview, the way into the call and its end. Loaded only where it is wanted.
 
 import { Devices } from './call/devices.js';
-import { roomFromPath } from './protocol/room.js';
+import { readRoom } from './protocol/room.js';
 import { t } from './texts/texts.js';
 import { endView } from './view/end.js';
 import { previewView } from './view/preview.js';
@@ -31,7 +31,7 @@ import { addStyles } from './view/styles.js';
 async function loadCall() {
   const [page] = await Promise.all([
     import('./call-page.js'),
-    addStyles('call', 'tile', 'chat', 'controls', 'files'),
+    addStyles('call', 'tile', 'chat', 'controls'),
   ]);
   return page;
 }
@@ -42,6 +42,7 @@ export function createRooms(shell) {
   /** @type {Call | null} */ let call = null;
   /** @type {Devices | null} */ let devices = null;
   /** Whose room is being entered. @type {Devices | null} */ let entering = null;
+  /** The room of the address. */ let roomName = '';
 
   /**
    * Opens the devices, and shows the preview unless the reader wants straight in.
@@ -56,7 +57,7 @@ export function createRooms(shell) {
         call?.devicesChanged();
         update();
       },
-      onLost: (kind) => /** @type {Partial<CallView> | null} */ (view())?.deviceLost?.(kind),
+      onLost: (kind, next) => /** @type {Partial<CallView> | null} */ (view())?.deviceLost?.(kind, next),
     });
     devices = opened;
     const { camera, microphone, speaker } = settings;
@@ -126,7 +127,7 @@ export function createRooms(shell) {
   /** @param {string} reason `left`, or the server's error code */
   function endCall(reason) {
     leaveCall();
-    showEnd(reason, roomFromPath(location.pathname) ?? '');
+    showEnd(reason);
   }
 
   function leaveCall() {
@@ -136,12 +137,9 @@ export function createRooms(shell) {
     devices = null;
   }
 
-  /**
-   * @param {string} reason
-   * @param {string} room
-   */
-  function showEnd(reason, room) {
-    show(() => endView({ reason, onAgain: () => void prepare(room, false), onHome: () => go('/'), onLanguage: changeLanguage }));
+  /** @param {string} reason */
+  function showEnd(reason) {
+    show(() => endView({ reason, onAgain: () => void prepare(roomName, false), onHome: () => go('/'), onLanguage: changeLanguage }));
   }
 
   return {
@@ -150,10 +148,12 @@ export function createRooms(shell) {
     },
     /**
      * A room's preview, or, where the reader wants straight in, the room.
-     * @param {string} room
+     * @param {string} name as the address has it
      */
-    open(room) {
-      if (typeof RTCPeerConnection === 'undefined') showEnd('unsupported', room);
+    open(name) {
+      const { room = '', problem } = readRoom(name);
+      roomName = room;
+      if (problem || typeof RTCPeerConnection === 'undefined') showEnd(problem ?? 'unsupported');
       else void prepare(room, query.autojoin);
     },
     leave: leaveCall,
