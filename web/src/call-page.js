@@ -1,7 +1,6 @@
 // A call, connected to the browser: signaling, connections, files, and the view of all of it. Loaded while the preview is shown.
 
 import { Call } from './call/call.js';
-import { Destinations } from './call/files/destination.js';
 import { newIdentity } from './call/identity.js';
 import { roomPath } from './protocol/room.js';
 import { SignalingClient, SUBPROTOCOL } from './protocol/signaling.js';
@@ -10,8 +9,10 @@ import { HASH_WORKER, scriptUrl } from './scripts.js';
 import { readToken } from './settings.js';
 import { t } from './texts/texts.js';
 import { callView } from './view/call.js';
+import { addStyles } from './view/styles.js';
 
 /** @import { Devices } from './call/devices.js' */
+/** @import { Destinations } from './call/files/destination.js' */
 /** @import { WorkerHashes } from './call/files/worker-hash.js' */
 /** @import { Shell } from './room-page.js' */
 /** @import { CallView } from './view/call.js' */
@@ -38,16 +39,23 @@ function randomId() {
 
 /** Of this page, in all its calls. */
 const identity = newIdentity();
-const destinations = new Destinations(
-  {
-    get showSaveFilePicker() {
-      return /** @type {any} */ (window).showSaveFilePicker?.bind(window);
+/** Of this page, in all its calls. @type {Destinations | null} */ let destinations = null;
+
+/** What shows files and keeps them: loaded when a call begins, as nobody needs it before. */
+async function loadFiles() {
+  const [{ Destinations }, { createFileCards }] = await Promise.all([import('./call/files/destination.js'), import('./view/files.js'), addStyles('files')]);
+  destinations ??= new Destinations(
+    {
+      get showSaveFilePicker() {
+        return /** @type {any} */ (window).showSaveFilePicker?.bind(window);
+      },
+      storage: navigator.storage,
+      locks: navigator.locks,
     },
-    storage: navigator.storage,
-    locks: navigator.locks,
-  },
-  randomId(),
-);
+    randomId(),
+  );
+  return { createFileCards, destinations };
+}
 
 /**
  * Enters a room and shows it.
@@ -93,7 +101,7 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
       room,
       link: new URL(roomPath(room), location.href).href,
       watchLink: new URL(`${roomPath(room)}?watch=1`, location.href).href,
-      destinations,
+      loadFiles,
       settings,
       onSettings: (changes) => {
         remember(changes);

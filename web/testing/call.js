@@ -88,6 +88,9 @@ const identity = {
   },
 };
 
+/** What the page of somebody tells about itself first. @param {string} from */
+export const streams = (from, screen = `screen of ${from}`) => ({ type: 'event', seq: 0, from, id: 1, name: 'streams', data: { screen } });
+
 /** When all promises have done what they can. */
 export const settled = () => new Promise((resolve) => setImmediate(resolve));
 

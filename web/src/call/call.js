@@ -197,10 +197,12 @@ export class Call {
   /**
    * Says it to everybody: over the data channel, or through the server where that is not open.
    * @param {string} input
+   * @returns {number} in how many messages, as long texts are divided
    */
   sendChat(input) {
-    this.#conversation.send(input);
+    const count = this.#conversation.send(input);
     this.#options.onChange();
+    return count;
   }
 
   /**
