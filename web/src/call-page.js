@@ -14,7 +14,9 @@ import { addStyles } from './view/styles.js';
 /** @import { Devices } from './call/devices.js' */
 /** @import { Destinations } from './call/files/destination.js' */
 /** @import { WorkerHashes } from './call/files/worker-hash.js' */
+/** @import { Session } from './protocol/signaling.js' */
 /** @import { Shell } from './room-page.js' */
+/** @import { Place, Seat } from './seat.js' */
 /** @import { CallView } from './view/call.js' */
 
 /** @type {WorkerHashes | null} */ let hashes = null;
@@ -57,16 +59,44 @@ async function loadFiles() {
   return { createFileCards, destinations };
 }
 
+/** Of this tab; loaded when a room is locked, or was when the page was left. @type {Seat | null} */ let seat = null;
+
+async function loadSeat() {
+  const { Seat } = await import('./seat.js');
+  return (seat ??= new Seat({ storage: sessionStorage, locks: navigator.locks, newId: randomId }));
+}
+
+/**
+ * The place in a locked room that an earlier page of this tab has left.
+ * @param {string} room
+ */
+export async function takePlace(room) {
+  return (await loadSeat()).take(room);
+}
+
 /**
  * Enters a room and shows it.
  * @param {Shell} shell
  * @param {string} room
  * @param {Devices} devices
- * @param {{explained: boolean, onLeave: () => void}} options `explained`: whether the reader has been told which devices could not be opened
- * @returns {Call}
+ * @param {{explained: boolean, place: Place | null, onLeave: () => void}} options `explained`: whether the reader has been told which
+ *   devices could not be opened
+ * @returns {{call: Call, hide: () => void}} `hide`: the page is going away
  */
-export function startCall({ query, settings, socketUrl, show, view, update, remember, changeLanguage }, room, devices, { explained, onLeave }) {
+export function startCall({ query, settings, socketUrl, show, view, update, remember, changeLanguage }, room, devices, { explained, place, onLeave }) {
   const name = query.name ?? settings.name;
+  let session = place?.session ?? null;
+  let isHidden = false;
+  /** Others would be kept waiting for somebody who closes the tab, so a place is only kept where it would be lost. */
+  const keepPlace = (isLeft = false) => {
+    if (isHidden) return false;
+    const keeps = session !== null && call.entered && call.room.locked;
+    if (!keeps) {
+      if (call.entered || session === null) seat?.drop();
+    } else if (seat) seat.keep({ room, session: /** @type {Session} */ (session), media: devices.media }, isLeft);
+    else void loadSeat().then(() => keepPlace(), () => undefined);
+    return keeps && seat !== null;
+  };
   const call = new Call({
     createSignaling: (handlers) =>
       new SignalingClient({
@@ -75,6 +105,11 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
         hello: { type: 'hello', room, name, role: query.watch ? 'viewer' : 'participant', media: devices.media, ...readToken(location.hash) },
         clock: systemClock,
         random: Math.random,
+        session,
+        onSession: (next) => {
+          session = next;
+          keepPlace();
+        },
       }),
     createConnection: (configuration) => new RTCPeerConnection(configuration),
     newStream: () => new MediaStream(),
@@ -86,7 +121,11 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
     newId: randomId,
     newHash,
     clock: systemClock,
-    onChange: update,
+    onChange: () => {
+      keepPlace();
+      update();
+    },
+    restored: place !== null,
     onNotice: (notice) => /** @type {Partial<CallView> | null} */ (view())?.notify?.(notice),
   });
   /** @type {CallView | null} */ let built = null;
@@ -113,5 +152,12 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
     return built;
   };
   show(build, () => t('preview.room', { room }));
-  return call;
+  const hide = () => {
+    const isKept = keepPlace(true);
+    isHidden = isKept;
+    if (isKept) call.suspend();
+    else call.leave();
+    seat?.release();
+  };
+  return { call, hide };
 }

@@ -22,6 +22,7 @@ const app = document.getElementById('app') ?? document.body;
 /** @type {ReturnType<typeof import('./room-page.js').createRooms> | null} */ let rooms = null;
 /** Ends the check, if one is shown. */ let closeCheck = () => {};
 let updateScheduled = false;
+/** The address of what is shown. */ let shownAddress = location.href;
 /** Resolved when the first language is there: the first screen is loaded at the same time. @type {Promise<void>} */ let languageReady;
 
 function availableStorage() {
@@ -100,6 +101,7 @@ function go(path) {
 }
 
 function route() {
+  shownAddress = location.href;
   Object.assign(query, readQuery(location.search));
   rooms?.leave();
   closeCheck();
@@ -153,9 +155,14 @@ function signalingUrl() {
 }
 
 Object.defineProperty(window, 'callbox', { value: debugInterface(() => rooms?.call ?? null), enumerable: true });
-addEventListener('popstate', route);
+addEventListener('popstate', () => {
+  // The browser asks by itself where the page would be unloaded.
+  if (rooms?.asks && !confirm(t('call.leave_question'))) history.pushState(null, '', shownAddress);
+  else route();
+});
 addEventListener('online', () => rooms?.call?.networkChanged());
-addEventListener('pagehide', () => rooms?.call?.leave());
+addEventListener('pagehide', () => rooms?.hide());
+addEventListener('pageshow', ({ persisted }) => persisted && rooms?.comeBack());
 navigator.mediaDevices?.addEventListener('devicechange', scheduleUpdate);
 // Keys that an input method takes are no keys of ours, in no field: they choose a syllable, or give up on it. Safari says so by
 // the code alone (https://bugs.webkit.org/show_bug.cgi?id=165004).

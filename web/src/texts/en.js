@@ -76,6 +76,7 @@ export const en = {
   'call.chat': 'Chat',
   'call.chat_unread': 'Chat, {count} unread',
   'call.leave': 'Leave',
+  'call.leave_question': 'Leave the call?',
   'call.invite': 'Invite',
   'call.people': 'People in the call',
   'call.you': 'You',

@@ -76,6 +76,7 @@ export const ko = {
   'call.chat': '채팅',
   'call.chat_unread': '채팅, 읽지 않음 {count}',
   'call.leave': '나가기',
+  'call.leave_question': '통화에서 나갈까요?',
   'call.invite': '초대',
   'call.people': '통화 참여자',
   'call.you': '나',

@@ -188,6 +188,7 @@ export function callView({ call, devices, selfName, room, link, before, explaine
     actions: { ...actions, chat: onChat, people: onPeople, layout: toggleLayout, settings: onPreferences },
     onTalk: (talking) => devices.setMuted(!talking),
   });
+  const letSleep = keepAwake();
   const speaking = setInterval(() => stage.update(), SPEAKING_INTERVAL_MS);
   update();
   // They are there before anybody wants them, and also when the server no longer is.
@@ -206,6 +207,7 @@ export function callView({ call, devices, selfName, room, link, before, explaine
     },
     arrangement: () => ({ chatOpen, read: readCount, draft: chat.draft, pinned: stage.pinned }),
     dispose() {
+      letSleep();
       endShortcuts();
       clearInterval(speaking);
       meter.dispose();
@@ -282,6 +284,24 @@ function problemWatch(devices, explained, onProblem) {
       if (problem && devices.failures[kind] !== told[kind] && !chosen) onProblem(explainProblem(kind, problem));
       told[kind] = devices.failures[kind];
     }
+  };
+}
+
+/**
+ * Keeps the screen on: a phone that locks stops its camera. Browsers may refuse, and let go of it whenever the page is not seen.
+ * @returns {() => void} ends it
+ */
+function keepAwake() {
+  /** @type {Promise<WakeLockSentinel> | undefined} */ let lock;
+  const ask = () => {
+    if (document.visibilityState === 'visible') lock = navigator.wakeLock?.request('screen');
+    lock?.catch(() => undefined);
+  };
+  ask();
+  document.addEventListener('visibilitychange', ask);
+  return () => {
+    document.removeEventListener('visibilitychange', ask);
+    void lock?.then((held) => held.release()).catch(() => undefined);
   };
 }
 
