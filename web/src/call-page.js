@@ -59,7 +59,7 @@ async function loadFiles() {
   return { createFileCards, destinations };
 }
 
-/** Of this tab; loaded when a room is locked, or was when the page was left. @type {Seat | null} */ let seat = null;
+/** Of this tab; loaded when a call begins, as it must be there when the page goes away. @type {Seat | null} */ let seat = null;
 
 async function loadSeat() {
   const { Seat } = await import('./seat.js');
@@ -93,8 +93,7 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
     const keeps = session !== null && call.entered && call.room.locked;
     if (!keeps) {
       if (call.entered || session === null) seat?.drop();
-    } else if (seat) seat.keep({ room, session: /** @type {Session} */ (session), media: devices.media }, isLeft);
-    else void loadSeat().then(() => keepPlace(), () => undefined);
+    } else seat?.keep({ room, session: /** @type {Session} */ (session), media: devices.media }, isLeft);
     return keeps && seat !== null;
   };
   const call = new Call({
@@ -128,6 +127,7 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
     restored: place !== null,
     onNotice: (notice) => /** @type {Partial<CallView> | null} */ (view())?.notify?.(notice),
   });
+  void loadSeat().then(() => keepPlace(), () => undefined);
   /** @type {CallView | null} */ let built = null;
   const build = () => {
     const before = built?.arrangement() ?? null;
@@ -153,7 +153,8 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
   };
   show(build, () => t('preview.room', { room }));
   const hide = () => {
-    const isKept = keepPlace(true);
+    // Who is alone leaves nothing: an empty room that stays locked would keep out its own host, who opens it in another tab.
+    const isKept = call.participants.length > 0 && keepPlace(true);
     isHidden = isKept;
     if (isKept) call.suspend();
     else call.leave();

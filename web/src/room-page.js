@@ -205,7 +205,9 @@ export function createRooms(shell) {
     },
     /** Ends the call if the server has refused it. */
     settle() {
-      onbeforeunload = this.asks ? (event) => event.preventDefault() : null;
+      // Browsers ask nothing where nobody has touched the page, and complain.
+      const mayAsk = this.asks && navigator.userActivation?.hasBeenActive !== false;
+      onbeforeunload = mayAsk ? (event) => event.preventDefault() : null;
       if (!call?.refusal) return;
       // To somebody who was inside it means that a host wanted it so.
       endCall(call.refusal === 'forbidden' && call.entered ? 'kicked' : call.refusal);
