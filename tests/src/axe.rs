@@ -63,6 +63,19 @@ impl Browser {
             .await
     }
 
+    /// Has the page shown as by a contrast theme of the system, which replaces its colours, and with as little motion as possible.
+    ///
+    /// # Errors
+    /// When the browser can't.
+    pub async fn contrast_theme(&self) -> anyhow::Result<()> {
+        let features = json!([
+            {"name": "forced-colors", "value": "active"},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]);
+        self.devtools("Emulation.setEmulatedMedia", json!({"features": features}))
+            .await
+    }
+
     /// axe-core has nothing to say about what is shown, as soon as things that fade in are there.
     ///
     /// # Errors

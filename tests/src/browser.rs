@@ -124,6 +124,15 @@ impl Browser {
         opened.with_context(|| format!("{}: opening {url}", self.name))
     }
 
+    /// Loads the page anew.
+    ///
+    /// # Errors
+    /// When it does not load.
+    pub async fn reload(&self) -> anyhow::Result<()> {
+        let reloaded = self.driver.refresh().await;
+        reloaded.with_context(|| format!("{}: loading anew", self.name))
+    }
+
     /// The value of a JavaScript expression, a promise's when it is one; `argument` is its `arg`.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 // A call, connected to the browser: signaling, connections, files, and the view of all of it. Loaded while the preview is shown.
 
 import { Call } from './call/call.js';
-import { Destinations } from './call/files/destination.js';
 import { newIdentity } from './call/identity.js';
 import { roomPath } from './protocol/room.js';
 import { SignalingClient, SUBPROTOCOL } from './protocol/signaling.js';
@@ -10,10 +9,14 @@ import { HASH_WORKER, scriptUrl } from './scripts.js';
 import { readToken } from './settings.js';
 import { t } from './texts/texts.js';
 import { callView } from './view/call.js';
+import { addStyles } from './view/styles.js';
 
 /** @import { Devices } from './call/devices.js' */
+/** @import { Destinations } from './call/files/destination.js' */
 /** @import { WorkerHashes } from './call/files/worker-hash.js' */
+/** @import { Session } from './protocol/signaling.js' */
 /** @import { Shell } from './room-page.js' */
+/** @import { Place, Seat } from './seat.js' */
 /** @import { CallView } from './view/call.js' */
 
 /** @type {WorkerHashes | null} */ let hashes = null;
@@ -38,27 +41,61 @@ function randomId() {
 
 /** Of this page, in all its calls. */
 const identity = newIdentity();
-const destinations = new Destinations(
-  {
-    get showSaveFilePicker() {
-      return /** @type {any} */ (window).showSaveFilePicker?.bind(window);
+/** Of this page, in all its calls. @type {Destinations | null} */ let destinations = null;
+
+/** What shows files and keeps them: loaded when a call begins, as nobody needs it before. */
+async function loadFiles() {
+  const [{ Destinations }, { createFileCards }] = await Promise.all([import('./call/files/destination.js'), import('./view/files.js'), addStyles('files')]);
+  destinations ??= new Destinations(
+    {
+      get showSaveFilePicker() {
+        return /** @type {any} */ (window).showSaveFilePicker?.bind(window);
+      },
+      storage: navigator.storage,
+      locks: navigator.locks,
     },
-    storage: navigator.storage,
-    locks: navigator.locks,
-  },
-  randomId(),
-);
+    randomId(),
+  );
+  return { createFileCards, destinations };
+}
+
+/** Of this tab; loaded when a call begins, as it must be there when the page goes away. @type {Seat | null} */ let seat = null;
+
+async function loadSeat() {
+  const { Seat } = await import('./seat.js');
+  return (seat ??= new Seat({ storage: sessionStorage, locks: navigator.locks, newId: randomId }));
+}
+
+/**
+ * The place in a locked room that an earlier page of this tab has left.
+ * @param {string} room
+ */
+export async function takePlace(room) {
+  return (await loadSeat()).take(room);
+}
 
 /**
  * Enters a room and shows it.
  * @param {Shell} shell
  * @param {string} room
  * @param {Devices} devices
- * @param {{explained: boolean, onLeave: () => void}} options `explained`: whether the reader has been told which devices could not be opened
- * @returns {Call}
+ * @param {{explained: boolean, place: Place | null, onLeave: () => void}} options `explained`: whether the reader has been told which
+ *   devices could not be opened
+ * @returns {{call: Call, hide: () => void}} `hide`: the page is going away
  */
-export function startCall({ query, settings, socketUrl, show, view, update, remember, changeLanguage }, room, devices, { explained, onLeave }) {
+export function startCall({ query, settings, socketUrl, show, view, update, remember, changeLanguage }, room, devices, { explained, place, onLeave }) {
   const name = query.name ?? settings.name;
+  let session = place?.session ?? null;
+  let isHidden = false;
+  /** Others would be kept waiting for somebody who closes the tab, so a place is only kept where it would be lost. */
+  const keepPlace = (isLeft = false) => {
+    if (isHidden) return false;
+    const keeps = session !== null && call.entered && call.room.locked;
+    if (!keeps) {
+      if (call.entered || session === null) seat?.drop();
+    } else seat?.keep({ room, session: /** @type {Session} */ (session), media: devices.media }, isLeft);
+    return keeps && seat !== null;
+  };
   const call = new Call({
     createSignaling: (handlers) =>
       new SignalingClient({
@@ -67,6 +104,11 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
         hello: { type: 'hello', room, name, role: query.watch ? 'viewer' : 'participant', media: devices.media, ...readToken(location.hash) },
         clock: systemClock,
         random: Math.random,
+        session,
+        onSession: (next) => {
+          session = next;
+          keepPlace();
+        },
       }),
     createConnection: (configuration) => new RTCPeerConnection(configuration),
     newStream: () => new MediaStream(),
@@ -78,9 +120,14 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
     newId: randomId,
     newHash,
     clock: systemClock,
-    onChange: update,
+    onChange: () => {
+      keepPlace();
+      update();
+    },
+    restored: place !== null,
     onNotice: (notice) => /** @type {Partial<CallView> | null} */ (view())?.notify?.(notice),
   });
+  void loadSeat().then(() => keepPlace(), () => undefined);
   /** @type {CallView | null} */ let built = null;
   const build = () => {
     const before = built?.arrangement() ?? null;
@@ -93,7 +140,7 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
       room,
       link: new URL(roomPath(room), location.href).href,
       watchLink: new URL(`${roomPath(room)}?watch=1`, location.href).href,
-      destinations,
+      loadFiles,
       settings,
       onSettings: (changes) => {
         remember(changes);
@@ -105,5 +152,13 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
     return built;
   };
   show(build, () => t('preview.room', { room }));
-  return call;
+  const hide = () => {
+    // Who is alone leaves nothing: an empty room that stays locked would keep out its own host, who opens it in another tab.
+    const isKept = call.participants.length > 0 && keepPlace(true);
+    isHidden = isKept;
+    if (isKept) call.suspend();
+    else call.leave();
+    seat?.release();
+  };
+  return { call, hide };
 }

@@ -2,7 +2,7 @@
 
 import { Devices } from './call/devices.js';
 import { Check } from './check/check.js';
-import { newRoomName } from './protocol/room.js';
+import { newRoomName } from './protocol/invitation.js';
 import { SUBPROTOCOL } from './protocol/signaling.js';
 import { checkView } from './view/check.js';
 

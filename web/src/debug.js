@@ -40,7 +40,7 @@ export function debugInterface(currentCall) {
         };
       }),
     /** @param {string} text */
-    sendChat: (text) => call().sendChat(text),
+    sendChat: (text) => void call().sendChat(text),
     /**
      * Sends `count` pings to a peer over the `echo` data channel.
      * @param {string} peer

@@ -1,7 +1,7 @@
 // Which screen is shown, and what connects the call to the browser.
 
 import { debugInterface } from './debug.js';
-import { newRoomName, roomFromPath, roomPath } from './protocol/room.js';
+import { nameFromPath } from './protocol/room.js';
 import { SERVICE_WORKER, scriptUrl } from './scripts.js';
 import { loadSettings, readQuery, saveSettings } from './settings.js';
 import { chooseLanguage, t, useCheckTexts, useLanguage } from './texts/texts.js';
@@ -22,6 +22,7 @@ const app = document.getElementById('app') ?? document.body;
 /** @type {ReturnType<typeof import('./room-page.js').createRooms> | null} */ let rooms = null;
 /** Ends the check, if one is shown. */ let closeCheck = () => {};
 let updateScheduled = false;
+/** The address of what is shown. */ let shownAddress = location.href;
 /** Resolved when the first language is there: the first screen is loaded at the same time. @type {Promise<void>} */ let languageReady;
 
 function availableStorage() {
@@ -100,6 +101,7 @@ function go(path) {
 }
 
 function route() {
+  shownAddress = location.href;
   Object.assign(query, readQuery(location.search));
   rooms?.leave();
   closeCheck();
@@ -112,21 +114,16 @@ function route() {
  * @param {string} path
  */
 async function openScreen(path) {
-  const room = roomFromPath(path);
-  const load = path === '/check' ? loadCheck : room === null ? loadLanding : loadRooms;
+  const name = nameFromPath(path);
+  const load = /^\/check\/*$/.test(path) ? loadCheck : name === null ? loadLanding : loadRooms;
   const [open] = await Promise.all([load(), languageReady]);
   // The reader may have gone on in the meantime.
-  if (location.pathname === path) open(room ?? '');
+  if (location.pathname === path) open(name ?? '');
 }
 
 async function loadLanding() {
   const { landingView } = await import('./view/landing.js');
-  const options = {
-    onCreate: () => go(roomPath(newRoomName((bytes) => crypto.getRandomValues(bytes)))),
-    onJoin: go,
-    onLanguage: changeLanguage,
-  };
-  return () => show(() => landingView(options));
+  return () => show(() => landingView({ onJoin: go, onLanguage: changeLanguage }));
 }
 
 async function loadRooms() {
@@ -158,10 +155,18 @@ function signalingUrl() {
 }
 
 Object.defineProperty(window, 'callbox', { value: debugInterface(() => rooms?.call ?? null), enumerable: true });
-addEventListener('popstate', route);
+addEventListener('popstate', () => {
+  // The browser asks by itself where the page would be unloaded.
+  if (rooms?.asks && !confirm(t('call.leave_question'))) history.pushState(null, '', shownAddress);
+  else route();
+});
 addEventListener('online', () => rooms?.call?.networkChanged());
-addEventListener('pagehide', () => rooms?.call?.leave());
+addEventListener('pagehide', () => rooms?.hide());
+addEventListener('pageshow', ({ persisted }) => persisted && rooms?.comeBack());
 navigator.mediaDevices?.addEventListener('devicechange', scheduleUpdate);
+// Keys that an input method takes are no keys of ours, in no field: they choose a syllable, or give up on it. Safari says so by
+// the code alone (https://bugs.webkit.org/show_bug.cgi?id=165004).
+addEventListener('keydown', (event) => (event.isComposing || event.keyCode === 229) && event.stopPropagation(), true);
 // Links of ours change the screen without loading the page again.
 document.addEventListener('click', (event) => {
   const link = event.target instanceof Element ? event.target.closest('a[href="/"], a[href="/check"]') : null;

@@ -115,6 +115,7 @@ export function readQuery(search) {
  * @returns {{token?: string}}
  */
 export function readToken(hash) {
-  const token = new URLSearchParams(hash.slice(1)).get('token');
+  // A messenger may have taken a particle or a full stop for its end.
+  const token = new URLSearchParams(hash.slice(1)).get('token')?.match(/^[\w.-]*[\w-]/)?.[0];
   return token ? { token } : {};
 }

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { info, setUp } from '../testing/call.js';
+import { CHAT_CHARACTERS, chatMessages, chatText } from '../src/call/chat.js';
+import { info, setUp, streams } from '../testing/call.js';
 
 test('chat goes over the data channel, and through the server where that is closed', () => {
-  const { call, sent, connections, welcome } = setUp();
+  const { call, sent, connections, receive, welcome } = setUp();
   welcome('me', info('a'), info('b'));
+  for (const from of ['a', 'b']) receive(streams(from));
   connections[0].become('connected');
   call.sendChat(' hello ');
   call.sendChat('   ');
@@ -49,4 +51,48 @@ test('the page keeps the last messages, counts all of them, and takes no flood',
   const { onmessage } = connections[0].channels.chat;
   onmessage({ data: JSON.stringify({ type: 'chat', id: 'x'.repeat(70_000), text: 'long' }) });
   assert.equal(call.chatCount, 1500);
+});
+
+// A program that offers a data channel of its own has none with our number: what was written there was lost, and shown as said.
+test('who does not speak as the page does is written to through the server', () => {
+  const { call, sent, connections, receive, welcome } = setUp();
+  welcome('me', info('page'), info('program'));
+  for (const connection of connections) connection.become('connected');
+  receive(streams('page'));
+  call.sendChat('hello');
+  assert.deepEqual(connections.map(({ channels }) => channels.chat.sent.length), [1, 0]);
+  assert.deepEqual(sent.filter(({ type }) => type === 'chat').map(({ to }) => to), ['program']);
+});
+
+// 9,008 characters were cut to 4,000, and not a word about it.
+test('a long text is sent whole, in several messages that end between words and characters', () => {
+  const text = Array.from({ length: 901 }, (_, line) => `line ${String(line).padStart(4)}${line % 9 ? ' ' : '\n'}`).join('').trim();
+  assert.ok(text.length > 9000);
+  const messages = chatMessages(text);
+  assert.deepEqual([messages.length, messages.join('')], [3, text]);
+  for (const message of messages.slice(0, -1)) assert.match(message, /[\n ]$/);
+  for (const sign of ['가', '🎉', '👩‍👩‍👧']) {
+    const dense = `${'x'.repeat(CHAT_CHARACTERS - 1)}${sign.repeat(900)}`;
+    const parts = chatMessages(dense);
+    assert.equal(parts.join(''), dense);
+    for (const part of parts) assert.ok(part.length <= CHAT_CHARACTERS && !/\p{Cs}/u.test(part) && !/^\u200d|\u200d$/.test(part), sign);
+  }
+  const { call, sent, welcome } = setUp();
+  welcome('me', info('a'));
+  assert.equal(call.sendChat(text), 3);
+  assert.equal(call.sendChat('  '), 0);
+  assert.deepEqual(sent.flatMap(({ type, text: said }) => (type === 'chat' ? said : [])), messages);
+  assert.deepEqual(call.chat.map(({ text: shown }) => shown), messages);
+  // What another program sends is cut, and that is to be seen.
+  assert.equal(chatText('x'.repeat(CHAT_CHARACTERS)).length, CHAT_CHARACTERS);
+  assert.match(chatText('x'.repeat(CHAT_CHARACTERS + 1)), /^x{3999}…$/);
+});
+
+// "The server ended the call: bad_message" was what half a character led to.
+test('no half of a character is sent', () => {
+  const { call, sent, welcome } = setUp();
+  welcome('me', info('a'));
+  for (const text of [`${'x'.repeat(3999)}🎉`, 'a\ud83d', '\ude00b']) call.sendChat(text);
+  const said = sent.flatMap(({ type, text }) => (type === 'chat' ? text : []));
+  assert.deepEqual(said, ['x'.repeat(3999), '🎉', 'a\ufffd', '\ufffdb']);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { REACTION_MS } from '../src/call/gestures.js';
-import { ids, info, setUp } from '../testing/call.js';
+import { ids, info, setUp, streams } from '../testing/call.js';
 
 test('a raised hand is told to everybody, and to those who come later', () => {
   const { call, sent, receive, welcome } = setUp();
@@ -103,6 +103,7 @@ test('viewers have a link to whom they watch, and none to each other, but chat w
   assert.deepEqual(call.audience.map(({ peer }) => peer), ['v', 'w']);
   assert.equal(call.viewers.count, 2);
   connections[0].become('connected');
+  receive(streams('host'));
   call.sendChat('hello');
   assert.deepEqual(sent.filter(({ type }) => type === 'chat').map(({ to }) => to), ['v', 'w']);
   receive({ type: 'chat', seq: 2, from: 'w', id: 1, text: 'hi' });

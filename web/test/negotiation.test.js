@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Negotiation, insecurity } from '../src/call/negotiation.js';
+import { Negotiation, insecurity, mended } from '../src/call/negotiation.js';
 import { FakeConnection, turns, ufrag } from '../testing/connection.js';
 import { FakeClock, seeded } from '../testing/random.js';
 
@@ -304,12 +304,48 @@ test('descriptions without encryption are refused', async () => {
   assert.equal(insecurity(sdp('x')), null);
   assert.equal(insecurity('v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=fingerprint:sha-256 0\r\n'), null);
   assert.match(insecurity('v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n') ?? '', /fingerprint/);
-  for (const proto of ['RTP/AVP', 'RTP/SAVPF', 'UDP/TLS/RTP/SAVPFX']) {
+  // With a fingerprint each of these means DTLS (RFC 8829, 5.1.2): "Their program does not encrypt" was said of RTP/SAVPF.
+  for (const proto of ['RTP/AVP', 'RTP/AVPF', 'RTP/SAVP', 'RTP/SAVPF', 'TCP/DTLS/RTP/SAVP', 'TCP/DTLS/RTP/SAVPF', 'UDP/TLS/RTP/SAVP', 'DTLS/SCTP']) {
+    assert.equal(insecurity(sdp('x', proto)), null, proto);
+  }
+  for (const proto of ['UDP', 'RTP/AVPX', 'UDP/BFCP', 'UDP/TLS/RTP/SAVPFX', 'UDP/RTP/AVP', 'SCTP']) {
     assert.match(insecurity(sdp('x', proto)) ?? '', /DTLS/, proto);
   }
   const { connection, negotiation, problems } = alone(true);
-  negotiation.receive({ epoch: 1, description: { type: 'offer', sdp: sdp('x', 'RTP/AVP') } });
+  negotiation.receive({ epoch: 1, description: { type: 'offer', sdp: sdp('x', 'UDP/BFCP') } });
   await negotiation.settled();
   assert.equal(connection.remoteDescription, null);
   assert.equal(problems.length, 1);
+});
+
+test('what other programs leave out of descriptions is put in', async () => {
+  const { connection, negotiation } = alone(true);
+  negotiation.receive({ epoch: 1, description: { type: 'offer', sdp: sdp('x').trimEnd() } });
+  await negotiation.settled();
+  assert.equal(connection.remoteDescription.sdp, sdp('x'));
+  // One section that is alone is a group by itself.
+  const section = (/** @type {string} */ mid, /** @type {string} */ end) => `m=audio 9 RTP/SAVPF 0${end}a=mid:${mid}${end}`;
+  for (const end of ['\r\n', '\n']) {
+    const one = `v=0${end}${section('a', end)}`;
+    assert.equal(mended(one), `v=0${end}a=group:BUNDLE a\r\n${section('a', end)}`);
+    assert.equal(mended(mended(one)), mended(one));
+    const two = `v=0${end}${section('a', end)}${section('b', end)}`;
+    assert.equal(mended(two), two);
+  }
+});
+
+test('a description that the browser does not take is told, until one is taken', async () => {
+  /** @type {unknown[]} */ const told = [];
+  const connection = new FakeConnection('a', () => 0);
+  const take = connection.setRemoteDescription.bind(connection);
+  let fits = false;
+  connection.setRemoteDescription = async (description) => (fits ? take(description) : Promise.reject(new Error('max-bundle')));
+  const negotiation = new Negotiation({
+    connection: /** @type {any} */ (connection), polite: true, clock: new FakeClock(), send: () => {}, onProblem: () => {}, onDescription: (why) => told.push(why),
+  });
+  for (fits of [false, true]) {
+    negotiation.receive({ epoch: 1, description: { type: 'offer', sdp: sdp('x') } });
+    await negotiation.settled();
+  }
+  assert.deepEqual(told, ['unfit', null]);
 });

@@ -6,12 +6,14 @@ import { FakeSocket } from '../testing/socket.js';
 
 // What the golden conversations (conversations.test.js) do not say.
 
-function client({ random = 1 } = {}) {
+/** @param {{random?: number, session?: import('../src/protocol/signaling.js').Session}} [options] */
+function client({ random = 1, session } = {}) {
   const clock = new FakeClock();
   /** @type {FakeSocket[]} */ const sockets = [];
   /** @type {any[]} */ const messages = [];
   /** @type {any[]} */ const outcomes = [];
   /** @type {string[]} */ const states = [];
+  /** @type {unknown[]} */ const sessions = [];
   const signaling = new SignalingClient({
     connect: () => {
       const socket = new FakeSocket();
@@ -24,6 +26,8 @@ function client({ random = 1 } = {}) {
     onState: (state, { refusal }) => states.push(refusal ? `${state} ${refusal}` : state),
     clock,
     random: () => random,
+    session,
+    onSession: (next) => sessions.push(next),
   });
   const enter = () => {
     const socket = sockets[sockets.length - 1];
@@ -31,7 +35,7 @@ function client({ random = 1 } = {}) {
     socket.receive(welcome);
     return socket;
   };
-  return { signaling, clock, sockets, messages, outcomes, states, enter };
+  return { signaling, clock, sockets, messages, outcomes, states, sessions, enter };
 }
 
 const welcome = {
@@ -279,4 +283,55 @@ test('bye leaves at once and for good', () => {
   clock.advance(60_000);
   assert.equal(sockets.length, 1);
   assert.equal(states.at(-1), 'closed');
+});
+
+test('a session is told as it goes on, so that a later page of the tab can have it', () => {
+  const { signaling, clock, enter, sessions, states } = client();
+  signaling.connect();
+  const socket = enter();
+  socket.receive({ type: 'chat', from: 'a', id: 1, seq: 1, text: 'x' });
+  clock.advance(25);
+  assert.deepEqual(sessions, [{ ticket: 't', received: 0 }, { ticket: 't', received: 1 }]);
+  signaling.suspend();
+  assert.equal(socket.closed, true);
+  assert.deepEqual(socket.frames.filter(({ type }) => type === 'bye'), []);
+  clock.advance(60_000);
+  assert.equal(states.at(-1), 'closed');
+  assert.deepEqual(sessions.length, 2, 'it goes on elsewhere');
+});
+
+test('the session of an earlier page goes on, with ids behind those that were used', () => {
+  const { signaling, sockets, sessions, outcomes } = client({ session: { ticket: 'left', received: 7 } });
+  signaling.send({ type: 'update', media: { audio: true } });
+  signaling.connect();
+  const [socket] = sockets;
+  socket.onopen();
+  socket.receive({ ...welcome, resumed: true, received: 41, ticket: 't2' });
+  signaling.send({ type: 'chat', text: 'back' });
+  assert.deepEqual(socket.frames.map(({ type, id, resume }) => [type, id, resume]), [
+    // Whom the earlier page knew is not known.
+    ['hello', undefined, { ticket: 'left', received: 7 }], ['update', 42, undefined], ['chat', 43, undefined],
+  ]);
+  socket.receive({ type: 'delivered', ids: [42, 43] });
+  assert.deepEqual(outcomes.map(({ id, delivered }) => [id, delivered]), [[1, true], [2, true]]);
+  assert.deepEqual(sessions, [{ ticket: 't2', received: 7 }]);
+  // From here on it is a session like any other.
+  socket.onclose({ code: 1006 });
+  signaling.connect();
+  sockets[1].onopen();
+  assert.deepEqual(sockets[1].frames[0].resume, { ticket: 't2', received: 7, peers: [] });
+});
+
+test('where the session of an earlier page is over a new one begins, and nothing that waits is lost', () => {
+  const { signaling, clock, sockets, sessions, outcomes, enter } = client({ session: { ticket: 'left', received: 7 } });
+  signaling.send({ type: 'update', media: { audio: true } });
+  signaling.connect();
+  sockets[0].onopen();
+  sockets[0].receive({ type: 'error', code: 'resume_failed', message: '' });
+  sockets[0].onclose({ code: 4404 });
+  clock.advance(250);
+  const socket = enter();
+  assert.deepEqual(socket.frames.map(({ type, id, resume }) => [type, id, resume]), [['hello', undefined, undefined], ['update', 1, undefined]]);
+  assert.deepEqual(sessions, [null, { ticket: 't', received: 0 }]);
+  assert.deepEqual(outcomes, []);
 });

@@ -88,11 +88,14 @@ const identity = {
   },
 };
 
+/** What the page of somebody tells about itself first. @param {string} from */
+export const streams = (from, screen = `screen of ${from}`) => ({ type: 'event', seq: 0, from, id: 1, name: 'streams', data: { screen } });
+
 /** When all promises have done what they can. */
 export const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A call with everything around it in our hands. */
-export function setUp({ watch = false } = {}) {
+export function setUp({ watch = false, restored = false } = {}) {
   const preferences = { low: false, codec: null };
   const clock = new FakeClock();
   /** @type {any[]} */ const sent = [];
@@ -123,6 +126,7 @@ export function setUp({ watch = false } = {}) {
         },
         connect: () => {},
         reconnect: () => {},
+        suspend: () => {},
         bye: () => {},
       };
     },
@@ -135,6 +139,7 @@ export function setUp({ watch = false } = {}) {
     devices: /** @type {any} */ (devices),
     preferences: () => preferences,
     watch,
+    restored,
     relayOnly: false,
     identity,
     newId: () => String((ids += 1)),
@@ -143,7 +148,10 @@ export function setUp({ watch = false } = {}) {
     onNotice: (notice) => notices.push(notice),
     clock,
   });
-  const state = (/** @type {SignalingState} */ next, /** @type {string | undefined} */ refusal) => handlers.onState(next, { refusal });
+  const state = (/** @type {SignalingState} */ next, /** @type {string | undefined} */ refusal) => {
+    session ||= next === 'open';
+    handlers.onState(next, { refusal });
+  };
   const receive = (/** @type {any} */ message) => handlers.onMessage(message);
   const settle = (/** @type {any} */ outcome) => handlers.onOutcome(outcome);
   const welcome = (/** @type {string} */ peer, /** @type {any[]} */ ...peers) => {

@@ -79,33 +79,35 @@ async fn unplug(browser: &Browser, kind: &str) -> anyhow::Result<()> {
 }
 
 #[test]
-fn a_device_that_is_unplugged_is_told_and_can_be_plugged_in_again() {
+fn a_device_that_is_unplugged_is_told_and_the_next_one_takes_its_place() {
     stage::run(async |stage| {
         let service = stage.signaling(&[]).await?;
         let browsers = tokio::try_join!(stage.browser("ann"), stage.browser("bob"))?;
         let [(ann, _), (bob, ann_there)] = meet(browsers, &service, "").await?;
         bob.sees_and_hears(&ann_there).await?;
         let id = ann_there.id();
-        for (kind, name, button) in [
-            ("video", "The camera was disconnected", "toggle-camera"),
-            (
-                "audio",
-                "The microphone was disconnected",
-                "toggle-microphone",
-            ),
-        ] {
-            unplug(&ann, kind).await?;
-            ann.says("[data-testid=notices]", &[name]).await?;
-            let gone = |peer: &Peer| match kind {
-                "video" => !peer.sends_video(),
-                _ => !peer.sends_audio(),
-            };
-            bob.peer_until(id, "word of the lost device", gone).await?;
-            ann.click(&format!("[data-testid={button}]")).await?;
-            bob.peer_until(id, "word of the device", |peer| !gone(peer))
-                .await?;
-            bob.sees_and_hears(&ann_there).await?;
-        }
+        // There is one camera.
+        unplug(&ann, "video").await?;
+        let notices = "[data-testid=notices]";
+        ann.says(
+            notices,
+            &["The camera was disconnected. The call goes on without it"],
+        )
+        .await?;
+        bob.peer_until(id, "word of the lost camera", |ann| !ann.sends_video())
+            .await?;
+        ann.click("[data-testid=toggle-camera]").await?;
+        bob.peer_until(id, "word of the camera", Peer::sends_video)
+            .await?;
+        bob.sees_and_hears(&ann_there).await?;
+        // And there are several microphones.
+        unplug(&ann, "audio").await?;
+        let next =
+            "The microphone was disconnected. The call goes on with another one: Fake Audio Input";
+        ann.says(notices, &[next]).await?;
+        bob.peer_until(id, "word of the microphone", Peer::sends_audio)
+            .await?;
+        bob.sees_and_hears(&ann_there).await?;
         Ok(())
     });
 }

@@ -55,6 +55,21 @@ fn a_host_mutes_locks_and_kicks_and_others_cannot() {
         cyd.open(&invited(&service, "cyd", "participant")?).await?;
         cyd.says("[role=alert]", &["The room is locked"]).await?;
 
+        // Who loads the page anew is the same person in the same place, and nobody is locked out of it.
+        for (browser, other) in [(&ann, &bob), (&bob, &ann)] {
+            let before = browser.value("callbox.self()", Value::Null).await?;
+            browser.reload().await?;
+            browser.is_in_the_room().await?;
+            assert_eq!(browser.value("callbox.self()", Value::Null).await?, before);
+            for (one, who) in [(browser, "other"), (other, "one")] {
+                let [there] = <[Peer; 1]>::try_from(one.peers(1).await?).expect(who);
+                one.sees_and_hears(&there).await?;
+            }
+        }
+        ann.click("[data-testid=toggle-people]").await?;
+        ann.text_of("[data-testid=people]").await?;
+        hosts(&ann, &["ann (You)"]).await?;
+
         ann.click("[data-testid=kick]").await?;
         bob.says("[role=alert]", &["A host has taken you out of the call"])
             .await?;

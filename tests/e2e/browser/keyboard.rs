@@ -5,6 +5,12 @@ use tests::browser::Key;
 use tests::page::Peer;
 use tests::stage;
 
+/// Keys that end a composition of Hangul, and that give it up.
+const COMPOSING: &str = "['Enter', 'Escape'].forEach((key) => document.querySelector('[data-testid=chat-input]')
+    .dispatchEvent(new KeyboardEvent('keydown', {key, keyCode: 229, bubbles: true, cancelable: true})))";
+const WRITTEN: &str = "(({value}) => value === 'hello, no mouse here' && document.querySelector('.chat').checkVisibility())(
+    document.querySelector('[data-testid=chat-input]'))";
+
 #[test]
 fn a_whole_call_by_keyboard_alone() {
     stage::run(async |stage| {
@@ -41,6 +47,10 @@ fn a_whole_call_by_keyboard_alone() {
         ann.press(Key::Enter).await?;
         ann.focus_is_on("[data-testid=chat-input]").await?;
         ann.press("hello, no mouse here").await?;
+        // An input method takes these: Safari says so by the code alone.
+        ann.value(COMPOSING, Value::Null).await?;
+        ann.holds("a chat that is open, with what is written", WRITTEN)
+            .await?;
         ann.press(Key::Enter).await?;
         bob.peer_until(id, "chat", |ann| ann.chat() == ["hello, no mouse here"])
             .await?;

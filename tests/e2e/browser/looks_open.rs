@@ -122,6 +122,31 @@ const NEWEST_IS_SEEN: &str = "(() => {
     return log.scrollHeight > log.clientHeight && newest.top >= room.top - 1 && newest.bottom <= room.bottom + 1;
 })()";
 
+/// At least two messages are seen, and the whole field and its button below them. (18 pixels were left for what was said.)
+const CAN_READ_AND_WRITE: &str = "(() => {
+    const [log, field, send, controls] = ['[data-testid=chat-log]', '[data-testid=chat-input]', '[data-testid=chat-send]', '.controls']
+        .map((name) => document.querySelector(name).getBoundingClientRect());
+    return log.height >= 110 && log.bottom <= field.top && field.bottom <= controls.top && send.bottom <= controls.top;
+})()";
+
+/// What looks the same switched on and off, or open and closed, in a contrast theme.
+const LOOKS_THE_SAME: &str = "(() => {
+    const look = (element) => {
+        const {backgroundColor, borderColor, color} = getComputedStyle(element);
+        return [backgroundColor, borderColor, color].join();
+    };
+    const named = (id) => document.querySelector(`[data-testid=${id}]`);
+    const switches = [...document.querySelectorAll('[data-testid=settings] [role=switch]')].filter((element) => {
+        const before = look(element);
+        element.click();
+        const same = before === look(element);
+        element.click();
+        return same;
+    });
+    const buttons = ['raise-hand', 'toggle-chat'].map(named).filter((element) => look(element) === look(named('toggle-people')));
+    return [...switches, ...buttons].map(({dataset}) => dataset.testid);
+})()";
+
 /// The button that tells of news takes no room from what is read.
 const NEWS_LIES_OVER_THE_LOG: &str = "(() => {
     const [log, news, room] = ['chat-log', 'chat-news', 'chat-input']
@@ -144,9 +169,12 @@ fn the_chat_opens_at_its_end_and_stays_there_unless_somebody_reads_above() {
         open_chat(&ann).await?;
         ann.holds("the newest line", NEWEST_IS_SEEN).await?;
         // A phone that is turned, and a keyboard that comes up.
-        for (width, height) in [(740, 360), (360, 740), (360, 420)] {
+        // The last window is that of 1280 by 1024 pixels at 400 % (WCAG 1.4.10).
+        for (width, height) in [(740, 360), (360, 740), (360, 420), (320, 256)] {
             ann.window(width, height).await?;
             ann.holds("the newest line", NEWEST_IS_SEEN).await?;
+            ann.holds("room to read and to write", CAN_READ_AND_WRITE)
+                .await?;
         }
         speaks(&ann, "ko").await?;
         ann.holds("the newest line", NEWEST_IS_SEEN).await?;
@@ -188,7 +216,16 @@ fn the_chat_opens_at_its_end_and_stays_there_unless_somebody_reads_above() {
         bob.send_chat("and that").await?;
         ann.text_of("[data-testid=chat-news]").await?;
         ann.window(1280, 4000).await?;
-        ann.holds("everything fits", gone).await
+        ann.holds("everything fits", gone).await?;
+        // In a contrast theme what is on and open is told apart.
+        ann.contrast_theme().await?;
+        press(&ann, "raise-hand").await?;
+        press(&ann, "toggle-settings").await?;
+        ann.text_of("[data-testid=settings]").await?;
+        ann.screenshot("contrast-theme").await?;
+        let same = ann.value(LOOKS_THE_SAME, Value::Null).await?;
+        assert_eq!(same, json!([]));
+        Ok(())
     });
 }
 

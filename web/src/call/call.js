@@ -29,7 +29,7 @@ const LONGEST_CHAT = 65_536;
  *   | {kind: 'locked', locked: boolean} | {kind: 'refused', code: string}} Notice
  *
  * What a call needs of the signaling client.
- * @typedef {{send: (message: OutMessage) => number | null, readonly hasSession: boolean, connect: () => void, reconnect: () => void, bye: () => void}} Signaling
+ * @typedef {{send: (message: OutMessage) => number | null, readonly hasSession: boolean, connect: () => void, reconnect: () => void, suspend: () => void, bye: () => void}} Signaling
  *
  * What the reader prefers, as it is now.
  * @typedef {{low: boolean, codec: string | null}} Preferences
@@ -43,6 +43,7 @@ const LONGEST_CHAT = 65_536;
  * @property {() => Preferences} preferences
  * @property {boolean} watch whether we only watch
  * @property {boolean} relayOnly
+ * @property {boolean} [restored] whether we go on with the session of an earlier page
  * @property {Identity} identity the same for all sessions of this page, so that others know it again
  * @property {() => string} newId
  * @property {() => Promise<Hash>} newHash SHA-256
@@ -89,6 +90,7 @@ export class Call {
         const message = typeof data === 'string' && data.length <= LONGEST_CHAT ? parseObject(data) : null;
         if (message?.type === 'chat') this.#chatted(this.#conversation.take(participant.id, String(message.id), message.text));
       },
+      onBack: (info) => this.#joined(info),
       onLeft: ({ name }) => options.onNotice({ kind: 'left', name }),
       onInterrupted: ({ name }, interrupted) => options.onNotice({ kind: interrupted ? 'interrupted' : 'restored', name }),
       onFile: (name, file) => options.onNotice({ kind: 'file', name, file }),
@@ -98,6 +100,7 @@ export class Call {
       send: (message) => this.#signaling.send(message),
       selfId: () => this.selfId,
       onPage: (participant, page) => this.#people.recognise(participant, page),
+      onOtherPage: (participant) => this.#people.renew(participant),
       onAppetite: () => this.#upload.share(),
     });
     this.#upload = new Upload({ ...options, participants: () => this.participants });
@@ -180,6 +183,13 @@ export class Call {
     this.#signaling.bye();
   }
 
+  /** Ends it here, and leaves our place in the room to a later page. */
+  suspend() {
+    if (this.#ended) return;
+    this.#end();
+    this.#signaling.suspend();
+  }
+
   /** To be called whenever a device of ours changed. */
   devicesChanged() {
     for (const { link } of this.participants) this.#sendMedia(link);
@@ -197,10 +207,12 @@ export class Call {
   /**
    * Says it to everybody: over the data channel, or through the server where that is not open.
    * @param {string} input
+   * @returns {number} in how many messages, as long texts are divided
    */
   sendChat(input) {
-    this.#conversation.send(input);
+    const count = this.#conversation.send(input);
     this.#options.onChange();
+    return count;
   }
 
   /**
@@ -248,14 +260,13 @@ export class Call {
       case 'welcome':
         return this.#welcomed(message);
       case 'peer_joined':
-        if (this.#people.joined(message.peer)) this.#options.onNotice({ kind: 'joined', name: cleanName(message.peer.name) });
-        return undefined;
+        return this.#people.joined(message.peer) ? this.#joined(message.peer) : undefined;
       case 'peer_updated':
         return message.peer.peer === this.selfId ? this.#selfUpdated(message.peer) : this.#people.updated(message.peer);
       case 'peer_left':
         return this.#people.left(message);
       case 'signal':
-        return this.#people.get(message.from)?.link.receive(message);
+        return this.#people.signalled(message);
       case 'chat':
         return this.#chatted(this.#conversation.takeFromServer(message.from, String(message.id), message.text));
       case 'event': {
@@ -275,9 +286,15 @@ export class Call {
     }
   }
 
+  /** @param {PeerInfo} info */
+  #joined({ name }) {
+    this.#options.onNotice({ kind: 'joined', name: cleanName(name) });
+  }
+
   /** @param {Welcome} welcome */
   #welcomed(welcome) {
     const { room } = welcome;
+    const isFirst = !this.entered;
     if (this.entered && this.attempts > 0) this.#options.onNotice({ kind: 'back' });
     this.entered = true;
     this.attempts = 0;
@@ -287,7 +304,12 @@ export class Call {
     this.room = { name: room.name, locked: room.locked, capacity: room.capacity };
     this.#people.setIceServers(welcome.ice_servers);
     if (!welcome.resumed) return this.#people.entered(room.peers);
-    this.#people.resumed(room.peers);
+    this.#people.resumed(room.peers, isFirst && this.#options.restored);
+    if (isFirst) {
+      // The others have heard of the devices of the page before.
+      this.#toldMedia = '';
+      this.#tellMedia();
+    }
     return this.#people.findWays();
   }
 

@@ -1,6 +1,6 @@
 // What is said in writing.
 
-import { cleanText } from '../protocol/room.js';
+import { cleanText, cut, withoutTrailing } from '../protocol/room.js';
 
 /**
  * @typedef {object} ChatMessage
@@ -12,18 +12,37 @@ import { cleanText } from '../protocol/room.js';
  * @property {boolean} uncertain whether somebody may not have got it: the server lost sight of it
  */
 
-/** Longest chat text, in characters. */
+/** Longest chat message, in UTF-16 units. */
 export const CHAT_CHARACTERS = 4000;
 
-/** What ends a sentence or a bracket, and rarely an address. */
-const TRAILING = new Set('.,;:!?)]}…。、');
+/** Into how many messages a longer text is divided at most; what is longer still is better sent as a file. */
+export const CHAT_PARTS = 10;
 
 /**
- * A text as it is sent and shown; empty when nothing is left of it.
+ * A message as it is shown; empty when nothing is left of it. What is cut ends with an ellipsis.
  * @param {unknown} input
  */
 export function chatText(input) {
-  return cleanText(input, CHAT_CHARACTERS);
+  const text = cleanText(input, CHAT_CHARACTERS + 1);
+  return text.length > CHAT_CHARACTERS ? `${cut(text, CHAT_CHARACTERS - 1)}…` : text;
+}
+
+/**
+ * A text as the messages that it is sent in, whole: divided at the end of a line or a word, and never inside a character.
+ * @param {string} input
+ */
+export function chatMessages(input) {
+  /** @type {string[]} */ const messages = [];
+  let rest = cleanText(input, CHAT_PARTS * CHAT_CHARACTERS);
+  while (rest.length > CHAT_CHARACTERS) {
+    const head = rest.slice(0, CHAT_CHARACTERS);
+    const words = Math.max(head.lastIndexOf('\n'), head.lastIndexOf(' ')) + 1;
+    const characters = new Intl.Segmenter().segment(rest).containing(CHAT_CHARACTERS)?.index || CHAT_CHARACTERS;
+    const end = words > CHAT_CHARACTERS / 2 ? words : characters;
+    messages.push(rest.slice(0, end));
+    rest = rest.slice(end);
+  }
+  return rest ? [...messages, rest] : messages;
 }
 
 /**
@@ -48,22 +67,6 @@ export function linkParts(text) {
   }
   if (end < text.length) parts.push({ text: text.slice(end), href: null });
   return parts;
-}
-
-/**
- * Without the punctuation of the sentence around it; a bracket that was opened inside stays.
- * @param {string} address
- */
-function withoutTrailing(address) {
-  const opened = address.split('(').length;
-  let closed = address.split(')').length;
-  let end = address.length;
-  for (; end > 0 && TRAILING.has(address[end - 1]); end -= 1) {
-    if (address[end - 1] !== ')') continue;
-    if (opened >= closed) break;
-    closed -= 1;
-  }
-  return address.slice(0, end);
 }
 
 /** @param {string} address */

@@ -1,11 +1,12 @@
 // What is said in writing during a call: over data channels, and through the server where those are not open.
 
 import { Allowance } from './allowance.js';
-import { chatText } from './chat.js';
+import { chatMessages, chatText } from './chat.js';
 
 /** @import { Outcome } from '../protocol/signaling.js' */
 /** @import { Clock } from '../protocol/types.js' */
 /** @import { ChatMessage } from './chat.js' */
+/** @import { Participant } from './participant.js' */
 /** @import { People } from './people.js' */
 
 /**
@@ -38,14 +39,22 @@ export class Conversation {
   /**
    * Says it to everybody.
    * @param {string} input
+   * @returns {number} in how many messages
    */
   send(input) {
+    const messages = chatMessages(input);
+    for (const text of messages) this.#say(text);
+    return messages.length;
+  }
+
+  /** @param {string} text */
+  #say(text) {
     const { people, sendThroughServer, newId, clock } = this.#options;
-    const text = chatText(input);
-    if (!text) return;
     const id = newId();
     const message = { id, from: '', name: '', text, at: clock.now(), uncertain: false };
-    const far = people.list.filter(({ active }) => !active.sendChat({ type: 'chat', id, text })).map((participant) => participant.id);
+    // Who has not told about streams is another program, which may read nothing on our channel.
+    const isNear = (/** @type {Participant} */ { introduced, active }) => introduced && active.sendChat({ type: 'chat', id, text });
+    const far = people.list.filter((participant) => !isNear(participant)).map((participant) => participant.id);
     for (const to of [...far, ...people.audience.map(({ peer }) => peer)]) {
       const sent = sendThroughServer(text, to);
       if (sent === null) message.uncertain = true;

@@ -10,7 +10,8 @@
  * @property {MediaDevices | undefined} mediaDevices absent where the page is not served securely
  * @property {(tracks?: MediaStreamTrack[]) => MediaStream} newStream
  * @property {() => void} onChange
- * @property {(kind: DeviceKind) => void} onLost a device went away by itself
+ * @property {(kind: DeviceKind, next: string | null) => void} onLost a device went away by itself; `next` is the name of the one that
+ *   has taken its place, if there is another
  */
 
 /** The camera's wish list: HD where it can, never a refusal where it cannot. */
@@ -61,9 +62,14 @@ export class Devices {
 
   /** Opens the microphone, or changes to the chosen one. Resolves in any case; `problems` tells. */
   openMicrophone() {
+    return this.#openMicrophone();
+  }
+
+  /** @param {string} [next] the device instead of the chosen one */
+  #openMicrophone(next) {
     return this.#open('microphone', async (devices) => {
       const audio = { echoCancellation: true, noiseSuppression: this.noiseSuppression };
-      const [track] = (await capture(devices, 'audio', audio, this.chosen.microphone)).getAudioTracks();
+      const [track] = (await capture(devices, 'audio', audio, next ?? this.chosen.microphone)).getAudioTracks();
       track.enabled = !this.muted;
       return track;
     });
@@ -71,7 +77,12 @@ export class Devices {
 
   /** Opens the camera, or changes to the chosen one. Resolves in any case; `problems` tells. */
   openCamera() {
-    return this.#open('camera', async (devices) => (await capture(devices, 'video', VIDEO_WISH, this.chosen.camera)).getVideoTracks()[0]);
+    return this.#openCamera();
+  }
+
+  /** @param {string} [next] the device instead of the chosen one */
+  #openCamera(next) {
+    return this.#open('camera', async (devices) => (await capture(devices, 'video', VIDEO_WISH, next ?? this.chosen.camera)).getVideoTracks()[0]);
   }
 
   shareScreen() {
@@ -183,9 +194,27 @@ export class Devices {
     this.#streamOf(kind).addTrack(track);
     track.onended = () => {
       this.#remove(kind, track);
-      this.#options.onLost(kind);
       this.#options.onChange();
+      void this.#takeNext(kind, track);
     };
+  }
+
+  /**
+   * A device was unplugged: the next one takes its place.
+   * @param {DeviceKind} kind
+   * @param {MediaStreamTrack} lost
+   */
+  async #takeNext(kind, lost) {
+    const { microphones, cameras } = await this.list();
+    const id = kind === 'screen' ? undefined : lost.getSettings().deviceId;
+    const others = { microphone: microphones, camera: cameras, screen: [] }[kind].filter(({ deviceId }) => deviceId !== id);
+    // The reader may have opened one in the meantime.
+    if (this.#closed) return;
+    if (others.length > 0 && !this.tracks[kind]) {
+      await (kind === 'camera' ? this.#openCamera(others[0].deviceId) : this.#openMicrophone(others[0].deviceId));
+    }
+    this.#options.onLost(kind, this.tracks[kind]?.label ?? null);
+    this.#options.onChange();
   }
 
   /**

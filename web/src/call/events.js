@@ -25,6 +25,8 @@ const PAGE_EVENT = 'page';
  * @property {Identity} identity the same for all sessions of this page
  * @property {() => string} selfId who we are in this session
  * @property {(participant: Participant, page: string) => void} onPage somebody has proven which page theirs is
+ * @property {(participant: Participant) => void} onOtherPage somebody is in the same session on another page, which knows nothing of
+ *   the link to the one before
  * @property {() => void} onAppetite somebody wants more or less to be sent to them than before
  * @property {() => void} onChange
  * @property {(notice: GestureNotice) => void} onNotice
@@ -93,7 +95,14 @@ export class Events {
   #streamsTold(participant, data) {
     if (data === null || typeof data !== 'object') return;
     const { screen } = /** @type {Record<string, unknown>} */ (data);
-    if (typeof screen === 'string') participant.link.setScreenStreamId(screen);
+    if (typeof screen === 'string') {
+      // Only who was away or has hung up can be another page: others must not have links made at will.
+      const isOther = participant.screen !== null && participant.screen !== screen && (participant.hungUp || participant.wasAway);
+      participant.screen = screen;
+      if (isOther) this.#options.onOtherPage(participant);
+      participant.link.setScreenStreamId(screen);
+    }
+    participant.wasAway = false;
     participant.introduced = true;
     // What they had told is of a page that they may have left.
     participant.presence = noPresence();

@@ -17,8 +17,8 @@ const INTERRUPTION_LIMIT_MS = 3000;
 
 /**
  * `interrupted`: it had worked and may come back. `failed`: no way was found so far. `refused`: the other side wants no
- * encryption.
- * @typedef {'connecting' | 'connected' | 'interrupted' | 'failed' | 'refused' | 'closed'} LinkState
+ * encryption. `unfit`: the browser cannot use what the other side has said.
+ * @typedef {'connecting' | 'connected' | 'interrupted' | 'failed' | 'refused' | 'unfit' | 'closed'} LinkState
  *
  * What a link sends. Both streams stay the same during a call, so that the other side can tell them apart.
  * @typedef {object} Outgoing
@@ -51,7 +51,7 @@ export class Link {
   /** @type {number | undefined} */ #interruptionTimer;
   /** Preferred video codec. @type {string | null} */ #codec = null;
   /** @type {Limits | null} */ #limits = null;
-  /** Whether they have sent a description without encryption. */ #insecure = false;
+  /** Why their last description was not taken. @type {'refused' | 'unfit' | null} */ #unusable = null;
   #wasConnected = false;
   #closed = false;
 
@@ -63,6 +63,9 @@ export class Link {
   files;
   /** @type {LinkStatistics} */
   statistics = { path: null, protocol: '', roundTripMs: null, framesDecoded: 0, audioBytes: 0 };
+
+  /** Whether the two browsers have no format for pictures in common. */
+  withoutPictures = false;
 
   history = new History();
 
@@ -78,8 +81,8 @@ export class Link {
       send: options.send,
       clock: options.clock,
       onProblem: (problem, error) => console.debug('negotiation:', problem, error ?? ''),
-      onInsecure: () => {
-        this.#insecure = true;
+      onDescription: (why) => {
+        this.#unusable = why;
         options.onChange();
       },
     });
@@ -115,7 +118,7 @@ export class Link {
 
   /** @returns {LinkState} */
   get state() {
-    if (this.#insecure && !this.#wasConnected) return 'refused';
+    if (this.#unusable && !this.#wasConnected) return this.#unusable;
     switch (this.#connection.connectionState) {
       case 'connected':
         return 'connected';
@@ -218,6 +221,9 @@ export class Link {
     const entries = [.../** @type {Map<string, any>} */ (/** @type {unknown} */ (report)).values()];
     this.statistics = readStatistics(entries);
     this.history.add(readSample(entries, this.#options.clock.now()));
+    const { localDescription, remoteDescription } = this.#connection;
+    // An answer refuses a section of the offer by port 0.
+    this.withoutPictures = /^m=video 0 /m.test(`${localDescription?.sdp}\n${remoteDescription?.sdp}`);
   }
 
   /** How loud the person is now, 0 to 1, as their browser measured it. */

@@ -41,7 +41,8 @@ const MAX_EARLY = 256;
  * @property {(body: SignalBody) => void} send
  * @property {(problem: string, error: unknown) => void} onProblem something was dropped or failed;
  *   the negotiation itself goes on
- * @property {() => void} [onInsecure] a description was refused, as what it describes would not be encrypted
+ * @property {(why: 'refused' | 'unfit' | null) => void} [onDescription] a description of the other side is in force, or was refused:
+ *   as what it describes would not be encrypted, or by the browser
  * @property {Clock} clock
  */
 
@@ -205,11 +206,11 @@ export class Negotiation {
    * @param {RTCSessionDescriptionInit} description
    */
   async #description(epoch, description) {
-    const { polite, onProblem, onInsecure } = this.#options;
+    const { polite, onProblem, onDescription } = this.#options;
     const problem = insecurity(description.sdp ?? '');
     if (problem) {
       onProblem(problem, null);
-      onInsecure?.();
+      onDescription?.('refused');
       return;
     }
     if (description.type === 'offer') {
@@ -225,7 +226,13 @@ export class Negotiation {
     }
     const connection = this.#connection;
     const before = iceCredentials(connection.remoteDescription?.sdp);
-    await connection.setRemoteDescription(description);
+    try {
+      await connection.setRemoteDescription({ type: description.type, sdp: mended(description.sdp ?? '') });
+    } catch (error) {
+      if (!this.#closed) onDescription?.('unfit');
+      throw error;
+    }
+    onDescription?.(null);
     this.#ignoringOffer = false;
     this.#epoch = epoch;
     this.#agreed = epoch;
@@ -285,6 +292,9 @@ export class Negotiation {
   }
 }
 
+/** Profiles that mean DTLS where there is a fingerprint, whatever they are called (RFC 8829, 5.1.2). */
+const PROFILES = /^((UDP\/TLS|TCP\/TLS|TCP\/DTLS)\/RTP\/SAVPF?|RTP\/S?AVPF?|((UDP|TCP)\/)?DTLS\/SCTP)$/;
+
 /**
  * Why a description must not be used, or null. The server passes descriptions on unread, so it is here that
  * one without encryption is refused.
@@ -293,11 +303,21 @@ export class Negotiation {
 export function insecurity(sdp) {
   if (!/^a=fingerprint:/m.test(sdp)) return 'description without a fingerprint';
   for (const [, protocol] of sdp.matchAll(/^m=\S+ \S+ (\S+)/gm)) {
-    if (!/^(UDP|TCP)\/(TLS\/RTP\/SAVPF?|DTLS\/SCTP)$/.test(protocol) && protocol !== 'DTLS/SCTP') {
-      return 'description without DTLS';
-    }
+    if (!PROFILES.test(protocol)) return 'description without DTLS';
   }
   return null;
+}
+
+/**
+ * A description with what other programs leave out: the end of its last line, and the group of a section that is alone, without which
+ * browsers refuse it under `max-bundle`.
+ * @param {string} sdp
+ */
+export function mended(sdp) {
+  const complete = /\n$/.test(sdp) ? sdp : `${sdp}\r\n`;
+  const [, mid] = /^a=mid:(\S+)/m.exec(complete) ?? [];
+  const isAlone = complete.match(/^m=/gm)?.length === 1;
+  return isAlone && mid && !/^a=group:BUNDLE/m.test(complete) ? complete.replace(/^m=/m, `a=group:BUNDLE ${mid}\r\nm=`) : complete;
 }
 
 /** @param {string | undefined} sdp */

@@ -14,6 +14,10 @@ export class Participant {
   /** Whether we have been told that the way to them is interrupted. */ interrupted = false;
   /** Whether the server has forgotten them, so that their link alone tells when they are gone. */ forgotten = false;
   /** Whether they have told about their streams. */ introduced = false;
+  /** Which stream is their screen, as they have told. @type {string | null} */ screen = null;
+  /** Whether they have been away since. */ wasAway = false;
+  /** Whether their page has closed the link. */ hungUp = false;
+  /** Whether what they say of links is meant for the page before ours, until they have told about their streams. */ stale = false;
 
   /** What they have told about themselves. */ presence = noPresence();
   /** Their reaction, while it is shown. @type {Reaction | null} */ reaction = null;

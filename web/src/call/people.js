@@ -26,6 +26,7 @@ const CHAT = { burst: 50, perSecond: 3 };
  * @property {(participant: Participant) => void} onLink a link is new and has neither sent nor been told anything
  * @property {(participant: Participant, data: unknown) => void} onChat a message of the chat channel, as it came
  * @property {(participant: Participant) => void} onLeft
+ * @property {(info: PeerInfo) => void} onBack somebody who had hung up is there again
  * @property {(participant: Participant, interrupted: boolean) => void} onInterrupted the way to them is interrupted, or there again
  * @property {(name: string, file: string) => void} onFile somebody offers a file
  * @property {() => void} onChange
@@ -34,6 +35,7 @@ const CHAT = { burst: 50, perSecond: 3 };
 export class People {
   #options;
   /** @type {Map<string, Participant>} */ #participants = new Map();
+  /** Who has hung up and is away: a page that was left, or is being loaded anew. @type {Set<string>} */ #hungUp = new Set();
   /** Other viewers, if we are one: nothing flows between us. @type {Map<string, PeerInfo>} */ #audience = new Map();
   /** @type {IceServer[]} */ #iceServers = [];
   /** Whether we only watch. */ watching = false;
@@ -88,14 +90,22 @@ export class People {
   /**
    * The room as the server tells it when our session goes on in it.
    * @param {PeerInfo[]} peers
+   * @param {boolean} [restored] whether it is that of an earlier page: what they have said to that means nothing to this one
    */
-  resumed(peers) {
+  resumed(peers, restored = false) {
     const present = new Set(peers.map(({ peer }) => peer));
     for (const participant of this.list) {
       // A server that has just started waits for them as we do, and will say when they have left.
       if (!present.has(participant.id)) participant.info = { ...participant.info, state: 'away' };
     }
     for (const info of peers) this.joined(info);
+    if (restored) for (const participant of this.list) participant.stale = true;
+  }
+
+  /** @param {{from: string} & SignalBody} message */
+  signalled(message) {
+    const participant = this.#participants.get(message.from);
+    if (participant && (!participant.stale || participant.introduced)) participant.link.receive(message);
   }
 
   /**
@@ -126,14 +136,21 @@ export class People {
     if (participant) {
       participant.info = info;
       participant.forgotten = false;
+      if (!participant.away) return;
+      participant.wasAway = true;
+      // Their link was closed in good order: they are gone, until they come back.
+      if (participant.hungUp) this.#hangUp(participant);
     } else if (this.#audience.has(info.peer)) {
       this.#audience.set(info.peer, info);
+    } else if (info.state === 'here' && this.#hungUp.delete(info.peer)) {
+      if (this.joined(info)) this.#options.onBack(info);
     }
   }
 
   /** @param {PeerLeft} message */
   left({ peer, reason }) {
     this.#audience.delete(peer);
+    this.#hungUp.delete(peer);
     const participant = this.#participants.get(peer);
     if (!participant) return;
     if (reason === 'timeout') this.#lost(participant);
@@ -207,6 +224,25 @@ export class People {
     if (participant.state !== 'connected') return this.#remove(participant);
     participant.info = { ...participant.info, state: 'away' };
     participant.forgotten = true;
+  }
+
+  /**
+   * Somebody is on another page than before: everything between us begins anew.
+   * @param {Participant} participant
+   */
+  renew(participant) {
+    participant.close();
+    participant.previous = null;
+    participant.hungUp = false;
+    participant.files = this.#createExchange(participant.name);
+    participant.link = this.#createLink(participant.info);
+    this.#options.onLink(participant);
+  }
+
+  /** @param {Participant} participant */
+  #hangUp(participant) {
+    this.#remove(participant);
+    this.#hungUp.add(participant.id);
   }
 
   /** @param {Participant} participant */
@@ -295,8 +331,11 @@ export class People {
     if (owner.previous === link) {
       link.close();
       owner.previous = null;
-    } else if (owner.forgotten || (owner.away && link.state === 'connected')) {
+    } else if (owner.forgotten) {
       this.#remove(owner);
+    } else if (link.state === 'connected') {
+      owner.hungUp = true;
+      if (owner.away) this.#hangUp(owner);
     }
     this.#options.onChange();
   }

@@ -91,6 +91,22 @@ export class Outbox {
     return pending.map(({ frame }) => frame);
   }
 
+  /**
+   * The session is one that an earlier page has begun: what waits here was never sent, and comes behind what that page has sent.
+   * @param {number} last its highest `id`
+   */
+  follow(last) {
+    const waiting = [...this.#pending.values()];
+    this.#pending.clear();
+    this.#last = last;
+    for (const kept of waiting) {
+      const id = ++this.#last;
+      const frame = write(kept.message, id);
+      this.#size += frame.length - kept.frame.length;
+      this.#pending.set(id, { ...kept, frame });
+    }
+  }
+
   /** The session is over, and the next one counts from 1: what had no outcome. */
   abandon() {
     const pending = [...this.#pending.values()].map(({ name, message }) => ({ id: name, message }));

@@ -1,78 +1,68 @@
-// Names of rooms and of people.
+// Names of rooms and of people, and text that others send.
 
-/** Letters and digits that no one confuses when reading a name aloud. */
-const ALPHABET = 'abcdefghjkmnpqrstuvwxyz23456789';
-
-/** Longest name of a person, in characters as a reader counts them. */
+/** Longest name of a person, in code points. */
 export const NAME_CHARACTERS = 64;
 
-/** Longest name of a room. */
-export const ROOM_CHARACTERS = 64;
+/** Longest name of a room, in code points. The server's rule (docs/signaling-protocol.md). */
+export const ROOM_CHARACTERS = 128;
 
-/** What is looked at of a name that somebody else has chosen, in UTF-16 units. */
-const RAW_NAME_UNITS = 1024;
+/** Code points that are looked at of a name: a composed one has at most four when it is decomposed. */
+const RAW_NAME = 4;
 
-/** A decomposed character has at most so many parts: Hangul syllables have. */
+/** Characters that a decomposed one has at most: Hangul syllables have. */
 const COMPOSED = 3;
 
-/**
- * A room name that nobody can guess: 20 characters of 31, about 99 bits, in groups of five.
- * @param {(bytes: Uint8Array<ArrayBuffer>) => Uint8Array} fillRandom e.g. `crypto.getRandomValues`
- */
-export function newRoomName(fillRandom) {
-  /** @type {string[]} */
-  const characters = [];
-  while (characters.length < 20) {
-    // Bytes beyond the largest multiple of the alphabet's length would favour its first letters.
-    for (const byte of fillRandom(new Uint8Array(32))) {
-      if (byte < 248 && characters.length < 20) characters.push(ALPHABET[byte % ALPHABET.length]);
-    }
-  }
-  return (characters.join('').match(/.{5}/g) ?? []).join('-');
-}
+/** Controls and what breaks lines. */
+const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
 
 /**
- * The room that somebody typed or pasted: a name, a path or a whole invite link. Empty when there is none.
- * @param {string} input
+ * Invisible characters that change nothing: no joiner between pictures or letters that join, no selector behind what has a picture
+ * or makes a key, no tags of a flag. The rule is the server's (`name/invisible.rs`).
  */
-export function roomFromInput(input) {
-  const text = input.trim();
-  const link = /\/room\/([^/?#\s]+)/.exec(text);
-  return link ? roomName(safeDecode(link[1])) : roomName(text);
-}
+const HIDDEN =
+  /(?!(?<=[\u2190-\u27ff\u2900-\u2bff\u{1f000}-\u{1faff}\ufe0f])\u200d[\u2190-\u27ff\u2900-\u2bff\u{1f000}-\u{1faff}]|(?<=[\u0600-\u0dff\u1000-\u109f\u1780-\u18af])[\u200c\u200d][\u0600-\u0dff\u1000-\u109f\u1780-\u18af]|(?<=[0-9#*])\ufe0f\u20e3|(?<=[\u2190-\u27ff\u2900-\u2bff\u{1f000}-\u{1faff}\xa9\xae\u203c\u2049\u2122\u2139\u3030\u303d\u3297\u3299])\ufe0f|(?<=\u{1f3f4}[\u{e0020}-\u{e007e}]*)[\u{e0020}-\u{e007e}]*\u{e007f})[\p{Default_Ignorable_Code_Point}\u2800\ufff9-\ufffb]/gu;
 
-/**
- * Where what somebody typed or pasted leads, with what an invitation says besides the room: that it is for watching, and its
- * token. Empty when there is no room in it.
- * @param {string} input
- */
-export function pathFromInput(input) {
-  const room = roomFromInput(input);
-  if (!room) return '';
-  const [, search = '', hash = ''] = /\/room\/[^/?#\s]+\/?(\?[^#\s]*)?(#\S*)?/.exec(input) ?? [];
-  const watch = new URLSearchParams(search).get('watch') ?? '0';
-  const token = new URLSearchParams(hash.slice(1)).get('token');
-  return roomPath(room) + (watch === '0' ? '' : '?watch=1') + (token ? `#token=${encodeURIComponent(token)}` : '');
-}
+/** A room name that the page has made (`newRoomName`), as long as it is no part of a longer name. */
+export const PAGE_MADE = '(?<![a-z\\d-])(?:[a-hjkmnp-z2-9]{5}-){3}[a-hjkmnp-z2-9]{5}(?![a-z\\d-])';
 
-/**
- * The room of a page address, or null when the address is no room's.
- * @param {string} pathname
- */
-export function roomFromPath(pathname) {
-  const match = /^\/room\/([^/]+)\/?$/.exec(pathname);
-  return match ? roomName(safeDecode(match[1])) || null : null;
-}
-
-/** @param {string} room */
-export function roomPath(room) {
-  return `/room/${encodeURIComponent(room)}`;
-}
+const BEGINS_PAGE_MADE = new RegExp(`^[^\\p{L}\\p{N}]*(${PAGE_MADE})`, 'iu');
 
 /** @param {string} text */
-function roomName(text) {
-  const name = withoutControls(text).trim().replace(/[\s/?#\\]+/g, '-');
-  return [...name].slice(0, ROOM_CHARACTERS).join('');
+const singleSpaced = (text) => text.split(/[^\S\ufeff]+/).filter(Boolean).join(' ');
+
+/**
+ * The room that a name means: what it is called for everybody. What messengers leave around a name that the page has made goes:
+ * punctuation, markup, particles, capitals. Every other name is never shortened or replaced: that would lead into another room.
+ * @param {string} text
+ * @returns {{room: string, problem?: undefined} | {problem: 'long' | 'invisible', room?: undefined}} `problem`: why no room can have
+ *   this name
+ */
+export function readRoom(text) {
+  const made = BEGINS_PAGE_MADE.exec(text)?.[1];
+  if (made) return { room: made.toLowerCase() };
+  if ([...text.slice(0, 8 * ROOM_CHARACTERS + 1)].length > RAW_NAME * ROOM_CHARACTERS) return { problem: 'long' };
+  const room = singleSpaced(text.normalize('NFC'));
+  // Browsers take one or two dots for folders.
+  if (text.search(CONTROL) >= 0 || room.search(HIDDEN) >= 0 || /\p{Cs}|^\.{0,2}$/u.test(room)) return { problem: 'invisible' };
+  return [...room].length > ROOM_CHARACTERS ? { problem: 'long' } : { room };
+}
+
+/**
+ * The name that a room's address has; null when the address is no room's.
+ * @param {string} pathname
+ */
+export function nameFromPath(pathname) {
+  const match = /\/room\/([^/]+)\/*$/i.exec(pathname);
+  return match && safeDecode(match[1]);
+}
+
+/**
+ * The address of a room. Punctuation is percent-encoded, so that messengers take none of it for the end of a sentence.
+ * @param {string} room
+ */
+export function roomPath(room) {
+  const name = encodeURIComponent(room).replace(/[!'()*~]|\.$/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
+  return `/room/${name}`;
 }
 
 /** @param {string} text */
@@ -84,13 +74,32 @@ function safeDecode(text) {
   }
 }
 
+/** What ends a sentence, a quotation or a bracket, and rarely an address. */
+const TRAILING = new Set('.,;:!?)]}…。、”’»」』）】》');
+
 /**
- * A person's name as it may be shown: one line, no invisible or direction-changing characters.
+ * An address without the punctuation of the sentence around it; a bracket that was opened inside stays.
+ * @param {string} address
+ */
+export function withoutTrailing(address) {
+  const opened = address.split('(').length;
+  let closed = address.split(')').length;
+  let end = address.length;
+  for (; end > 0 && TRAILING.has(address[end - 1]); end -= 1) {
+    if (address[end - 1] !== ')') continue;
+    if (opened >= closed) break;
+    closed -= 1;
+  }
+  return address.slice(0, end);
+}
+
+/**
+ * A person's name as it may be shown: one line, no invisible or direction-changing characters. Empty when nothing is left of it.
  * @param {unknown} name
  */
 export function cleanName(name) {
-  const text = withoutControls(cut(name, RAW_NAME_UNITS)).replace(/\s+/g, ' ').trim();
-  return graphemes(text, NAME_CHARACTERS);
+  const text = composed(cut(name, 2 * RAW_NAME * NAME_CHARACTERS).replace(CONTROL, ' '));
+  return firstCharacters(singleSpaced(withoutPiles(text).replace(HIDDEN, '')), NAME_CHARACTERS).trim();
 }
 
 /**
@@ -108,7 +117,7 @@ export function cleanText(text, most) {
  * @param {unknown} text
  * @param {number} units
  */
-function cut(text, units) {
+export function cut(text, units) {
   if (typeof text !== 'string') return '';
   const end = text.length > units && /[\ud800-\udbff]/.test(text[units - 1]) ? units - 1 : units;
   return text.slice(0, end);
@@ -124,29 +133,33 @@ export function composed(text) {
 }
 
 /**
- * Without control characters, without halves of characters, and without those that reorder or hide the text around them.
+ * Without control characters, and without those that reorder or hide the text around them.
  * @param {string} text
  */
 function withoutControls(text) {
-  return composed(text)
-    .replace(/\p{Cs}/gu, '\ufffd')
-    .replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu, ' ')
-    .replace(/(\p{Mn}{4})\p{Mn}+/gu, '$1');
+  return withoutPiles(composed(text)).replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu, ' ');
 }
 
 /**
- * The first `count` graphemes.
+ * Without halves of characters, and with few marks on each.
+ * @param {string} text
+ */
+function withoutPiles(text) {
+  return text.replace(/\p{Cs}/gu, '\ufffd').replace(/(\p{Mn}{4})\p{Mn}+/gu, '$1');
+}
+
+/**
+ * The first `count` code points, without a part of what a reader counts as one.
  * @param {string} text
  * @param {number} count
  */
-function graphemes(text, count) {
-  const parts = new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(text);
+function firstCharacters(text, count) {
   let end = 0;
-  let seen = 0;
-  for (const part of parts) {
-    if (seen === count) break;
-    seen += 1;
-    end = part.index + part.segment.length;
+  let left = count;
+  for (const { segment } of new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(text)) {
+    left -= [...segment].length;
+    if (left < 0) break;
+    end += segment.length;
   }
   return text.slice(0, end);
 }

@@ -62,6 +62,9 @@ const SESSION_OVER = new Set(['resume_failed', 'slow_consumer']);
  * What became of a message. `failed` are those who left before; `lost`: the session is over, and nobody will ever know.
  * @typedef {{id: number, message: OutMessage} & ({delivered: true, failed?: string[]} | {refused: string} | {lost: true})} Outcome
  *
+ * What a later page needs in order to go on with the session: its newest ticket, and the highest `seq` that was acknowledged.
+ * @typedef {{ticket: string, received: number}} Session
+ *
  * @typedef {object} SignalingOptions
  * @property {() => Socket} connect opens a WebSocket with the subprotocol `signal.v1`
  * @property {Hello} hello what to enter with; `update`s that are sent keep it up to date
@@ -69,6 +72,8 @@ const SESSION_OVER = new Set(['resume_failed', 'slow_consumer']);
  * @property {(outcome: Outcome) => void} onOutcome
  * @property {(state: SignalingState, detail: {refusal?: string, waitMs?: number}) => void} onState `refusal`: the error's
  *   code when the server closed for good
+ * @property {Session | null} [session] of an earlier page, to go on with
+ * @property {(session: Session | null) => void} [onSession] the session is another one than before, or has got further
  * @property {Clock} clock
  * @property {() => number} random between 0 and 1
  */
@@ -80,7 +85,8 @@ export class SignalingClient {
   /** What the next connection is to take the place of. @type {Socket | null} */ #former = null;
   /** Whether the server may yet hear of an attempt that we have given up. */ #gaveUp = false;
   /** @type {SignalingState} */ #state = 'waiting';
-  /** The newest of the session, while there is one. @type {string | null} */ #ticket = null;
+  /** @type {string | null} */ #newestTicket = null;
+  /** Whether the session is that of an earlier page, which has not been welcomed back. */ #isRestored = false;
   #backoff = new Backoff();
   #inbox = new Inbox();
   #outbox = new Outbox();
@@ -95,6 +101,24 @@ export class SignalingClient {
   constructor(options) {
     this.#options = options;
     this.#hello = options.hello;
+    if (!options.session) return;
+    ({ ticket: this.#newestTicket, received: this.#inbox.received } = options.session);
+    this.#isRestored = true;
+  }
+
+  /** The newest of the session, while there is one. */
+  get #ticket() {
+    return this.#newestTicket;
+  }
+
+  set #ticket(ticket) {
+    this.#newestTicket = ticket;
+    this.#tellSession();
+  }
+
+  #tellSession() {
+    const ticket = this.#newestTicket;
+    this.#options.onSession?.(ticket === null ? null : { ticket, received: this.#inbox.received });
   }
 
   get state() {
@@ -184,9 +208,21 @@ export class SignalingClient {
     this.#end();
   }
 
+  /** Ends this client and leaves its session to a later page, which may go on with it. */
+  suspend() {
+    this.#stopTimers();
+    this.#closeFormer();
+    this.#former = this.#socket;
+    this.#socket = null;
+    this.#closeFormer();
+    this.#setState('closed');
+  }
+
   #sayHello() {
     const { received, peers } = this.#inbox;
-    const resume = this.#ticket === null ? {} : { resume: { ticket: this.#ticket, received, peers } };
+    // Whom an earlier page knew, this one does not.
+    const known = this.#isRestored ? {} : { peers };
+    const resume = this.#ticket === null ? {} : { resume: { ticket: this.#ticket, received, ...known } };
     this.#transmit({ ...this.#hello, ...resume });
   }
 
@@ -232,6 +268,8 @@ export class SignalingClient {
   #welcomed(welcome) {
     this.#closeFormer();
     if (!welcome.resumed) this.#forgetSession();
+    if (this.#isRestored) this.#outbox.follow(welcome.received);
+    this.#isRestored = false;
     this.#ticket = welcome.ticket;
     this.#backoff.reset();
     this.#inbox.enter(welcome);
@@ -279,12 +317,15 @@ export class SignalingClient {
     this.#options.clock.clearTimeout(this.#retryTimer ?? 0);
     this.#retryDue = 0;
     this.#inbox.forgetSession();
-    for (const left of this.#outbox.abandon()) this.#options.onOutcome({ ...left, lost: true });
+    const isUsed = !this.#isRestored;
+    this.#isRestored = false;
+    for (const left of isUsed ? this.#outbox.abandon() : []) this.#options.onOutcome({ ...left, lost: true });
   }
 
   #scheduleAck() {
     this.#ackTimer ??= this.#options.clock.setTimeout(() => {
       this.#ackTimer = undefined;
+      this.#tellSession();
       this.#transmit({ type: 'ack', seq: this.#inbox.received });
     }, ACK_DELAY_MS);
   }

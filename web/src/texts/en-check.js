@@ -135,6 +135,7 @@ export const enCheck = {
   'check.speaker_yes': 'Yes',
   'check.speaker_no': 'No',
   'check.speaker_ok': 'You heard the tone.',
+  'check.sound_unable': 'This browser does not let the page hear or play sound by itself. Calls do not need that.',
   'check.speaker_silent': 'You did not hear the tone.',
   'check.speaker_silent_do': 'Turn the volume up, look whether the tab is muted, and choose the right output in the system’s sound settings.',
 };

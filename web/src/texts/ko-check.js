@@ -135,6 +135,7 @@ export const koCheck = {
   'check.speaker_yes': '예',
   'check.speaker_no': '아니요',
   'check.speaker_ok': '소리를 들었습니다.',
+  'check.sound_unable': '이 브라우저는 페이지가 소리를 재거나 내는 것을 허용하지 않습니다. 통화에는 필요 없습니다.',
   'check.speaker_silent': '소리를 듣지 못했습니다.',
   'check.speaker_silent_do': '음량을 올리고, 탭이 음소거인지 보고, 시스템 소리 설정에서 출력 장치를 고르세요.',
 };

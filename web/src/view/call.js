@@ -1,11 +1,11 @@
 // The call: stage, controls, chat, and what people are told while it runs.
 
+import { cut } from '../protocol/room.js';
 import { t } from '../texts/texts.js';
 import { createChat } from './chat.js';
 import { CallActions, createControls, REACTION_SIGNS } from './controls.js';
 import { el, setAttributes, setText } from './dom.js';
 import { createFileSender } from './file-drop.js';
-import { createFileCards } from './files.js';
 import { icon, mark } from './icons.js';
 import { inviteField, inviteHint } from './invite.js';
 import { createNotices } from './notices.js';
@@ -17,10 +17,10 @@ import { addStyles } from './styles.js';
 
 /** @import { Call, Notice } from '../call/call.js' */
 /** @import { DeviceKind, Devices } from '../call/devices.js' */
-/** @import { Destinations } from '../call/files/destination.js' */
 /** @import { Settings } from '../settings.js' */
 /** @import { View } from './parts.js' */
 /** @typedef {ReturnType<typeof import('./panels.js').createPanels>} Panels */
+/** @typedef {{createFileCards: typeof import('./files.js').createFileCards, destinations: import('../call/files/destination.js').Destinations}} Files */
 
 /** How often loudness is looked at, in milliseconds. */
 const SPEAKING_INTERVAL_MS = 250;
@@ -29,7 +29,7 @@ const SPEAKING_INTERVAL_MS = 250;
  * What the reader has made of the view, which outlives it when it is built anew in another language.
  * @typedef {{chatOpen: boolean, read: number, draft: string, pinned: string | null}} Arrangement
  *
- * @typedef {View & {notify: (notice: Notice) => void, deviceLost: (kind: DeviceKind) => void, arrangement: () => Arrangement}} CallView
+ * @typedef {View & {notify: (notice: Notice) => void, deviceLost: (kind: DeviceKind, next: string | null) => void, arrangement: () => Arrangement}} CallView
  *
  * @param {object} options
  * @param {Call} options.call
@@ -40,19 +40,22 @@ const SPEAKING_INTERVAL_MS = 250;
  * @param {Arrangement | null} options.before of the view that this one takes the place of
  * @param {boolean} options.explained whether the reader knows which devices could not be opened
  * @param {string} options.watchLink for those who shall only watch
- * @param {Destinations} options.destinations where received files go
+ * @param {() => Promise<Files>} options.loadFiles what shows files and keeps them
  * @param {Settings} options.settings as they are now
  * @param {(changes: Partial<Settings>) => void} options.onSettings
  * @param {() => void} options.onLeave
  * @param {(language: import('../texts/texts.js').Language) => void} options.onLanguage
  * @returns {CallView}
  */
-export function callView({ call, devices, selfName, room, link, before, explained, watchLink, destinations, settings, onSettings, onLeave, onLanguage }) {
+export function callView({ call, devices, selfName, room, link, before, explained, watchLink, loadFiles, settings, onSettings, onLeave, onLanguage }) {
   let ownLevel = 0;
   let chatOpen = before?.chatOpen ?? false;
   let readCount = before?.read ?? call.chatCount;
   const notices = createNotices();
-  const cards = createFileCards({ call, destinations, onNotice: notices.show });
+  const cards = lateCards(async () => {
+    const { createFileCards, destinations } = await loadFiles();
+    return createFileCards({ call, destinations, onNotice: notices.show });
+  });
   const sender = createFileSender({ call, onNotice: notices.show, onSent: () => !chatOpen && setChatOpen(true) });
   const meter = liveMeter(devices, (level) => {
     ownLevel = level;
@@ -90,7 +93,20 @@ export function callView({ call, devices, selfName, room, link, before, explaine
     if (open) chat.focus();
     else controls.focusChat();
   };
-  const chat = createChat({ call, cards, sendFile: [sender.input, sender.button], draft: before?.draft ?? '', onClose: () => setChatOpen(false) });
+  const onLong = (/** @type {string} */ text) => {
+    const offered = sender.send([new File([text], 'chat.txt', { type: 'text/plain' })]);
+    if (offered) notices.show(t('chat.as_file'), 'news');
+    return offered;
+  };
+  const chat = createChat({
+    call,
+    cards,
+    sendFile: [sender.input, sender.button],
+    draft: before?.draft ?? '',
+    onLong,
+    onNotice: notices.show,
+    onClose: () => setChatOpen(false),
+  });
   const actions = new CallActions(call, devices);
   const onPeople = () => withPanels((panels) => panels.togglePeople());
   const onPreferences = () => withPanels((panels) => panels.toggleSettings());
@@ -172,6 +188,7 @@ export function callView({ call, devices, selfName, room, link, before, explaine
     actions: { ...actions, chat: onChat, people: onPeople, layout: toggleLayout, settings: onPreferences },
     onTalk: (talking) => devices.setMuted(!talking),
   });
+  const letSleep = keepAwake();
   const speaking = setInterval(() => stage.update(), SPEAKING_INTERVAL_MS);
   update();
   // They are there before anybody wants them, and also when the server no longer is.
@@ -182,12 +199,15 @@ export function callView({ call, devices, selfName, room, link, before, explaine
     notify: (notice) => {
       if (notice.kind !== 'chat' || !chatOpen) notices.show(...describeNotice(notice));
     },
-    deviceLost: (kind) => {
+    deviceLost: (kind, next) => {
+      const device = t(deviceName[kind]);
+      const text = next === null ? t('problem.lost', { device }) : t('problem.next', { device, next });
       // Sharing is often ended in the browser's own bar; that is no loss.
-      if (kind !== 'screen') notices.show(capitalised(t('problem.lost', { device: t(deviceName[kind]) })), 'problem');
+      if (kind !== 'screen') notices.show(capitalised(text), 'problem');
     },
     arrangement: () => ({ chatOpen, read: readCount, draft: chat.draft, pinned: stage.pinned }),
     dispose() {
+      letSleep();
       endShortcuts();
       clearInterval(speaking);
       meter.dispose();
@@ -230,7 +250,7 @@ function describeNotice(notice) {
       return [t('notice.file', { name, file: notice.file }), 'news'];
     case 'chat': {
       const author = notice.message.name || t('call.guest');
-      return [t('notice.chat', { name: author, text: notice.message.text.slice(0, 200) }), 'news'];
+      return [t('notice.chat', { name: author, text: cut(notice.message.text, 200) }), 'news'];
     }
   }
 }
@@ -264,6 +284,48 @@ function problemWatch(devices, explained, onProblem) {
       if (problem && devices.failures[kind] !== told[kind] && !chosen) onProblem(explainProblem(kind, problem));
       told[kind] = devices.failures[kind];
     }
+  };
+}
+
+/**
+ * Keeps the screen on: a phone that locks stops its camera. Browsers may refuse, and let go of it whenever the page is not seen.
+ * @returns {() => void} ends it
+ */
+function keepAwake() {
+  /** @type {Promise<WakeLockSentinel> | undefined} */ let lock;
+  const ask = () => {
+    if (document.visibilityState === 'visible') lock = navigator.wakeLock?.request('screen');
+    lock?.catch(() => undefined);
+  };
+  ask();
+  document.addEventListener('visibilitychange', ask);
+  return () => {
+    document.removeEventListener('visibilitychange', ask);
+    void lock?.then((held) => held.release()).catch(() => undefined);
+  };
+}
+
+/**
+ * The cards of files: there before anybody sends one, and tried again if the server was out of reach.
+ * @param {() => Promise<ReturnType<Files['createFileCards']>>} load
+ */
+function lateCards(load) {
+  /** @type {ReturnType<Files['createFileCards']> | null} */ let cards = null;
+  let loading = false;
+  return {
+    get waiting() {
+      return cards?.waiting ?? 0;
+    },
+    /** @param {(card: HTMLElement) => void} add */
+    update(add) {
+      if (cards) return cards.update(add);
+      if (loading) return undefined;
+      loading = true;
+      return void load()
+        .then((loaded) => (cards = loaded).update(add))
+        .catch(() => undefined)
+        .finally(() => (loading = false));
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 // The chat beside the call.
 
-import { CHAT_CHARACTERS, linkParts } from '../call/chat.js';
+import { CHAT_CHARACTERS, CHAT_PARTS, linkParts } from '../call/chat.js';
 import { t, timeOfDay } from '../texts/texts.js';
 import { el } from './dom.js';
 import { icon } from './icons.js';
@@ -14,36 +14,42 @@ const END_PIXELS = 8;
 /**
  * @param {object} options
  * @param {Call} options.call
- * @param {ReturnType<typeof import('./files.js').createFileCards>} options.cards
+ * @param {{update: (add: (card: HTMLElement) => void) => void}} options.cards of files
  * @param {HTMLElement[]} options.sendFile what files are chosen with
  * @param {string} options.draft what is written and not sent
+ * @param {(text: string) => boolean} options.onLong offers a text as a file; whether there is somebody to take it
+ * @param {(text: string, kind: 'news') => void} options.onNotice
  * @param {() => void} options.onClose
  */
-export function createChat({ call, cards, sendFile, draft, onClose }) {
+export function createChat({ call, cards, sendFile, draft, onLong, onNotice, onClose }) {
   const log = el('div', { class: 'chat-log', role: 'log', 'aria-label': t('chat.title'), tabindex: 0, 'data-testid': 'chat-log' });
   const empty = el('p', { class: 'chat-empty' }, t('chat.empty'));
   const input = el('textarea', {
     rows: 1,
-    maxlength: CHAT_CHARACTERS,
     placeholder: t('chat.placeholder'),
     'aria-label': t('chat.placeholder'),
     'data-testid': 'chat-input',
-    // Enter while an input method composes chooses a syllable; it does not send.
     onkeydown: (event) => {
-      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+      if (event.key !== 'Enter' || event.shiftKey) return;
       event.preventDefault();
       form.requestSubmit();
     },
   });
   input.value = draft;
+  /** What is too long for one message goes in several, or as a file. Whether it went. @param {string} text */
+  const send = (text) => {
+    if (text.length > CHAT_PARTS * CHAT_CHARACTERS) return onLong(text);
+    const count = call.sendChat(text);
+    if (count > 1) onNotice(t('chat.in_parts', { count }), 'news');
+    return true;
+  };
   const form = el(
     'form',
     {
       class: 'chat-form',
       onsubmit: (event) => {
         event.preventDefault();
-        call.sendChat(input.value);
-        input.value = '';
+        if (send(input.value)) input.value = '';
       },
     },
     ...sendFile,

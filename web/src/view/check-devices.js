@@ -1,5 +1,6 @@
 // Camera, microphone and speaker of the check: each starts with a click and never before.
 
+import { notApplicable } from '../check/finding.js';
 import { explainCamera, explainDeviceProblem, explainMicrophone, explainSpeaker } from '../check/media.js';
 import { t } from '../texts/texts.js';
 import { attach, el, setText } from './dom.js';
@@ -133,6 +134,8 @@ function microphoneCheck(check, devices) {
   const opened = () => {
     const problem = devices.problems.microphone;
     if (problem) return check.set('microphone', explainDeviceProblem('microphone', problem));
+    meter.update();
+    if (!meter.works) return check.set('microphone', notApplicable({ key: 'check.sound_unable' }));
     listening = true;
     invitation.hidden = false;
     timer = window.setTimeout(() => decide(false), SILENCE_LIMIT_MS);
@@ -142,10 +145,10 @@ function microphoneCheck(check, devices) {
     element: el('div', { class: 'check-try' }, toggle, level, invitation),
     update() {
       const on = devices.tracks.microphone !== null;
-      level.hidden = !on;
+      meter.update();
+      level.hidden = !meter.works;
       invitation.hidden = !on || !listening;
       setText(toggle, on ? t('check.microphone_off') : t('check.microphone_try'));
-      meter.update();
     },
     dispose() {
       clearTimeout(timer);
@@ -167,9 +170,13 @@ function speakerCheck(check) {
   const no = smallButton('check-not-heard', t('check.speaker_no'), () => answer(false));
   const question = el('div', { class: 'check-question', role: 'group', 'aria-label': t('check.speaker_question'), hidden: true }, el('span', {}, t('check.speaker_question')), yes, no);
   const play = smallButton('check-speaker', t('check.speaker_try'), () => {
-    context ??= new AudioContext();
-    tone(context);
-    question.hidden = false;
+    try {
+      context ??= new AudioContext();
+      tone(context);
+      question.hidden = false;
+    } catch {
+      check.set('speaker', notApplicable({ key: 'check.sound_unable' }));
+    }
   });
   return { element: el('div', { class: 'check-try' }, play, question), dispose: () => void context?.close() };
 }

@@ -1,5 +1,6 @@
 // After a call, or instead of one.
 
+import { ROOM_CHARACTERS } from '../protocol/room.js';
 import { t } from '../texts/texts.js';
 import { el } from './dom.js';
 import { icon } from './icons.js';
@@ -17,15 +18,20 @@ const ENDS = {
   forbidden: { title: 'error.forbidden', text: 'error.forbidden_more', symbol: 'lock' },
   kicked: { title: 'error.kicked', text: 'error.kicked_more', symbol: 'leave' },
   replaced: { title: 'error.replaced', text: 'error.replaced_more', symbol: 'relayed' },
+  long: { title: 'error.room_name', text: 'room.long', symbol: 'warning' },
+  invisible: { title: 'error.room_name', text: 'room.invisible', symbol: 'warning' },
   unsupported: { title: 'error.unsupported', text: 'error.unsupported_more', symbol: 'warning' },
 };
+
+/** Entering again would change nothing. */
+const FINAL = ['long', 'invisible', 'unsupported'];
 
 /** @type {typeof ENDS[string]} */
 const OTHER = { title: 'error.other', text: 'error.other_more', symbol: 'warning' };
 
 /**
  * @param {object} options
- * @param {string} options.reason `left`, `kicked`, `unsupported`, or the server's error code
+ * @param {string} options.reason `left`, `kicked`, `unsupported`, what is the matter with the room's name, or the server's error code
  * @param {() => void} options.onAgain
  * @param {() => void} options.onHome
  * @param {(language: import('../texts/texts.js').Language) => void} options.onLanguage
@@ -41,9 +47,9 @@ export function endView({ reason, onAgain, onHome, onLanguage }) {
   const home = el('button', { type: 'button', class: 'button', 'data-testid': 'to-start', onclick: onHome }, t('action.home'));
   return messageView({
     title: t(title),
-    text: t(text, { code: reason }),
+    text: t(text, { code: reason, count: ROOM_CHARACTERS }),
     symbol,
-    actions: reason === 'unsupported' ? [home] : [again, home],
+    actions: FINAL.includes(reason) ? [home] : [again, home],
     more: Object.hasOwn(ENDS, reason) && reason !== 'unsupported' ? null : checkLink(),
     onLanguage,
     alert: reason !== 'left',

@@ -13,14 +13,18 @@ import { icon } from './icons.js';
  * @param {(text: string, kind: 'news' | 'problem') => void} options.onNotice
  */
 export function createFileSender({ call, onSent, onNotice }) {
+  /** Whether there was somebody to be asked. */
   const send = (/** @type {Iterable<File>} */ files) => {
     for (const file of files) {
       const { name, size } = file;
       const stream = (/** @type {number} */ from) => file.slice(from).stream();
-      if (call.sendFile({ name, size, stream }) === 0) return onNotice(t('files.nobody'), 'problem');
+      if (call.sendFile({ name, size, stream }) === 0) {
+        onNotice(t('files.nobody'), 'problem');
+        return false;
+      }
       onSent();
     }
-    return undefined;
+    return true;
   };
   const input = el('input', {
     type: 'file',
@@ -39,7 +43,7 @@ export function createFileSender({ call, onSent, onNotice }) {
     icon('attach'),
   );
   const zone = el('div', { class: 'drop-zone', hidden: true, 'aria-hidden': 'true' }, icon('file'), el('p', {}, t('files.drop')));
-  return { input, button, zone, receiveDrops: (/** @type {HTMLElement} */ element) => receiveDrops(element, zone, send, onNotice) };
+  return { send, input, button, zone, receiveDrops: (/** @type {HTMLElement} */ element) => receiveDrops(element, zone, send, onNotice) };
 }
 
 /**

@@ -1,6 +1,7 @@
 // The start page: start a call or join one.
 
-import { pathFromInput } from '../protocol/room.js';
+import { newRoomName, readInvitation } from '../protocol/invitation.js';
+import { ROOM_CHARACTERS, roomPath } from '../protocol/room.js';
 import { t } from '../texts/texts.js';
 import { el } from './dom.js';
 import { icon } from './icons.js';
@@ -9,14 +10,21 @@ import { callPicture } from './picture.js';
 
 /** @import { View } from './parts.js' */
 
+const PROBLEMS = /** @type {const} */ ({
+  missing: 'landing.room_missing',
+  elsewhere: 'landing.room_elsewhere',
+  long: 'room.long',
+  invisible: 'room.invisible',
+});
+
 /**
  * @param {object} options
- * @param {() => void} options.onCreate
- * @param {(room: string) => void} options.onJoin
+ * @param {(path: string) => void} options.onJoin the address of a room, and what an invitation says besides
  * @param {(language: import('../texts/texts.js').Language) => void} options.onLanguage
  * @returns {View}
  */
-export function landingView({ onCreate, onJoin, onLanguage }) {
+export function landingView({ onJoin, onLanguage }) {
+  const create = () => onJoin(roomPath(newRoomName((bytes) => crypto.getRandomValues(bytes))));
   const problem = el('p', { class: 'field-problem', id: 'room-problem', role: 'alert' });
   const input = el('input', {
     id: 'room-input',
@@ -33,9 +41,9 @@ export function landingView({ onCreate, onJoin, onLanguage }) {
       class: 'join-form',
       onsubmit: (event) => {
         event.preventDefault();
-        const path = pathFromInput(input.value);
-        if (path) return onJoin(path);
-        problem.textContent = t('landing.room_missing');
+        const read = readInvitation(input.value, location.host);
+        if ('path' in read) return onJoin(read.path);
+        problem.textContent = t(PROBLEMS[read.problem], { count: ROOM_CHARACTERS });
         input.focus();
         return undefined;
       },
@@ -66,7 +74,7 @@ export function landingView({ onCreate, onJoin, onLanguage }) {
           el('p', { class: 'lead' }, t('landing.lead')),
           el(
             'button',
-            { type: 'button', class: 'button primary large', 'data-testid': 'create-room', onclick: onCreate },
+            { type: 'button', class: 'button primary large', 'data-testid': 'create-room', onclick: create },
             icon('camera'),
             t('landing.create'),
           ),

@@ -139,8 +139,8 @@ function selfMirror(devices, onSettings) {
     setText(off, devices.opening.camera ? t('preview.camera_asking') : t('preview.camera_off'));
     showToggle(microphone, audio, audio ? 'microphone' : 'microphoneOff', audio ? t('call.microphone_off') : t('call.microphone_on'));
     showToggle(camera, hasCamera, hasCamera ? 'camera' : 'cameraOff', hasCamera ? t('call.camera_off') : t('call.camera_on'));
-    level.hidden = !devices.tracks.microphone;
     meter.update();
+    level.hidden = !meter.works;
   };
   const element = el('div', { class: 'mirror' }, video, off, el('div', { class: 'mirror-controls' }, microphone, level, camera));
   const focus = (/** @type {'camera' | 'microphone'} */ kind) => (kind === 'camera' ? camera : microphone).focus();
@@ -170,6 +170,10 @@ export function liveMeter(devices, onLevel) {
       metered = devices.tracks.microphone;
       meter = metered ? levelMeter(new MediaStream([metered])) : null;
       if (!meter) onLevel(0);
+    },
+    /** Whether there is a microphone, and its level can be told. */
+    get works() {
+      return meter !== null;
     },
     dispose() {
       cancelAnimationFrame(frame);

@@ -147,6 +147,7 @@ function peerContent(participant) {
     speaking: saysAudio && active.audioLevel > SPEAKING,
     state: active.state,
     away,
+    withoutPictures: connected && saysVideo && active.withoutPictures,
     way: connected && path ? (path === 'relay' ? 'relayed' : 'direct') : null,
     quality: active.history.quality,
     hand: participant.presence.hand,

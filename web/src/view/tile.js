@@ -22,6 +22,7 @@ import { checkLink } from './parts.js';
  * @property {boolean} speaking
  * @property {LinkState | null} state null for oneself
  * @property {boolean} away signaling has lost sight of the person
+ * @property {boolean} [withoutPictures] whether they send a picture that this browser has no format for
  * @property {'direct' | 'relayed' | null} way
  * @property {Quality | null} quality null as long as there is none to tell
  * @property {boolean} hand whether it is raised
@@ -156,7 +157,7 @@ function floatButton(video, own) {
 /**
  * @param {TileContent} content
  */
-function statusText({ state, away }) {
+function statusText({ state, away, withoutPictures }) {
   switch (state) {
     case 'connecting':
       return t('peer.connecting');
@@ -166,8 +167,11 @@ function statusText({ state, away }) {
       return t('peer.failed');
     case 'refused':
       return t('peer.refused');
+    case 'unfit':
+      return t('peer.unfit');
     default:
-      return away ? t('peer.away') : '';
+      if (away) return t('peer.away');
+      return withoutPictures ? t('peer.no_codec') : '';
   }
 }
 
