@@ -1,5 +1,8 @@
 // How loud a local stream is. No DOM.
 
+/** Nothing is played: no output device, and rare wake-ups, spare batteries. Browsers without `sinkId` ignore it. */
+const SILENT = { latencyHint: /** @type {const} */ ('playback'), sinkId: { type: 'none' } };
+
 /**
  * A meter is an extra that some browsers refuse (Firefox without `dom.webaudio.enabled`, or at another sample rate): nothing else may
  * fail with it.
@@ -16,7 +19,7 @@ export function levelMeter(stream) {
     void context?.close().catch(() => undefined);
   };
   try {
-    context = new AudioContext();
+    context = new AudioContext(SILENT);
     const analyser = new AnalyserNode(context, { fftSize: 512 });
     context.createMediaStreamSource(heard).connect(analyser);
     const samples = new Float32Array(analyser.fftSize);

@@ -48,7 +48,6 @@ const SPEAKING_INTERVAL_MS = 250;
  * @returns {CallView}
  */
 export function callView({ call, devices, selfName, room, link, before, explained, watchLink, loadFiles, settings, onSettings, onLeave, onLanguage }) {
-  let ownLevel = 0;
   let chatOpen = before?.chatOpen ?? false;
   let readCount = before?.read ?? call.chatCount;
   const notices = createNotices();
@@ -57,15 +56,13 @@ export function callView({ call, devices, selfName, room, link, before, explaine
     return createFileCards({ call, destinations, onNotice: notices.show });
   });
   const sender = createFileSender({ call, onNotice: notices.show, onSent: () => !chatOpen && setChatOpen(true) });
-  const meter = liveMeter(devices, (level) => {
-    ownLevel = level;
-  });
+  const meter = liveMeter(devices);
   const sound = soundBanner(() => stage.startSound());
   const stage = createStage({
     call,
     devices,
     selfName,
-    ownLevel: () => ownLevel,
+    ownLevel: meter.level,
     mode: () => settings.layout,
     speaker: () => settings.speaker,
     pinned: before?.pinned ?? null,

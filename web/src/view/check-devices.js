@@ -5,7 +5,7 @@ import { explainCamera, explainDeviceProblem, explainMicrophone, explainSpeaker 
 import { t } from '../texts/texts.js';
 import { attach, el, setText } from './dom.js';
 import { smallButton } from './parts.js';
-import { liveMeter } from './preview.js';
+import { shownMeter } from './preview.js';
 
 /** @import { Devices } from '../call/devices.js' */
 /** @import { Check } from '../check/check.js' */
@@ -119,7 +119,7 @@ function microphoneCheck(check, devices) {
     clearTimeout(timer);
     check.set('microphone', explainMicrophone(heard));
   };
-  const meter = liveMeter(devices, (value) => {
+  const { meter, dispose } = shownMeter(devices, (value) => {
     bar.style.setProperty('--level', value.toFixed(3));
     level.setAttribute('aria-valuenow', String(Math.round(value * 100)));
     if (listening && value > AUDIBLE) decide(true);
@@ -152,7 +152,7 @@ function microphoneCheck(check, devices) {
     },
     dispose() {
       clearTimeout(timer);
-      meter.dispose();
+      dispose();
     },
   };
 }

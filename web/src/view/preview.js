@@ -126,7 +126,7 @@ function selfMirror(devices, onSettings) {
     if (devices.tracks.camera) devices.close('camera');
     else void devices.openCamera();
   });
-  const meter = liveMeter(devices, (value) => {
+  const { meter, dispose } = shownMeter(devices, (value) => {
     bar.style.setProperty('--level', value.toFixed(3));
     level.setAttribute('aria-valuenow', String(Math.round(value * 100)));
   });
@@ -144,42 +144,52 @@ function selfMirror(devices, onSettings) {
   };
   const element = el('div', { class: 'mirror' }, video, off, el('div', { class: 'mirror-controls' }, microphone, level, camera));
   const focus = (/** @type {'camera' | 'microphone'} */ kind) => (kind === 'camera' ? camera : microphone).focus();
-  return { element, update, focus, dispose: meter.dispose };
+  return { element, update, focus, dispose };
 }
 
 /**
  * A meter that follows the microphone as it comes, changes and goes.
  * @param {Devices} devices
- * @param {(level: number) => void} onLevel
  */
-export function liveMeter(devices, onLevel) {
-  /** @type {ReturnType<typeof levelMeter> | null} */
+export function liveMeter(devices) {
+  /** @type {ReturnType<typeof levelMeter>} */
   let meter = null;
   /** @type {MediaStreamTrack | null} */
   let metered = null;
-  let frame = 0;
-  const draw = () => {
-    if (meter) onLevel(devices.muted ? 0 : meter.level());
-    frame = requestAnimationFrame(draw);
-  };
-  frame = requestAnimationFrame(draw);
   return {
+    /** Whether there is a microphone, and its level can be told. */
+    get works() {
+      return meter !== null;
+    },
+    level: () => (meter && !devices.muted ? meter.level() : 0),
     update() {
       if (metered === devices.tracks.microphone) return;
       meter?.close();
       metered = devices.tracks.microphone;
       meter = metered ? levelMeter(new MediaStream([metered])) : null;
-      if (!meter) onLevel(0);
     },
-    /** Whether there is a microphone, and its level can be told. */
-    get works() {
-      return meter !== null;
-    },
-    dispose() {
-      cancelAnimationFrame(frame);
-      meter?.close();
-    },
+    dispose: () => meter?.close(),
   };
+}
+
+/**
+ * A meter whose level is shown: measured for each picture that the browser draws.
+ * @param {Devices} devices
+ * @param {(level: number) => void} onLevel
+ */
+export function shownMeter(devices, onLevel) {
+  const meter = liveMeter(devices);
+  let frame = 0;
+  const draw = () => {
+    onLevel(meter.level());
+    frame = requestAnimationFrame(draw);
+  };
+  frame = requestAnimationFrame(draw);
+  const dispose = () => {
+    cancelAnimationFrame(frame);
+    meter.dispose();
+  };
+  return { meter, dispose };
 }
 
 /**
