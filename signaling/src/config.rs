@@ -15,6 +15,7 @@ use stun_turn::settings;
 
 use crate::relay::prefixed;
 
+pub use self::certificates::Unusable;
 pub use self::namespace::{Namespace, named, with_namespace_options};
 pub use self::options::{Options, SECRETS, TurnMode, with_relay_options};
 pub use self::values::{HttpUrl, IceUrl};

@@ -120,6 +120,7 @@ fn load(
     argv: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
 ) -> Result<Settings, settings::Error> {
+    stun_turn::config::begin_reading();
     let mut of_config = variables
         .iter()
         .filter(|(name, _)| name == "SIGNALING_CONFIG");
@@ -157,8 +158,8 @@ fn main() -> ExitCode {
         let of_certificates = match config.check_certificates() {
             Ok(warnings) => warnings,
             Err(error) => {
-                eprintln!("error: {error:#}");
-                return ExitCode::from(2);
+                eprintln!("error: {}", error.message);
+                return ExitCode::from(if error.is_usage { 2 } else { 1 });
             }
         };
         let warnings = settings.warnings.iter().cloned().chain(config.warnings());
@@ -232,8 +233,7 @@ fn reload(server: &Server) {
         warn_about(&settings, &config);
         Ok(config)
     });
-    // A value may be a secret.
-    let config = config.map_err(|error| error.without_values());
+    let config = config.map_err(|error| error.without_secrets());
     let reloaded = config.and_then(|config| {
         let reloaded = server.reload(config);
         reloaded.map_err(|error| format!("{error:#}"))

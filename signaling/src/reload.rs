@@ -13,9 +13,11 @@ impl Server {
     /// they are. Returns the names of options that differ but need a restart.
     ///
     /// # Errors
-    /// When certificates can't be used; nothing is changed then.
+    /// When certificates can't be used, or the relay would refuse the credentials that are made; nothing
+    /// is changed then.
     pub fn reload(&self, config: Config) -> anyhow::Result<Vec<String>> {
         let mut unchanged = self.differing(&config);
+        self.refuse_short_credentials(&config)?;
         let acceptor = match (&self.config.tls, &config.tls) {
             (Tls::Files { .. }, Tls::Files { cert, key }) => Some(tls::from_files(cert, key)?),
             _ => None,
@@ -43,6 +45,20 @@ impl Server {
             in_force.send_replace(acceptor);
         }
         Ok(unchanged)
+    }
+
+    /// A reload keeps the lifetime of credentials, so the relay's new cap must allow the one in force.
+    fn refuse_short_credentials(&self, new: &Config) -> anyhow::Result<()> {
+        let ttl = self.config.credential_ttl;
+        match &new.turn {
+            Turn::Bundled { relay, .. } if relay.max_credential_ttl < ttl => anyhow::bail!(
+                "--turn-max-credential-ttl {}: the relay would refuse the credentials of --credential-ttl {}, \
+                 which stays in force until a restart",
+                relay.max_credential_ttl.as_secs(),
+                ttl.as_secs()
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// Options that can't be changed while the service runs.

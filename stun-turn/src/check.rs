@@ -85,6 +85,12 @@ pub struct Options {
     /// Print one JSON object at the end instead of a line for each step
     #[arg(long)]
     pub json: bool,
+    /// Whose account it is, where the relay's own options gave it.
+    #[arg(skip)]
+    pub account_of: Option<String>,
+    /// The lifetime of credentials that the relay's own options allow at most, in seconds.
+    #[arg(skip)]
+    pub max_credential_ttl_s: Option<u64>,
 }
 
 impl Options {
@@ -106,11 +112,15 @@ impl Options {
         }
         if self.user.is_none() && self.auth_secret.is_none() {
             self.auth_secret = relay.auth_secret.first().cloned();
+            let found = self.auth_secret.as_ref();
+            self.account_of = found.map(|_| "a credential of the first auth-secret".to_owned());
             if let (None, Some(user)) = (&self.auth_secret, relay.user.first()) {
+                self.account_of = Some(format!("the user {}", user.name));
                 self.user = Some(user.name.clone());
                 self.password = Some(user.password.clone());
             }
         }
+        self.max_credential_ttl_s = relay.max_credential_ttl;
         Ok(self)
     }
 }
@@ -192,7 +202,9 @@ pub fn run(options: Options, out: &mut dyn Write) -> Result<bool, Error> {
 
 fn account(options: &Options) -> Option<Account> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let expires_at = now.unwrap_or_default().as_secs() + CREDENTIAL_LIFETIME_S;
+    let most_s = options.max_credential_ttl_s.unwrap_or(u64::MAX);
+    let lifetime_s = CREDENTIAL_LIFETIME_S.min(most_s);
+    let expires_at = now.unwrap_or_default().as_secs() + lifetime_s;
     let minted = options.auth_secret.as_ref().map(|secret| {
         let minted = credential::mint(secret.as_bytes(), "check", expires_at);
         Account {

@@ -17,6 +17,7 @@ use stun_turn_proto::quotas::QuotaLimits;
 use stun_turn_proto::relay::TcpRelay;
 
 use crate::streams::StreamLimits;
+pub use host::{AddressError, begin_reading};
 pub(crate) use values::parse_socket_address;
 pub use values::{External, Listen, PortRange, Protocol, Realm, User};
 pub use written::example;
@@ -38,8 +39,9 @@ pub struct Options {
     /// Secret for time-limited credentials by the TURN REST convention; repeatable, all verify
     #[arg(long, value_name = "SECRET", value_parser = NonEmptyStringValueParser::new(), help_heading = "Users")]
     pub auth_secret: Vec<String>,
-    /// How far ahead the expiry of a time-limited credential may lie; a name with milliseconds lies beyond
-    /// [default: 315360000, ten years]
+    /// How far ahead the expiry of a time-limited credential may lie, and 300 seconds more for clocks that
+    /// differ; a name with milliseconds lies beyond
+    /// [default: 3153600000, a hundred years]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Users")]
     pub max_credential_ttl: Option<u64>,
     /// Local address for relayed sockets, one per family; repeatable [default: the listening ones]
@@ -115,7 +117,7 @@ const DEFAULT_SOURCE_QUOTA: u32 = 50;
 
 /// How far ahead the expiry of a credential may lie, in seconds: further than anybody plans, and less than what
 /// milliseconds would be.
-const DEFAULT_MAX_CREDENTIAL_TTL_S: u64 = 10 * 365 * 24 * 3600;
+const DEFAULT_MAX_CREDENTIAL_TTL_S: u64 = 100 * 365 * 24 * 3600;
 
 /// Names of options whose values are secret.
 pub const SECRETS: [&str; 3] = ["user", "auth-secret", "admin-token"];

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::Waker;
@@ -131,6 +131,8 @@ struct Inner {
     following: Mutex<()>,
     /// Held while options are replaced: of two reloads the later one counts.
     reloading: Mutex<()>,
+    /// Wakes the thread that follows the host's addresses, where one does.
+    watch: OnceLock<Arc<Waker>>,
 }
 
 /// How many addresses of the host serve the relay.
@@ -196,6 +198,7 @@ impl Handle {
             addresses,
             following: Mutex::default(),
             reloading: Mutex::default(),
+            watch: OnceLock::new(),
         }))
     }
 
@@ -246,6 +249,11 @@ impl Handle {
     #[must_use]
     pub fn missing_listeners(&self) -> u64 {
         self.0.addresses.missing.load(Ordering::Relaxed)
+    }
+
+    /// Names the thread that [follows the host](Self::follow_host).
+    pub(crate) fn watched_by(&self, watch: Arc<Waker>) {
+        let _ = self.0.watch.set(watch);
     }
 
     /// Looks at the host's addresses: those that have come are relayed from, those that have gone no
@@ -363,6 +371,10 @@ impl Handle {
         self.warn_of_certificates();
         if let Err(error) = self.follow_host() {
             tracing::warn!(%error, "the addresses to relay from stay as they are");
+            // It looks again until it succeeds.
+            if let Some(watch) = self.0.watch.get() {
+                let _ = watch.wake();
+            }
         }
         Ok(refused)
     }

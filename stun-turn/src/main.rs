@@ -149,6 +149,14 @@ fn check_options(cli: &Cli, warnings: &[String]) -> Result<(), StartError> {
 
 /// Success only when every step of every way passed.
 fn check_server(options: check::Options) -> ExitCode {
+    if options.url.scheme.is_turn()
+        && let Some(account) = &options.account_of
+    {
+        // Of standard output scripts read the verdict.
+        eprintln!(
+            "note: signing as {account} of the relay's own options (STUN_TURN_… variables or --config)"
+        );
+    }
     match check::run(options, &mut std::io::stdout()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -167,6 +175,7 @@ fn refuse(error: &anyhow::Error) -> ExitCode {
 
 /// Reads the options, at the start and again at each SIGHUP.
 fn load() -> Result<Settings, settings::Error> {
+    config::begin_reading();
     Settings::load(
         Cli::command(),
         NAMES,

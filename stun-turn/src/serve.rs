@@ -156,7 +156,7 @@ fn reload(relay: &Handle, fixed: &Fixed) {
     });
     match loaded {
         Err(error) => {
-            let error = error.without_values();
+            let error = error.without_secrets();
             let error = error.trim_end();
             tracing::error!(%error, "not reloaded, the old options stay in force");
         }

@@ -24,6 +24,8 @@ pub use toml::Value;
 use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
+
+use crate::config::AddressError;
 use layers::{Environment, Layers};
 
 /// The options that say where other options come from.
@@ -76,8 +78,16 @@ pub enum Error {
 
 impl Error {
     /// Prints and ends the process.
+    ///
+    /// A name that can't be resolved is exit code 1: that may be over soon, and a service manager that
+    /// does not restart after 2 tries again.
     pub fn exit(&self) -> ! {
         match self {
+            Self::Usage(error) if is_unresolved(error) => {
+                // Nobody may be reading.
+                let _ = error.print();
+                std::process::exit(1)
+            }
             Self::Usage(error) => error.exit(),
             Self::File(..) => {
                 eprintln!("error: {self}");
@@ -85,20 +95,30 @@ impl Error {
             }
         }
     }
-}
 
-impl Error {
-    /// For a log: which option is wrong, but not its value, which may be a secret.
+    /// For a log: one line, with values, but for those of secret options.
     #[must_use]
-    pub fn without_values(&self) -> String {
+    pub fn without_secrets(&self) -> String {
         match self {
             Self::Usage(error) => match error.get(ContextKind::InvalidArg) {
+                // The parser's hint at --help is for a terminal.
+                Some(_) if !refusal::is_hidden(error) => {
+                    let text = error.to_string();
+                    let text = text.split("\n\n").next().unwrap_or_default();
+                    text.strip_prefix("error: ").unwrap_or(text).to_owned()
+                }
                 Some(option) => format!("{option}: {}", error.kind()),
                 None => error.to_string(),
             },
             other @ Self::File(..) => other.to_string(),
         }
     }
+}
+
+/// Whether the network may be at fault and not the value.
+fn is_unresolved(error: &clap::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|it| it.downcast_ref());
+    matches!(source, Some(AddressError::Unresolved { .. }))
 }
 
 impl std::fmt::Display for Error {

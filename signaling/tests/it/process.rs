@@ -385,16 +385,20 @@ fn tokens_and_the_service_take_secrets_from_files_and_environment() {
         String::from_utf8(stdout).unwrap().trim().to_owned()
     };
     // Two tokens of one second and secret are the same.
-    let is_of = |made: &mut dyn FnMut() -> Command, namespace: &str, secret: &str| loop {
-        let mut explicit = signaling(&[]);
-        let (found, expected) = (
-            token(&mut made(), namespace),
-            token(explicit.env("SIGNALING_TOKEN_SECRET", secret), namespace),
-        );
+    let is_of = |made: &mut dyn FnMut() -> Command, namespace: &str, secret: &str| {
+        let mut pairs = std::iter::repeat_with(|| {
+            let mut explicit = signaling(&[]);
+            let found = token(&mut made(), namespace);
+            let expected = token(explicit.env("SIGNALING_TOKEN_SECRET", secret), namespace);
+            (found, expected)
+        });
         let payload = |token: &str| token.rsplit_once('.').unwrap().0.to_owned();
-        if payload(&found) == payload(&expected) {
-            break found == expected;
-        }
+        let of_one_second = pairs
+            .by_ref()
+            .take(100)
+            .find(|(found, expected)| payload(found) == payload(expected));
+        let (found, expected) = of_one_second.expect("two tokens of one second");
+        found == expected
     };
     let by_variable = |name: &str, value: &str| {
         let mut command = signaling(&[]);

@@ -7,6 +7,9 @@ use std::time::Duration;
 pub const DEFAULT_LIFETIME_S: u32 = 600;
 /// The longest lifetime granted at once (RFC 8656 section 7.2).
 pub const MAX_LIFETIME_S: u32 = 3600;
+/// How much further ahead than `--max-credential-ttl` an expiry may lie, in seconds: the clock of the
+/// application that mints credentials may differ.
+pub const CREDENTIAL_LEEWAY_S: u64 = 300;
 /// Lifetime of a permission (RFC 8656 section 9).
 pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
 /// Lifetime of a channel binding (RFC 8656 section 12).

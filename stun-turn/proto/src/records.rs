@@ -1,5 +1,5 @@
-//! Bound on the log records of ended allocations: a client that makes and ends allocations all the
-//! time would else write the log full.
+//! Bound on the log records of [churn](crate::relay::Ended::is_churn): a client that makes and ends
+//! allocations all the time would else write the log full. Allocations that were used are recorded.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -153,9 +153,13 @@ impl Relay {
         }
     }
 
-    fn count(&self, outcome: &Outcome, reply: &ReplyBuffer) {
+    fn count(&mut self, outcome: &Outcome, reply: &ReplyBuffer) {
         match outcome {
-            Outcome::Drop(reason) => self.totals.count_drop(*reason),
+            Outcome::Drop(reason) => {
+                // Without a reply nothing tells it, and it must not explain the next one.
+                self.reason = None;
+                self.totals.count_drop(*reason);
+            }
             Outcome::Reply(length)
             | Outcome::ReplyFrom { reply: length, .. }
             | Outcome::Bound { reply: length, .. } => {

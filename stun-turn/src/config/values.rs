@@ -8,7 +8,8 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv6Net};
 use stun_turn_proto::limits::MAX_REALM_BYTES;
 
-use super::{host, opaque};
+use super::host::{self, AddressError, Lookup};
+use super::opaque;
 
 /// Transport protocols that can be listened on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,7 +56,7 @@ impl fmt::Display for Listen {
 }
 
 impl FromStr for Listen {
-    type Err = String;
+    type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let expected = "expected udp:ADDR:PORT, tcp:ADDR:PORT or tls:ADDR:PORT, for example udp:0.0.0.0:3478 or \
@@ -65,9 +66,9 @@ impl FromStr for Listen {
             "udp" => Protocol::Udp,
             "tcp" => Protocol::Tcp,
             "tls" => Protocol::Tls,
-            _ => return Err(expected.to_owned()),
+            _ => return Err(expected.into()),
         };
-        let address = host::socket_address(address, expected)?;
+        let address = host::socket_address(address, Lookup::Once, expected)?;
         Ok(Self { protocol, address })
     }
 }
@@ -154,18 +155,20 @@ impl fmt::Display for External {
 }
 
 impl FromStr for External {
-    type Err = String;
+    type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let expected = "expected PUBLIC or PUBLIC=LOCAL, two addresses of one family";
-        let parse = |ip: &str| host::ip(ip, expected);
-        let (public, local) = match text.split_once('=') {
-            Some((public, local)) => (parse(public)?, Some(parse(local)?)),
-            None => (parse(text)?, None),
+        let parse = |ip: &str| host::ip(ip, Lookup::Again, expected);
+        let (told, local) = match text.split_once('=') {
+            Some((told, local)) => (told, Some(parse(local)?)),
+            None => (text, None),
         };
+        let public = parse(told)?;
+        host::refuse_loopback(told, public)?;
         let is_no_host = public.is_unspecified() || public.is_multicast();
         if is_no_host || local.is_some_and(|local| local.is_ipv4() != public.is_ipv4()) {
-            return Err(expected.to_owned());
+            return Err(expected.into());
         }
         Ok(Self { public, local })
     }
@@ -193,21 +196,27 @@ impl FromStr for PortRange {
 }
 
 /// An address that clients can be sent to.
-pub(super) fn parse_server(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn parse_server(text: &str) -> Result<SocketAddr, AddressError> {
     let expected = "expected the ADDR:PORT of a server, IPv6 in brackets";
-    let address = host::socket_address(text, expected)?;
+    let address = host::socket_address(text, Lookup::Again, expected)?;
+    if let Some((name, _)) = text.rsplit_once(':')
+        && !name.starts_with('[')
+    {
+        host::refuse_loopback(name, address.ip())?;
+    }
     let usable = Some(address).filter(|it| !it.ip().is_unspecified() && it.port() != 0);
-    usable.ok_or_else(|| expected.to_owned())
+    usable.ok_or_else(|| expected.into())
 }
 
 /// A local address, or the name of one.
-pub(super) fn parse_ip(text: &str) -> Result<IpAddr, String> {
-    host::ip(text, "expected an IP address of this host")
+pub(super) fn parse_ip(text: &str) -> Result<IpAddr, AddressError> {
+    host::ip(text, Lookup::Once, "expected an IP address of this host")
 }
 
 /// An address and a port of this host.
-pub(crate) fn parse_socket_address(text: &str) -> Result<SocketAddr, String> {
-    host::socket_address(text, "expected ADDR:PORT, IPv6 in brackets")
+pub(crate) fn parse_socket_address(text: &str) -> Result<SocketAddr, AddressError> {
+    let expected = "expected ADDR:PORT, IPv6 in brackets";
+    host::socket_address(text, Lookup::Once, expected)
 }
 
 /// A network without host bits; a bare address stands for itself alone.

@@ -42,7 +42,7 @@ pub fn example(name: &str) -> Option<&'static str> {
         "realm" => r#""callbox""#,
         "user" => r#"["alice:wonder"]"#,
         "auth-secret" => r#"["a long random text"]"#,
-        "max-credential-ttl" => "315360000",
+        "max-credential-ttl" => "3153600000",
         "user-file" => r#"["/run/credentials/users"]"#,
         "auth-secret-file" => r#"["/run/credentials/auth-secret"]"#,
         "admin-token-file" => r#""/run/credentials/admin-token""#,

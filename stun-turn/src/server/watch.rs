@@ -18,7 +18,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// When to look again at addresses that could not be looked at.
 const RETRY: Duration = Duration::from_millis(500);
 const CHANGES: Token = Token(0);
-const STOP: Token = Token(1);
+/// To stop, or to look again.
+const WAKE: Token = Token(1);
 
 /// The thread that follows.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(super) struct Watch {
 #[derive(Debug)]
 struct Stop {
     is_asked: AtomicBool,
-    waker: Waker,
+    waker: Arc<Waker>,
 }
 
 impl Watch {
@@ -52,8 +53,9 @@ impl Watch {
         registry.register(&mut source, CHANGES, Interest::READABLE)?;
         let stop = Arc::new(Stop {
             is_asked: AtomicBool::new(false),
-            waker: Waker::new(registry, STOP)?,
+            waker: Arc::new(Waker::new(registry, WAKE)?),
         });
+        relay.watched_by(Arc::clone(&stop.waker));
         let asked = Arc::clone(&stop);
         let run = move || {
             let mut events = Events::with_capacity(4);

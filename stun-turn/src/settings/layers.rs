@@ -8,7 +8,9 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Error, arguments_of_text, arguments_of_toml, files, hint, lookup, not_text};
+use super::{
+    Error, arguments_of_text, arguments_of_toml, files, hint, lookup, not_text, takes_value,
+};
 
 /// The variables that begin with a program's prefix.
 pub(super) struct Environment {
@@ -124,6 +126,7 @@ impl Layers<'_> {
                     let text = text.as_str().unwrap_or_default();
                     self.warn_of_newline(arg, "the file of --config", text);
                 }
+                refuse_booleans(arg, value)?;
                 all.extend(arguments_of_toml(arg, value));
             }
             if let Some(companion) = companion
@@ -156,6 +159,18 @@ impl Layers<'_> {
 fn in_files(arg: &Arg, paths: &[PathBuf]) -> Result<Vec<OsString>, Error> {
     let values = paths.iter().map(|path| files::arguments(arg, path));
     Ok(values.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// No option takes `true` for a value; as text it could be a host name.
+fn refuse_booleans(arg: &Arg, value: &toml::Value) -> Result<(), Error> {
+    let name = arg.get_long().unwrap_or_default();
+    let mut values = value.as_array().into_iter().flatten().chain([value]);
+    if !takes_value(arg) || !values.any(toml::Value::is_bool) {
+        return Ok(());
+    }
+    let message =
+        format!("the key `{name}` of --config: expected a text or a number, not true or false\n");
+    Err(clap::Error::raw(ErrorKind::InvalidValue, message).into())
 }
 
 /// An option with a single value has it from one place.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Worker;
 use crate::control::{Command, SessionInfo};
-use crate::sockets::bind_relayed;
+use crate::sockets::{bind_relayed, is_out_of_descriptors};
 
 impl Worker {
     /// Does what other threads ask for; false when it is to end.
@@ -52,8 +52,17 @@ impl Worker {
         if self.tally.short_of_descriptors.get() == 0 {
             return;
         }
-        if bind_relayed((Ipv4Addr::LOCALHOST, 0).into()).is_ok()
-            && self.tally.note_descriptors(false)
+        // A host without 127.0.0.1 refuses the address, after it has given a descriptor.
+        let probe = bind_relayed((Ipv4Addr::LOCALHOST, 0).into());
+        if !probe.is_err_and(|error| is_out_of_descriptors(&error)) {
+            self.note_descriptor();
+        }
+    }
+
+    /// There is a descriptor for what needs one.
+    pub(super) fn note_descriptor(&self) {
+        if self.tally.short_of_descriptors.get() != 0
+            && self.tally.end_shortage(self.now().monotonic)
         {
             tracing::info!("there are descriptors again");
         }

@@ -358,8 +358,8 @@ impl Worker {
         } = ended;
         let account = credential::account(&ended.username);
         let now = self.now().monotonic;
-        if ended.cause != Cause::Shutdown && !shared.records.admit(account, client.client.ip(), now)
-        {
+        let is_bounded = ended.cause != Cause::Shutdown && ended.is_churn();
+        if is_bounded && !shared.records.admit(account, client.client.ip(), now) {
             return;
         }
         tracing::info!(
@@ -387,7 +387,7 @@ impl Worker {
             _ => {}
         }
         self.tally.socket_errors.count(error);
-        if is_out_of_descriptors(error) && self.tally.note_descriptors(true) {
+        if is_out_of_descriptors(error) && self.tally.begin_shortage(self.now().monotonic) {
             tracing::warn!(%error, "no descriptor for a relayed socket; clients are told 508");
         } else {
             tracing::debug!(%error, "binding a relayed socket failed; the client is told 508");

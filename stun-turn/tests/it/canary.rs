@@ -14,6 +14,7 @@ use stun_turn::Server;
 use stun_turn::config::{Config, Options};
 
 use crate::client::{Client, Link, patience};
+use crate::network::{assert_inside, mark_inside};
 
 /// Networks that no peer may be in. Each is asked for by its first, its last and a middle address.
 const REFUSED: [&str; 37] = [
@@ -92,7 +93,7 @@ fn no_packet_reaches_what_the_policy_refuses() {
         eprintln!("not run: network namespaces can't be made here");
         return;
     }
-    let status = unshare()
+    let status = mark_inside(&mut unshare())
         .arg(std::env::current_exe().unwrap())
         .args([INSIDE, "--exact", "--ignored", "--nocapture"])
         .status()
@@ -103,6 +104,7 @@ fn no_packet_reaches_what_the_policy_refuses() {
 #[test]
 #[ignore = "runs in a network namespace that the test above makes"]
 fn inside_a_namespace() {
+    assert_inside();
     run_ip(&["link", "set", "lo", "up"]);
     for public in [
         "8.8.8.8/32",

@@ -307,9 +307,10 @@ fn a_secret_s_file_is_read_again_at_a_reload() {
     let path = file.path().to_str().unwrap();
     let mut relay = Program::start(&["--auth-secret-file", path]);
     let listener = relay.listener;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let soon = now.unwrap().as_secs() + 3600;
     let code = |secret: &str| {
-        let minted =
-            stun_turn::proto::auth::credential::mint(secret.as_bytes(), "carol", 2_000_000_000);
+        let minted = stun_turn::proto::auth::credential::mint(secret.as_bytes(), "carol", soon);
         let user = (&*minted.username.leak(), &*minted.password.leak());
         let udp = (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0][..]);
         Client::of(user, Link::udp_to(listener)).code(Method::Allocate, &[udp])

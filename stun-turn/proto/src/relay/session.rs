@@ -65,7 +65,17 @@ pub struct Ended {
     pub traffic: Traffic,
 }
 
+/// An allocation that ends sooner is churn.
+const CHURN: Duration = Duration::from_secs(2);
+
 impl Ended {
+    /// Whether it was hardly used: it relayed nothing, or lived for less than two seconds. A client may
+    /// make any number of these; of others the quotas allow few a second.
+    #[must_use]
+    pub fn is_churn(&self) -> bool {
+        self.traffic.packets_to_peers + self.traffic.packets_to_client == 0 || self.lived < CHURN
+    }
+
     pub(super) fn new(session: &Session<'_>, cause: Cause) -> Self {
         Self {
             id: session.id,

@@ -28,7 +28,8 @@ pub struct Settings {
     pub policy: PeerPolicy,
     /// How many allocations there may be.
     pub quotas: QuotaLimits,
-    /// How far ahead the expiry of a credential may lie that opens an allocation, in seconds.
+    /// How far ahead the expiry of a credential may lie that opens an allocation, in seconds;
+    /// [`CREDENTIAL_LEEWAY_S`](crate::limits::CREDENTIAL_LEEWAY_S) more for clocks that differ.
     pub max_credential_ttl_s: u64,
     /// Bytes of application data per second that one allocation may carry in each direction.
     pub max_bps: Option<u64>,

@@ -189,6 +189,8 @@ impl Relay {
         let length = writer.finish(signer, fingerprint);
         let length = length.expect("MAX_REPLY_BYTES holds the largest reply");
         if asker.is_some() {
+            // That of an earlier request is none of this reply.
+            self.reason = None;
             self.count(&Outcome::Reply(length), buffer);
         }
         Some((client, length))

@@ -62,7 +62,7 @@ impl Worker {
             let Bound { socket, .. } = &self.tcp[index];
             match socket.accept() {
                 Ok((socket, client)) => {
-                    self.tally.note_descriptors(false);
+                    self.note_descriptor();
                     if let Err(error) = self.welcome(now, socket, client) {
                         tracing::debug!(%client, %error, "connection lost before it began");
                     }
@@ -87,7 +87,7 @@ impl Worker {
         error: &io::Error,
     ) {
         self.tally.socket_errors.count(error);
-        if self.tally.note_descriptors(true) {
+        if self.tally.begin_shortage(now.monotonic) {
             tracing::warn!(%error, "no descriptor for a new connection; trying until there is one");
         }
         self.paused_accepts.push(listener);

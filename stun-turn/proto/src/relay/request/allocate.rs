@@ -105,7 +105,8 @@ impl Relay {
             };
         }
         let ahead_s = identity.ahead_s;
-        let is_too_far = ahead_s > self.settings.max_credential_ttl_s;
+        let most_s = self.settings.max_credential_ttl_s;
+        let is_too_far = ahead_s > most_s.saturating_add(limits::CREDENTIAL_LEEWAY_S);
         if identity.expired || is_too_far {
             let expired_at = credential::expires_at(identity.username);
             let since_s = now.unix_s.saturating_sub(expired_at.unwrap_or_default());
