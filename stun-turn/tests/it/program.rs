@@ -4,7 +4,11 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::UdpSocket;
 use std::process::{Child, Command, Output, Stdio};
 
+use stun_turn::proto::attribute::kind;
+use stun_turn::proto::message::Method;
+
 use crate::certificates::Pair;
+use crate::client::{Client, Link};
 use crate::running::Program;
 
 fn program() -> Command {
@@ -293,6 +297,32 @@ fn credential_and_check_read_environment_and_configuration() {
     assert!(printed.contains("relayed address 127.0.0.1"), "{printed}");
     let printed = check(program().env("STUN_TURN_USER", "alice:wonder"));
     assert!(printed.contains("401"), "asked as alice: {printed}");
+}
+
+#[test]
+fn a_secret_s_file_is_read_again_at_a_reload() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let write = |secret: &str| std::fs::write(file.path(), format!("{secret}\n")).unwrap();
+    write("north");
+    let path = file.path().to_str().unwrap();
+    let mut relay = Program::start(&["--auth-secret-file", path]);
+    let listener = relay.listener;
+    let code = |secret: &str| {
+        let minted =
+            stun_turn::proto::auth::credential::mint(secret.as_bytes(), "carol", 2_000_000_000);
+        let user = (&*minted.username.leak(), &*minted.password.leak());
+        let udp = (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0][..]);
+        Client::of(user, Link::udp_to(listener)).code(Method::Allocate, &[udp])
+    };
+    assert_eq!((code("north"), code("south")), (0, 401));
+    write("south");
+    relay.signal("HUP");
+    relay.wait_for_log(&["reloaded users"]);
+    assert_eq!((code("north"), code("south")), (401, 0));
+    write("");
+    relay.signal("HUP");
+    relay.wait_for_log(&["ERROR", "not reloaded", "--auth-secret-file"]);
+    assert_eq!(code("south"), 0, "as before");
 }
 
 #[test]
