@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 use signaling_proto::hub::{
-    Arrival, ConnectionId, Environment, Fault, Hub, Output, RoomSummary, Snapshot,
+    Arrival, ConnectionId, Ended, Environment, Fault, Hub, Output, RoomSummary, Snapshot,
 };
 use signaling_proto::id::PeerId;
 use signaling_proto::message::server::IceServersReason;
@@ -45,16 +45,19 @@ pub(crate) struct HubHandle {
 impl HubHandle {
     /// Starts the task; it ends when all handles are gone.
     ///
-    /// `revoke` is called for each peer that was put out, and must not block.
+    /// `revoke` is called for each peer that was put out, `keep` for each session that has ended for
+    /// good; neither may block.
     pub(crate) fn start<E: Environment + Send + 'static>(
         hub: Hub<E>,
         revoke: impl Fn(&PeerId) + Send + 'static,
+        keep: impl Fn(Ended) + Send + 'static,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (inputs, queue) = mpsc::channel(QUEUE);
         let task = HubTask {
             hub,
             outboxes: FxHashMap::default(),
             revoke: Box::new(revoke),
+            keep: Box::new(keep),
         };
         let handle = Self {
             inputs,
@@ -136,6 +139,7 @@ struct HubTask<E> {
     hub: Hub<E>,
     outboxes: FxHashMap<ConnectionId, Arc<Outbox>>,
     revoke: Box<dyn Fn(&PeerId) + Send>,
+    keep: Box<dyn Fn(Ended) + Send>,
 }
 
 impl<E: Environment> HubTask<E> {
@@ -219,6 +223,7 @@ impl<E: Environment> HubTask<E> {
                     }
                 }
                 Output::Revoke { peer } => (self.revoke)(&peer),
+                Output::Ended(ended) => (self.keep)(ended),
             }
         }
     }
@@ -258,6 +263,6 @@ pub(crate) mod tests {
             pages: Arc::default(),
         };
         let hub = Hub::new(config, TicketKey::new(b"north"), environment);
-        HubHandle::start(hub, |_| ()).0
+        HubHandle::start(hub, |_| (), |_| ()).0
     }
 }

@@ -165,6 +165,7 @@ export type ServerMessage =
   | {type: 'peer_left'} & PeerLeft
   | {type: 'delivered'} & Delivered
   | {type: 'ice_servers'} & IceServersRenewed
+  | {type: 'ticket'} & NewTicket
   | {type: 'room_updated'} & RoomUpdated
   | {type: 'goaway'} & Goaway
   | {type: 'error'} & ServerError;
@@ -351,6 +352,12 @@ export type IceServersRenewed = {
   reason?: IceServersReason;
   /** Position in what the server sends to this client. */
   seq: Seq;
+};
+
+/** A ticket that is good for longer than the one before, which it replaces. */
+export type NewTicket = {
+  /** As in `welcome`. */
+  ticket: string;
 };
 
 /** The room itself changed. */

@@ -12,6 +12,7 @@ mod resume;
 mod reunion;
 mod rooms;
 mod sources;
+mod tickets;
 
 use signaling_proto::hub::ConnectionId;
 use signaling_proto::id::PeerId;
