@@ -198,7 +198,7 @@ impl World {
                 self.reached.kept += 1;
             }
             ServerMessage::Ticket(new) => {
-                self.written.insert(new.ticket, process);
+                self.written.insert(new.ticket, self.numbers[hub]);
             }
             ServerMessage::Delivered(delivered) => {
                 self.reached.delivered += delivered.ids.len();
