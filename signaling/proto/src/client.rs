@@ -235,8 +235,8 @@ impl Client {
     /// Sends again what slow recipients had no room for.
     fn retry(&mut self) {
         self.retry_due = None;
-        let frames = self.outbox.retry().into_iter();
-        self.outputs.extend(frames.map(Output::Send));
+        self.outputs
+            .extend(self.outbox.retry().into_iter().map(Output::Send));
     }
 
     /// What was not delivered within a session that is over.
@@ -366,7 +366,7 @@ impl Client {
     }
 }
 
-/// What a close code says, if the error before it was lost.
+/// What a close code says without its error.
 fn error_of(close_code: u16) -> Option<Error> {
     let of_close = |code: &ErrorCode| code.close_code() == Some(close_code);
     Some(Error {
@@ -395,6 +395,7 @@ fn is_final(refusal: ErrorCode) -> bool {
         | ErrorCode::SlowConsumer
         | ErrorCode::SlowRecipient
         | ErrorCode::Draining
+        | ErrorCode::Internal
         | ErrorCode::Other => false,
     }
 }

@@ -24,6 +24,7 @@ mod moderate;
 mod namespaces;
 mod news;
 mod push;
+mod recover;
 mod refusal;
 mod relay;
 mod renew;
@@ -178,6 +179,8 @@ pub struct Hub<E> {
     /// When rooms stop waiting for those who have not come back.
     reunions_due: VecDeque<(Instant, Arc<RoomKey>)>,
     ended: EndedSessions,
+    /// Sessions that a mistake of ours has ended: they may be adopted.
+    lost: EndedSessions,
     /// When connected clients are given new tickets, with the generation of the present ones.
     refresh_due: VecDeque<(Instant, SessionKey, u32)>,
     /// When crowded sessions must have acknowledged something; each waits equally long.
@@ -233,6 +236,7 @@ impl<E: Environment> Hub<E> {
             renewal_due: VecDeque::new(),
             reunions_due: VecDeque::new(),
             ended: EndedSessions::default(),
+            lost: EndedSessions::default(),
             refresh_due: VecDeque::new(),
             stalls_due: VecDeque::new(),
             crowded: 0,

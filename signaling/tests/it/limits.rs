@@ -291,11 +291,15 @@ async fn content_that_means_nothing_is_refused_and_the_session_goes_on() {
     ] {
         client.say(&frame).await;
         match client.hear().await {
-            ServerMessage::Error(error) => assert_eq!((error.code, error.id.is_some()), (code, true)),
+            ServerMessage::Error(error) => {
+                assert_eq!((error.code, error.id.is_some()), (code, true))
+            }
             other => panic!("{frame}: {other:?}"),
         }
     }
-    client.say(r#"{"type":"chat","id":6,"text":"\ud800"}"#).await;
+    client
+        .say(r#"{"type":"chat","id":6,"text":"\ud800"}"#)
+        .await;
     assert!(matches!(client.hear().await, ServerMessage::Delivered(_)));
     server.stop().await;
 }

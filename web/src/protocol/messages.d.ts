@@ -395,7 +395,8 @@ export type ErrorCode =
   | 'slow_consumer'
   | 'slow_recipient'
   | 'room_full'
-  | 'draining';
+  | 'draining'
+  | 'internal';
 
 /** Something was refused: the message `id` alone, or, before a close, the connection. */
 export type ServerError = {

@@ -89,7 +89,7 @@ impl<E: Environment> Hub<E> {
         ) {
             (Some(key), _) => self.go_on(now, connection, *key, &hello, &ticket, resume),
             (None, Some(LeftReason::Kicked)) => Err(self.unresumable(Unresumable::Kicked)),
-            (None, ended) if ended.is_some() || ticket.instance == self.instance => {
+            (None, ended) if ended.is_some() || self.has_seen_end(&ticket) => {
                 Err(self.unresumable(Unresumable::Over))
             }
             (None, _) if self.config.resume_window.is_zero() => {
@@ -100,6 +100,11 @@ impl<E: Environment> Hub<E> {
             }
             (None, _) => self.adopt(now, connection, &hello, ticket, resume),
         }
+    }
+
+    /// Whether the session began here, so that it is over when it is unknown here.
+    fn has_seen_end(&self, ticket: &Ticket) -> bool {
+        ticket.instance == self.instance && self.lost.reason(&ticket.peer).is_none()
     }
 
     pub(super) fn unresumable(&mut self, why: Unresumable) -> Refusal {

@@ -37,7 +37,13 @@ impl EndedSessions {
     }
 
     /// Remembers one until `due`, and forgets those that are due at `now` or too many.
-    fn remember(&mut self, now: Instant, due: Instant, peer: PeerId, reason: LeftReason) {
+    pub(super) fn remember(
+        &mut self,
+        now: Instant,
+        due: Instant,
+        peer: PeerId,
+        reason: LeftReason,
+    ) {
         self.order.push_back((due, peer.clone()));
         self.reasons.insert(peer, reason);
         while self.order.len() > limits::ENDED_SESSIONS
@@ -51,7 +57,7 @@ impl EndedSessions {
 }
 
 impl<E: Environment> Hub<E> {
-    fn ticket_lifetime(&self) -> Duration {
+    pub(super) fn ticket_lifetime(&self) -> Duration {
         ticket::lifetime(self.config.resume_window)
     }
 

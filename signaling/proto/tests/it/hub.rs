@@ -7,6 +7,7 @@ mod messages;
 mod moving;
 mod namespaces;
 mod outcomes;
+mod panics;
 mod pressure;
 mod resume;
 mod reunion;

@@ -17,6 +17,9 @@ use signaling_proto::pace::Rate;
 use signaling_proto::source::Source;
 use signaling_proto::ticket::TicketKey;
 
+/// What the token `planted` comes to.
+pub(crate) const PLANTED: &str = "a planted mistake";
+
 /// Randomness that repeats itself from test to test.
 pub(crate) struct TestEnvironment {
     state: u64,
@@ -52,6 +55,7 @@ impl Environment for TestEnvironment {
             Some("host") => Some(Role::Host),
             Some("participant") => Some(Role::Participant),
             Some("viewer") => Some(Role::Viewer),
+            Some("planted") => panic!("{PLANTED}"),
             Some(_) => return Err(Unauthorized),
         };
         let name = role.map(|role| format!("{role:?}"));
