@@ -102,7 +102,7 @@ fn gauges(snapshot: &Snapshot) -> [(&'static str, &'static str, usize); 4] {
 }
 
 /// As [`gauges`].
-fn counters(totals: &Totals, panics: u64) -> [(&'static str, &'static str, u64); 8] {
+fn counters(totals: &Totals, panics: u64) -> [(&'static str, &'static str, u64); 9] {
     [
         ("sessions_opened", "Peers welcomed.", totals.sessions_opened),
         (
@@ -130,6 +130,11 @@ fn counters(totals: &Totals, panics: u64) -> [(&'static str, &'static str, u64);
             "log_lines_lost",
             "Lines of the log that nobody took.",
             logging::lost_lines(),
+        ),
+        (
+            "hub_panics",
+            "Inputs of the signaling core that a mistake of ours has ended, with the rooms they touched.",
+            totals.panics,
         ),
         (
             "connection_panics",

@@ -18,6 +18,7 @@ pub mod room_token;
 
 mod admin;
 mod connection;
+mod ended;
 mod health;
 mod hub_task;
 mod ice_servers;
@@ -37,6 +38,7 @@ mod router;
 mod server;
 mod session_secret;
 mod source;
+mod state_dir;
 mod throttle;
 mod tls;
 mod upgrade;

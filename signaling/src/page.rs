@@ -11,7 +11,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use axum::body::{Body, Bytes};
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName,
-    IF_NONE_MATCH, STRICT_TRANSPORT_SECURITY, VARY,
+    IF_NONE_MATCH, LOCATION, STRICT_TRANSPORT_SECURITY, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use flate2::Compression;
@@ -213,6 +213,15 @@ fn gzip(hash: [u8; 32], data: &[u8]) -> Bytes {
         encoder.finish().expect("memory takes everything").into()
     };
     zipped.entry(hash).or_insert_with(compress).clone()
+}
+
+/// A page that has another address for good; `path` begins with one slash, so that it is here.
+pub(crate) fn moved(path: &str) -> Response<Body> {
+    let mut response = plain(StatusCode::PERMANENT_REDIRECT, "This page is elsewhere.\n");
+    if let Ok(path) = HeaderValue::from_str(path) {
+        response.headers_mut().insert(LOCATION, path);
+    }
+    response
 }
 
 /// A short text.

@@ -52,7 +52,22 @@ async fn index(uri: Uri, headers: HeaderMap) -> Response<Body> {
 }
 
 async fn asset(uri: Uri, headers: HeaderMap) -> Response<Body> {
+    if let Some(target) = plainer(&uri) {
+        return page::moved(&target);
+    }
     page::file(uri.path().trim_start_matches('/'), &headers)
+}
+
+/// The address of a page that is asked for with slashes too many, as people and messengers add them.
+fn plainer(uri: &Uri) -> Option<String> {
+    let path = format!("/{}", uri.path().trim_matches('/'));
+    let name = path.strip_prefix("/room/");
+    let is_page = path == "/check" || name.is_some_and(|name| !name.contains('/'));
+    if !is_page || path == uri.path() {
+        return None;
+    }
+    let query = uri.query();
+    Some(query.map_or(path.clone(), |query| format!("{path}?{query}")))
 }
 
 async fn signal(
@@ -91,4 +106,32 @@ async fn signal(
         drop(open);
     });
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_with_slashes_too_many_are_elsewhere() {
+        for (asked, target) in [
+            ("/room/a/", Some("/room/a")),
+            ("/room/a//", Some("/room/a")),
+            ("//room/a", Some("/room/a")),
+            (
+                "//room/%ED%9A%8C%2F1/?lang=ko",
+                Some("/room/%ED%9A%8C%2F1?lang=ko"),
+            ),
+            ("/check/", Some("/check")),
+            ("//check", Some("/check")),
+            ("/room/a", None),
+            ("/room/", None),
+            ("/room/a/b", None),
+            ("//evil.example", None),
+            ("/src/main.js/", None),
+        ] {
+            let uri = Uri::builder().path_and_query(asked).build().unwrap();
+            assert_eq!(plainer(&uri).as_deref(), target, "{asked}");
+        }
+    }
 }

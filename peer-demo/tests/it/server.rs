@@ -42,7 +42,7 @@ impl Environment for Host {
         Ok(Grant::default())
     }
 
-    fn ice_servers(&mut self, _: &str, _: &str) -> Vec<IceServer> {
+    fn ice_servers(&mut self, _: &str, _: &str, _: Option<u64>) -> Vec<IceServer> {
         self.ice_servers.clone()
     }
 }
@@ -72,7 +72,7 @@ impl Shared {
                     };
                     (connection, Message::Close(Some(frame)))
                 }
-                Output::Revoke { .. } => continue,
+                Output::Revoke { .. } | Output::Ended(_) => continue,
             };
             if let Some(sender) = self.connections.get(&connection) {
                 // Its task may just have ended.

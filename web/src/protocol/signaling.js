@@ -256,6 +256,9 @@ export class SignalingClient {
         this.#backoff.ask(message.retry_after_ms);
         this.#error = message.code;
         return undefined;
+      case 'ticket':
+        if (this.#ticket !== null) this.#ticket = message.ticket;
+        return undefined;
       case 'goaway':
         this.#backoff.ask(message.resume_in_ms);
         return this.#options.onMessage(message);
