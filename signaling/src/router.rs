@@ -77,6 +77,7 @@ async fn signal(
 ) -> Response<Body> {
     let headers = request.headers();
     let Ok(page) = app.origins.page(headers) else {
+        app.hub.count_refused_page();
         app.origins.warn(headers);
         let why = "Pages of this origin may not connect. If it is this server's own, start it with --public-url ORIGIN; if it is another page's, with --allow-origin ORIGIN.\n";
         return page::plain(StatusCode::FORBIDDEN, why);

@@ -85,7 +85,6 @@ pub enum Event {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Before [`Client::handle_start`].
     New,
     /// On the way to a `welcome`, until this moment at the latest.
     Connecting(Instant),

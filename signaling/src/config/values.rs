@@ -78,11 +78,20 @@ impl FromStr for HttpUrl {
             Some("https") => "https",
             _ => return Err(expected),
         };
-        let has_path = !matches!(uri.path(), "" | "/") || uri.query().is_some();
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(
+                "expected http://HOST[:PORT] or https://HOST[:PORT] without a path: an origin has \
+                 none, and the page works at the root of its host alone, for example under a host \
+                 name for it",
+            );
+        }
         let authority = uri.authority().ok_or(expected)?;
+        if authority.host().contains('*') {
+            return Err("patterns match no origin: name each host");
+        }
         match Self::of_authority(scheme, authority.as_str()) {
-            Some(url) if !has_path => Ok(url),
-            _ => Err(expected),
+            Some(url) => Ok(url),
+            None => Err(expected),
         }
     }
 }
@@ -166,6 +175,8 @@ mod tests {
             "http://a/b",
             "http://a?b",
             "http://u@a",
+            "https://*.example.org",
+            "https://call.example/call/",
             "http://a:99999",
             "",
         ] {
