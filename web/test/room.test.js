@@ -92,7 +92,7 @@ test('a name that is too long or not to be seen is refused in words', () => {
   for (const [name, problem] of [
     ['x'.repeat(129), 'long'], [`${'x'.repeat(128)}-1`, 'long'], ['x'.repeat(3000), 'long'],
     ['\u3164', 'invisible'], ['\u2800', 'invisible'], ['a\u00adb', 'invisible'], ['a\u{e0061}', 'invisible'], ['a\u202eb', 'invisible'],
-    ['a\u200bb', 'invisible'], ['\u200d', 'invisible'], ['a\u2028b', 'invisible'], ['.', 'invisible'], ['..', 'invisible'],
+    ['a\u200bb', 'invisible'], ['\u200d', 'invisible'], ['a\u2028b', 'invisible'], ['a\ufffd', 'invisible'], ['.', 'invisible'], ['..', 'invisible'],
   ]) {
     assert.equal(readRoom(name).problem, problem, JSON.stringify(name));
     assert.equal(leads(name), problem, JSON.stringify(name));

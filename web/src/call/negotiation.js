@@ -320,6 +320,16 @@ export function mended(sdp) {
   return isAlone && mid && !/^a=group:BUNDLE/m.test(complete) ? complete.replace(/^m=/m, `a=group:BUNDLE ${mid}\r\nm=`) : complete;
 }
 
+/**
+ * Whether an offer has several sections and no group of them, which browsers refuse under `max-bundle`.
+ * @param {SignalBody} body
+ */
+export function isUnbundled(body) {
+  if (!('description' in body) || body.description?.type !== 'offer') return false;
+  const { sdp = '' } = body.description;
+  return (sdp.match(/^m=/gm)?.length ?? 0) > 1 && !/^a=group:BUNDLE/m.test(sdp);
+}
+
 /** @param {string | undefined} sdp */
 function iceCredentials(sdp) {
   return /^a=ice-ufrag:(.*)$/m.exec(sdp ?? '')?.[1]?.trim();

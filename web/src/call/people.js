@@ -268,8 +268,11 @@ export class People {
     return new FileExchange({ newHash, clock, onChange, onOffer: (file) => onFile(name, file) });
   }
 
-  /** @param {PeerInfo} info */
-  #createLink(info) {
+  /**
+   * @param {PeerInfo} info
+   * @param {RTCBundlePolicy} [bundlePolicy] one transport for everything, unless the other side can only have several
+   */
+  #createLink(info, bundlePolicy = 'max-bundle') {
     const { createConnection, newStream, clock, relayOnly } = this.#options;
     const chat = new Allowance(CHAT, clock);
     const link = new Link({
@@ -277,7 +280,7 @@ export class People {
         createConnection({
           iceServers: browserIceServers(this.#iceServers),
           iceTransportPolicy: relayOnly ? 'relay' : 'all',
-          bundlePolicy: 'max-bundle',
+          bundlePolicy,
         }),
       polite: info.polite,
       newStream,
@@ -290,8 +293,22 @@ export class People {
       },
       onFiles: () => this.#ownerOf(link)?.attachFiles(),
       onClosed: () => this.#linkClosed(link),
+      onUnbundled: bundlePolicy === 'max-bundle' ? (body) => this.#unbundle(link, body) : null,
     });
     return link;
+  }
+
+  /**
+   * @param {Link} link
+   * @param {SignalBody} offer
+   */
+  #unbundle(link, offer) {
+    const owner = this.#ownerOf(link);
+    if (owner?.link !== link) return;
+    link.close();
+    owner.link = this.#createLink(owner.info, 'balanced');
+    this.#options.onLink(owner);
+    owner.link.receive(offer);
   }
 
   /** @param {Link} link */

@@ -43,7 +43,7 @@ export function readRoom(text) {
   if ([...text.slice(0, 8 * ROOM_CHARACTERS + 1)].length > RAW_NAME * ROOM_CHARACTERS) return { problem: 'long' };
   const room = singleSpaced(text.normalize('NFC'));
   // Browsers take one or two dots for folders.
-  if (text.search(CONTROL) >= 0 || room.search(HIDDEN) >= 0 || /\p{Cs}|^\.{0,2}$/u.test(room)) return { problem: 'invisible' };
+  if (text.search(CONTROL) >= 0 || room.search(HIDDEN) >= 0 || /[\p{Cs}\ufffd]|^\.{0,2}$/u.test(room)) return { problem: 'invisible' };
   return [...room].length > ROOM_CHARACTERS ? { problem: 'long' } : { room };
 }
 
