@@ -96,7 +96,7 @@ export class People {
     const present = new Set(peers.map(({ peer }) => peer));
     for (const participant of this.list) {
       // A server that has just started waits for them as we do, and will say when they have left.
-      if (!present.has(participant.id)) participant.info = { ...participant.info, state: 'away' };
+      if (!present.has(participant.id) && !participant.forgotten) this.updated({ ...participant.info, state: 'away' });
     }
     for (const info of peers) this.joined(info);
     if (restored) for (const participant of this.list) participant.stale = true;
