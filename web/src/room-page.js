@@ -80,6 +80,7 @@ export function createRooms(shell) {
   async function prepare(room, straightIn, place, media) {
     const opened = new Devices({
       mediaDevices: navigator.mediaDevices,
+      permissions: navigator.permissions,
       newStream: () => new MediaStream(),
       onChange: () => {
         call?.devicesChanged();

@@ -99,6 +99,7 @@ test('a name that is too long or not to be seen is refused in words', () => {
     assert.equal(leads(`https://call.example${roomPath(name)}`), /^\.+$/.test(name) ? 'missing' : problem, JSON.stringify(name));
   }
   assert.equal(leads('a\ud83d'), 'invisible');
+  assert.equal(leads('a\ufffd'), 'invisible');
   assert.equal(roomAt('/room/%20'), 'invisible');
 });
 
@@ -117,7 +118,7 @@ test('an invitation survives what messengers and people do to it', () => {
   }
   assert.equal(roomAt(`/room/${MADE.toUpperCase()}`), MADE);
   // These are longer names, and rooms of their own.
-  for (const name of [`${MADE}-2`, `x${MADE}`, `${MADE}x`]) assert.equal(roomAt(`/room/${name}`), name);
+  for (const name of [`${MADE}-2`, `x${MADE}`, `${MADE}x`, `${MADE} 2`, `${MADE}_2`, 'aBcde-fghjk-mnpqr-stuvw']) assert.equal(roomAt(`/room/${name}`), name);
 });
 
 test('a link to somewhere else is no room here', () => {
