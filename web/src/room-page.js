@@ -196,7 +196,7 @@ export function createRooms(shell) {
     leave: leaveCall,
     /** Whether others would miss the reader, who may not mean to go. */
     get asks() {
-      return (call?.participants.length ?? 0) > 0;
+      return call !== null && !call.watching && call.participants.length > 0;
     },
     /** The page goes away: it is closed, loaded anew, or kept by the browser as it is. */
     hide() {
