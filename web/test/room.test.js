@@ -54,6 +54,7 @@ test('a room is found in a name, a path and a link', () => {
   assert.equal(leads('my team'), '/room/my%20team');
   assert.equal(leads('https://call.example/room/abc-def?relay=1&lang=ko#x'), '/room/abc-def');
   assert.equal(leads('call.example/room/team.'), '/room/team');
+  assert.equal(leads('Call.example/room/team'), '/room/team');
   assert.equal(leads('/room/%EB%B0%A9'), '/room/%EB%B0%A9');
   assert.equal(leads('https://call.example/room/%E0%A4%A'), '/room/%25E0%25A4%25A');
   assert.equal(leads('   '), 'missing');
