@@ -334,6 +334,16 @@ test('what other programs leave out of descriptions is put in', async () => {
   }
 });
 
+// 28 KB became 392 MB: what the other side calls a section was taken for a replacement pattern.
+test('a section is grouped only under a name that is one, and not where it is refused', () => {
+  for (const line of ["a=mid:$'", 'a=mid:$&', "a=mid:a$'", `a=mid:${'a'.repeat(33)}`, 'a=mid:a b']) {
+    const sdp = `v=0\r\nm=audio 9 RTP/SAVPF 0\r\n${line}\r\n`;
+    assert.equal(mended(sdp), sdp, line);
+  }
+  const refused = 'v=0\r\nm=video 0 RTP/SAVPF 0\r\na=mid:a\r\n';
+  assert.equal(mended(refused), refused);
+});
+
 test('a description that the browser does not take is told, until one is taken', async () => {
   /** @type {unknown[]} */ const told = [];
   const connection = new FakeConnection('a', () => 0);

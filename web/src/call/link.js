@@ -226,8 +226,7 @@ export class Link {
     this.statistics = readStatistics(entries);
     this.history.add(readSample(entries, this.#options.clock.now()));
     const { localDescription, remoteDescription } = this.#connection;
-    // An answer refuses a section of the offer by port 0.
-    this.withoutPictures = /^m=video 0 /m.test(`${localDescription?.sdp}\n${remoteDescription?.sdp}`);
+    this.withoutPictures = [localDescription, remoteDescription].some((description) => refusesPictures(description?.sdp ?? ''));
   }
 
   /** How loud the person is now, 0 to 1, as their browser measured it. */
@@ -310,4 +309,12 @@ export class Link {
     }
     onChange();
   }
+}
+
+/**
+ * Whether a description refuses pictures: by port 0, which Firefox also writes in an offer for what is to share another section's way.
+ * @param {string} sdp
+ */
+function refusesPictures(sdp) {
+  return sdp.split(/^(?=m=)/m).some((section) => /^m=video 0 /.test(section) && !/^a=bundle-only/m.test(section));
 }

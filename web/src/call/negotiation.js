@@ -315,9 +315,10 @@ export function insecurity(sdp) {
  */
 export function mended(sdp) {
   const complete = /\n$/.test(sdp) ? sdp : `${sdp}\r\n`;
-  const [, mid] = /^a=mid:(\S+)/m.exec(complete) ?? [];
-  const isAlone = complete.match(/^m=/gm)?.length === 1;
-  return isAlone && mid && !/^a=group:BUNDLE/m.test(complete) ? complete.replace(/^m=/m, `a=group:BUNDLE ${mid}\r\nm=`) : complete;
+  const [, mid] = /^a=mid:([\w-]{1,32})\r?$/m.exec(complete) ?? [];
+  const isAlone = complete.match(/^m=/gm)?.length === 1 && /^m=\S+ [1-9]/m.test(complete);
+  // A function: the other side must not write a replacement pattern.
+  return isAlone && mid && !/^a=group:BUNDLE/m.test(complete) ? complete.replace(/^m=/m, () => `a=group:BUNDLE ${mid}\r\nm=`) : complete;
 }
 
 /**

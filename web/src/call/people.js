@@ -12,8 +12,8 @@ import { Participant } from './participant.js';
 
 /** Far more than a mesh carries; a browser has some hundred connections, and a server that lies must not use them up. */
 const MOST_LINKS = 64;
-/** More chat messages than anybody writes or pastes; a flood of them must not stop the page. */
-const CHAT = { burst: 50, perSecond: 3 };
+/** More chat messages than anybody writes or pastes, of which each may be ten; a flood of them must not stop the page. */
+const CHAT = { burst: 200, perSecond: 3 };
 
 /**
  * @typedef {object} PeopleOptions
@@ -96,7 +96,7 @@ export class People {
     const present = new Set(peers.map(({ peer }) => peer));
     for (const participant of this.list) {
       // A server that has just started waits for them as we do, and will say when they have left.
-      if (!present.has(participant.id)) participant.info = { ...participant.info, state: 'away' };
+      if (!present.has(participant.id) && !participant.forgotten) this.updated({ ...participant.info, state: 'away' });
     }
     for (const info of peers) this.joined(info);
     if (restored) for (const participant of this.list) participant.stale = true;
