@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Negotiation, insecurity, mended } from '../src/call/negotiation.js';
+import { Negotiation, inItsRole, insecurity, mended } from '../src/call/negotiation.js';
 import { FakeConnection, turns, ufrag } from '../testing/connection.js';
 import { FakeClock, seeded } from '../testing/random.js';
 
@@ -358,4 +358,26 @@ test('a description that the browser does not take is told, until one is taken',
     await negotiation.settled();
   }
   assert.deepEqual(told, ['unfit', null]);
+});
+
+// Firefox answered an ICE restart of Chromium with `active` where it was passive: Chromium took nothing from then on, and the call was dead.
+test('who answers again keeps its role as long as its fingerprint', () => {
+  const description = (/** @type {string} */ role, print = 'AB') =>
+    `v=0\r\na=fingerprint:sha-256 ${print}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=setup:${role}\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=setup:${role}\r\n`;
+  const between = (/** @type {string | null} */ ours, /** @type {string | null} */ theirs) =>
+    /** @type {any} */ ({ currentLocalDescription: ours && { sdp: description(ours, 'OURS') }, currentRemoteDescription: theirs && { sdp: description(theirs) } });
+  for (const [ours, theirs, role] of [
+    ['active', 'actpass', 'passive'],
+    ['passive', 'actpass', 'active'],
+    ['actpass', 'active', 'active'],
+    ['actpass', 'passive', 'passive'],
+  ]) {
+    for (const said of ['active', 'passive']) {
+      assert.equal(inItsRole(description(said), between(ours, theirs)), description(role), `${ours} ${theirs} ${said}`);
+      assert.equal(inItsRole(description(said, 'CD'), between(ours, theirs)), description(said, 'CD'), 'another association');
+    }
+  }
+  for (const none of [between(null, null), between('actpass', null), between('actpass', 'actpass')]) {
+    assert.equal(inItsRole(description('active'), none), description('active'));
+  }
 });
