@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
+use axum::http::header::ORIGIN;
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::get;
@@ -36,7 +37,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/room/{name}", get(index))
         .route("/check", get(index))
         .route("/signal", get(signal))
-        .fallback_service(get(asset))
+        .fallback(get(asset))
         .layer(from_fn_with_state(app.strict_tls, secure))
         .with_state(app)
 }
@@ -51,11 +52,18 @@ async fn index(uri: Uri, headers: HeaderMap) -> Response<Body> {
     page::document(&uri, &headers)
 }
 
-async fn asset(uri: Uri, headers: HeaderMap) -> Response<Body> {
+async fn asset(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response<Body> {
     if let Some(target) = plainer(&uri) {
         return page::moved(&target);
     }
-    page::file(uri.path().trim_start_matches('/'), &headers)
+    let path = uri.path().trim_start_matches('/');
+    let mut response = page::file(path, &headers);
+    if page::is_module(path) {
+        let is_allowed = matches!(app.origins.page(&headers), Ok(Some(_)));
+        let origin = headers.get(ORIGIN).filter(|_| is_allowed).cloned();
+        page::share(&mut response, origin);
+    }
+    response
 }
 
 /// The address of a page that is asked for with slashes too many, as people and messengers add them.
@@ -82,6 +90,7 @@ async fn signal(
         let why = "Pages of this origin may not connect. If it is this server's own, start it with --public-url ORIGIN; if it is another page's, with --allow-origin ORIGIN.\n";
         return page::plain(StatusCode::FORBIDDEN, why);
     };
+    app.proxies.warn(remote, headers);
     let source = source::of(app.proxies.client(remote, headers));
     let arrival = Arrival {
         reached_as: app.origins.reached_as(headers).into(),

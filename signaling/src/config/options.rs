@@ -7,6 +7,7 @@ use clap::Command;
 use ipnet::IpNet;
 use stun_turn::settings;
 
+use super::OriginPattern;
 use super::values::{self, HttpUrl, IceUrl};
 
 /// The options of the service itself; those of the bundled relay are added by [`with_relay_options`].
@@ -28,9 +29,9 @@ pub struct Options {
     /// URL that people open, if a proxy stands in between [default: from the request]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<HttpUrl>,
-    /// Further origin whose pages may use the WebSocket; repeatable
+    /// Further origin whose pages may connect, also with *. in front of its host; repeatable
     #[arg(long, value_name = "ORIGIN")]
-    pub allow_origin: Vec<HttpUrl>,
+    pub allow_origin: Vec<OriginPattern>,
     /// Proxy whose X-Forwarded-For says who a client is; repeatable
     #[arg(long, value_name = "CIDR", value_parser = values::parse_network)]
     pub trusted_proxy: Vec<IpNet>,
