@@ -139,7 +139,7 @@ pub(crate) fn share(response: &mut Response<Body>, origin: Option<HeaderValue>) 
     if let Some(origin) = origin {
         // Without credentials: there are none.
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        let (name, _) = SECURITY[0];
+        let name = SECURITY[0].0.clone();
         headers.insert(name, HeaderValue::from_static("cross-origin"));
     }
 }
