@@ -267,6 +267,7 @@ fn hub(
             hellos: Rate::with_burst_of_ten_seconds(options.source_joins),
         },
         resume_window: Duration::from_secs(options.resume_window),
+        ping_interval: Duration::from_secs(options.ping_interval),
         renew_ice_servers_after: Duration::from_secs(options.credential_ttl) / 2,
     }
 }

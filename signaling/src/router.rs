@@ -1,6 +1,7 @@
 //! What is served where.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -10,6 +11,7 @@ use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::get;
 use signaling_proto::hub::Arrival;
+use signaling_proto::liveness::Liveness;
 use tokio::sync::mpsc;
 
 use crate::hub_task::HubHandle;
@@ -27,6 +29,8 @@ pub(crate) struct App {
     pub(crate) throttles: Arc<Throttles>,
     /// Tell browsers never to come without TLS.
     pub(crate) strict_tls: bool,
+    /// Between two pings on a silent connection.
+    pub(crate) ping_interval: Duration,
     /// Held by each WebSocket: when all are dropped, every client has been served.
     pub(crate) open: mpsc::Sender<()>,
 }
@@ -105,13 +109,15 @@ async fn signal(
         let App {
             hub,
             throttles,
+            ping_interval,
             open,
             ..
         } = app;
         if let Some(socket) = Box::pin(upgrade::websocket(upgrade)).await {
             let throttle = throttles.begin(source);
             drop(throttles);
-            connection::serve(socket, hub, arrival, throttle).await;
+            let liveness = Liveness::new(Instant::now(), ping_interval);
+            connection::serve(socket, hub, arrival, (throttle, liveness)).await;
         }
         drop(open);
     });

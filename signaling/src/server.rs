@@ -320,6 +320,7 @@ fn app(config: &Config, hub: HubHandle, allowed: Arc<ForeignPages>, open: mpsc::
             source: config.source_message_rate,
         })),
         strict_tls: matches!(config.tls, Tls::Files { .. }),
+        ping_interval: config.hub.ping_interval,
         open,
     }
 }

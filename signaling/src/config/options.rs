@@ -98,6 +98,12 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Sessions",
           value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub resume_window: u64,
+    /// Silence before a connection is pinged; shorter than the idle limit of a proxy
+    // A ticket lives for the resume window and two minutes, and is renewed every minute: a client that
+    // was silent to the end, here 55 s, must have its whole window.
+    #[arg(long, value_name = "SECONDS", default_value = "6", help_heading = "Sessions",
+          value_parser = clap::value_parser!(u64).range(1..=25))]
+    pub ping_interval: u64,
     /// Secret that signs session tickets; the same for all processes [default: random]
     #[arg(long, value_name = "SECRET", help_heading = "Sessions")]
     pub session_secret: Option<String>,

@@ -73,6 +73,10 @@ fn a_bad_value_is_named_with_its_option_and_what_was_expected() {
             &["--allow-origin", "https://*.org", "two labels"],
         ),
         (
+            &["--ping-interval", "26"],
+            &["--ping-interval", "26", "1..=25"],
+        ),
+        (
             &["--allow-origin", "null"],
             &["--allow-origin", "null", "sandboxed frames"],
         ),
