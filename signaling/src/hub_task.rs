@@ -290,6 +290,7 @@ pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use signaling_proto::hub::{Config, Grant, SourceLimits, Unauthorized};
+    use signaling_proto::liveness::PING_INTERVAL;
     use signaling_proto::message::client::Hello;
     use signaling_proto::message::server::IceServer;
     use signaling_proto::pace::Rate;
@@ -324,6 +325,7 @@ pub(crate) mod tests {
                 hellos: Rate::with_burst_of_ten_seconds(1),
             },
             resume_window: Duration::ZERO,
+            ping_interval: PING_INTERVAL,
             renew_ice_servers_after: Duration::from_secs(300),
         }
     }

@@ -32,6 +32,7 @@ mod outbox;
 mod page;
 mod places;
 mod proxies;
+mod rarely;
 mod relay;
 mod reload;
 mod router;

@@ -10,8 +10,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName,
-    IF_NONE_MATCH, LOCATION, STRICT_TRANSPORT_SECURITY, VARY,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
+    ETAG, HeaderName, IF_NONE_MATCH, LOCATION, STRICT_TRANSPORT_SECURITY, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use flate2::Compression;
@@ -73,7 +73,9 @@ const FOR_EVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immuta
 /// Adds the headers that every answer has. `strict_tls` tells browsers never to come without TLS.
 pub(crate) fn secure(headers: &mut HeaderMap, strict_tls: bool) {
     for (name, value) in SECURITY {
-        headers.insert(name, HeaderValue::from_static(value));
+        // What is shared with an allowed origin says so itself.
+        let value = HeaderValue::from_static(value);
+        headers.entry(name).or_insert(value);
     }
     if !is_part(headers) {
         for (name, value) in SECURITY_OF_DOCUMENTS {
@@ -121,6 +123,25 @@ pub(crate) fn file(path: &str, request: &HeaderMap) -> Response<Body> {
         response.headers_mut().remove(ETAG);
     }
     response
+}
+
+/// Whether other origins may import what is at `path`: the page's own scripts and sheets, which are the
+/// same for everybody. Documents and the service worker are for the own origin alone.
+pub(crate) fn is_module(path: &str) -> bool {
+    version::resolve(path).0.starts_with(version::FOLDER)
+}
+
+/// Shares an answer with pages of `origin`, which are allowed, or with none. That it depends on the
+/// origin is said in both cases, so that no cache gives one page what is meant for another.
+pub(crate) fn share(response: &mut Response<Body>, origin: Option<HeaderValue>) {
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("origin"));
+    if let Some(origin) = origin {
+        // Without credentials: there are none.
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let name = SECURITY[0].0.clone();
+        headers.insert(name, HeaderValue::from_static("cross-origin"));
+    }
 }
 
 /// Something that the page consists of.

@@ -22,9 +22,10 @@ use crate::ended::{self, EndedSessions};
 use crate::hub_task::HubHandle;
 use crate::ice_servers::{HubEnvironment, Told};
 use crate::listener::{self, Service};
-use crate::origin::{ForeignPages, Origins, RefusedPages};
+use crate::origin::{ForeignPages, Origins};
 use crate::places::Limits;
 use crate::proxies::Proxies;
+use crate::rarely::Rarely;
 use crate::relay::{self, Bundled};
 use crate::room_token::{Gate, Gates};
 use crate::router::{self, App};
@@ -307,17 +308,19 @@ fn app(config: &Config, hub: HubHandle, allowed: Arc<ForeignPages>, open: mpsc::
             scheme: config.tls.scheme(),
             public_url: config.public_url.clone(),
             allowed,
-            refused: RefusedPages::default(),
+            refused: Rarely::default(),
         }),
         proxies: Arc::new(Proxies {
             trusted: config.trusted_proxies.clone(),
             write_header: config.proxy_protocol,
+            ..Proxies::default()
         }),
         throttles: Arc::new(Throttles::new(Rates {
             connection: config.message_rate,
             source: config.source_message_rate,
         })),
         strict_tls: matches!(config.tls, Tls::Files { .. }),
+        ping_interval: config.hub.ping_interval,
         open,
     }
 }

@@ -134,6 +134,7 @@ pub(crate) async fn start_mortal(max_room: usize, ice_servers: Vec<IceServer>) -
             hellos: Rate::with_burst_of_ten_seconds(100),
         },
         resume_window: Duration::from_secs(60),
+        ping_interval: signaling_proto::liveness::PING_INTERVAL,
         renew_ice_servers_after: Duration::from_secs(300),
     };
     let shared = Arc::new(Mutex::new(Shared {

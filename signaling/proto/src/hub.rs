@@ -79,6 +79,8 @@ pub struct Config {
     pub source: SourceLimits,
     /// How long a session waits for its client to come back; zero for not at all.
     pub resume_window: Duration,
+    /// How long a connection is silent before it is pinged; clients are told.
+    pub ping_interval: Duration,
     /// After which part of their life credentials for ICE servers are renewed.
     pub renew_ice_servers_after: Duration,
 }

@@ -60,6 +60,11 @@ impl HttpUrl {
         &self.host
     }
 
+    /// Whether the origins differ in their hosts at most.
+    pub(super) fn has_scheme_and_port_of(&self, other: &Self) -> bool {
+        (self.scheme, self.port) == (other.scheme, other.port)
+    }
+
     /// `http` or `https`.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
@@ -87,7 +92,9 @@ impl FromStr for HttpUrl {
         }
         let authority = uri.authority().ok_or(expected)?;
         if authority.host().contains('*') {
-            return Err("patterns match no origin: name each host");
+            return Err(
+                "expected one host: a star stands only in front, for whole labels, as in --allow-origin https://*.example.org",
+            );
         }
         match Self::of_authority(scheme, authority.as_str()) {
             Some(url) => Ok(url),

@@ -264,3 +264,48 @@ async fn the_subprotocol_is_signal_v1_or_none() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn modules_can_be_imported_by_allowed_pages_and_by_no_others() {
+    let server = start(&["--allow-origin", "https://*.example.org"]).await;
+    let document = page(&server, "/").await;
+    let (_, version) = document.split_once("src=\"/v/").unwrap();
+    let (version, _) = version.split_once('/').unwrap();
+    let versioned = format!("/v/{version}/src/protocol/signaling.js");
+    let shared = |answer: &str| {
+        let names = [
+            "access-control-allow-origin",
+            "cross-origin-resource-policy",
+        ];
+        let [origin, policy] = names.map(|name| header(answer, name).map(str::to_owned));
+        (origin, policy.unwrap())
+    };
+    let (ours, closed) = ("https://a.example.org", (None, "same-origin".to_owned()));
+    for (path, origin, is_shared) in [
+        ("/src/protocol/signaling.js", ours, true),
+        (&versioned, ours, true),
+        (
+            "/src/protocol/signaling.js",
+            "https://evilexample.org",
+            false,
+        ),
+        (&versioned, "null", false),
+        ("/", ours, false),
+        ("/room/a", ours, false),
+        ("/service-worker.js", ours, false),
+        ("/signal", ours, false),
+    ] {
+        let answer = get(server.page(), path, &format!("Origin: {origin}\r\n")).await;
+        let expected = match is_shared {
+            true => (Some(origin.to_owned()), "cross-origin".to_owned()),
+            false => closed.clone(),
+        };
+        assert_eq!(shared(&answer), expected, "{path} {origin}");
+    }
+    // A cache must not give a page what was an answer to another, or to none.
+    let answer = page(&server, &versioned).await;
+    assert_eq!(shared(&answer), closed);
+    let head = answer.split("\r\n\r\n").next().unwrap();
+    assert!(head.to_lowercase().contains("vary: origin"), "{head}");
+    server.stop().await;
+}

@@ -10,7 +10,6 @@ use super::session::{Beginning, Session};
 use super::{Connection, ConnectionId, Environment, Grant, Hub, Refusal, SessionKey, Unauthorized};
 use crate::frame::Frame;
 use crate::id::PeerId;
-use crate::liveness::PING_INTERVAL;
 use crate::message::client::{Hello, WantedRole};
 use crate::message::server::{ErrorCode, Limits, Role, RoomState, Welcome};
 use crate::message::{ClientMessage, MAX_FRAME_BYTES, Media, ParseError, ServerMessage};
@@ -273,7 +272,7 @@ impl<E: Environment> Hub<E> {
             resumed,
             received: session.received,
             resume_window_s: self.config.resume_window.as_secs(),
-            ping_interval_s: PING_INTERVAL.as_secs(),
+            ping_interval_s: self.config.ping_interval.as_secs(),
             limits: Limits {
                 frame_bytes: MAX_FRAME_BYTES,
                 name_chars: limits::PEER_NAME_CHARS,

@@ -119,6 +119,7 @@ pub(crate) const CONFIG: Config = Config {
         },
     },
     resume_window: Duration::from_secs(60),
+    ping_interval: signaling_proto::liveness::PING_INTERVAL,
     renew_ice_servers_after: Duration::from_secs(300),
 };
 

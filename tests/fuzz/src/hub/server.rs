@@ -24,6 +24,7 @@ pub(super) fn config() -> Config {
             hellos: Rate::with_burst_of_ten_seconds(1000),
         },
         resume_window: WINDOW,
+        ping_interval: signaling_proto::liveness::PING_INTERVAL,
         renew_ice_servers_after: Duration::from_secs(300),
     }
 }
