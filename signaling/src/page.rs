@@ -41,16 +41,16 @@ const POLICY: (HeaderName, &str) = (
 );
 
 /// What every answer has.
-const SECURITY: [(HeaderName, &str); 2] = [
+const SECURITY: [(HeaderName, &str); 1] =
+    [(HeaderName::from_static("x-content-type-options"), "nosniff")];
+
+/// What means nothing to a script or a sheet, of which a room has seventy, and heads of answers are not compressed. They
+/// hold no secret and are the same for everybody, so that nothing is lost where another page includes one.
+const SECURITY_OF_DOCUMENTS: [(HeaderName, &str); 6] = [
     (
         HeaderName::from_static("cross-origin-resource-policy"),
         "same-origin",
     ),
-    (HeaderName::from_static("x-content-type-options"), "nosniff"),
-];
-
-/// What means nothing to a script or a sheet, of which a room has seventy, and heads of answers are not compressed.
-const SECURITY_OF_DOCUMENTS: [(HeaderName, &str); 5] = [
     POLICY,
     (HeaderName::from_static("referrer-policy"), "no-referrer"),
     (
@@ -73,9 +73,7 @@ const FOR_EVER: HeaderValue = HeaderValue::from_static("max-age=31536000, immuta
 /// Adds the headers that every answer has. `strict_tls` tells browsers never to come without TLS.
 pub(crate) fn secure(headers: &mut HeaderMap, strict_tls: bool) {
     for (name, value) in SECURITY {
-        // What is shared with an allowed origin says so itself.
-        let value = HeaderValue::from_static(value);
-        headers.entry(name).or_insert(value);
+        headers.insert(name, HeaderValue::from_static(value));
     }
     if !is_part(headers) {
         for (name, value) in SECURITY_OF_DOCUMENTS {
@@ -135,12 +133,10 @@ pub(crate) fn is_module(path: &str) -> bool {
 /// origin is said in both cases, so that no cache gives one page what is meant for another.
 pub(crate) fn share(response: &mut Response<Body>, origin: Option<HeaderValue>) {
     let headers = response.headers_mut();
-    headers.append(VARY, HeaderValue::from_static("origin"));
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding, origin"));
     if let Some(origin) = origin {
         // Without credentials: there are none.
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        let name = SECURITY[0].0.clone();
-        headers.insert(name, HeaderValue::from_static("cross-origin"));
     }
 }
 
