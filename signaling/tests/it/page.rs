@@ -150,7 +150,8 @@ async fn text_is_compressed_for_browsers_that_read_it() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{encodings}");
         let encoding = header(&answer, "content-encoding");
         assert_eq!(encoding, expected, "{encodings}");
-        assert_eq!(header(&answer, "vary"), Some("accept-encoding"));
+        let vary = header(&answer, "vary").unwrap();
+        assert!(vary.starts_with("accept-encoding"), "{vary}");
     }
     let (plain, zipped) = (ask("identity").await, ask("gzip").await);
     let length = |answer: &str| -> usize {
