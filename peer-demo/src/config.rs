@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use signaling_proto::name;
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// Joins a room as a headless WebRTC peer, sends and verifies data, sound and picture, and says whether the
@@ -19,8 +20,8 @@ pub struct Config {
     /// A self-signed certificate is trusted when SSL_CERT_FILE names it.
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub url: Uri,
-    /// Room to join.
-    #[arg(long, value_name = "NAME", value_parser = parse_room)]
+    /// Room to join: its name, or a link to it.
+    #[arg(long, value_name = "NAME|LINK", value_parser = parse_room)]
     pub room: String,
     /// What the others see.
     #[arg(long, value_name = "NAME", default_value = "peer-demo")]
@@ -109,6 +110,11 @@ impl FromStr for VideoSource {
 }
 
 fn parse_url(text: &str) -> Result<Uri, String> {
+    // Schemes have no case (RFC 3986, 3.1).
+    let text = match text.split_once("://") {
+        Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
+        None => text.to_owned(),
+    };
     let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
     match (uri.scheme_str(), uri.host()) {
         (Some("ws" | "wss"), Some(_)) => Ok(uri),
@@ -117,10 +123,7 @@ fn parse_url(text: &str) -> Result<Uri, String> {
 }
 
 fn parse_room(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("expected a name".into());
-    }
-    Ok(text.into())
+    name::room_of(text).map_err(|why| format!("it {why}"))
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
@@ -162,6 +165,18 @@ mod tests {
         let config = parse(&["--audio", "a.ogg", "--video", "none"]).unwrap();
         assert_eq!(config.audio, AudioSource::File("a.ogg".into()));
         assert_eq!(config.video, VideoSource::None);
+    }
+
+    #[test]
+    fn schemes_have_no_case_and_rooms_may_be_links() {
+        let uri = parse_url("WS://127.0.0.1:8080/signal").unwrap();
+        assert_eq!(uri.scheme_str(), Some("ws"));
+        let link = "https://call.example/room/%ED%9A%8C%EC%9D%98%EC%8B%A4%201?lang=ko#x";
+        assert_eq!(parse_room(link).unwrap(), "회의실 1");
+        let error = parse_room("https://meet.example/Name").unwrap_err();
+        assert!(error.contains("/room/NAME"), "{error}");
+        let error = parse_room(&"x".repeat(129)).unwrap_err();
+        assert!(error.contains("longer than 128 characters"), "{error}");
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Report {
     pub peer: Option<String>,
     /// Every other peer that was met, in order of appearance.
     pub peers: Vec<PeerReport>,
+    /// Why the signaling service was out of reach at the end; `null` when it was not.
+    pub service_lost: Option<String>,
     /// Why `ok` is false, one plain sentence each.
     pub problems: Vec<String>,
 }
@@ -30,6 +32,7 @@ impl Report {
             room,
             peer: None,
             peers: Vec::new(),
+            service_lost: None,
             problems: vec![problem],
         }
     }
@@ -154,9 +157,10 @@ pub struct Standing {
 /// Why the run is no success; empty when it is.
 ///
 /// At least `expected` peers must be verified. Any other peer must be as well, unless it came late
-/// ([`SETTLING`]) or left before it was connected.
+/// ([`SETTLING`]) or left before it was connected. That the signaling service was out of reach explains
+/// other problems and is none by itself.
 #[must_use]
-pub fn problems(peers: &[Standing], expected: usize) -> Vec<String> {
+pub fn problems(peers: &[Standing], expected: usize, service_lost: Option<&str>) -> Vec<String> {
     let verified = peers.iter().filter(|peer| peer.verified).count();
     let mut problems = Vec::new();
     for peer in peers.iter().filter(|peer| !peer.verified) {
@@ -172,6 +176,9 @@ pub fn problems(peers: &[Standing], expected: usize) -> Vec<String> {
         ));
     } else if verified < expected && problems.is_empty() {
         problems.push(format!("only {verified} of {expected} peers verified"));
+    }
+    if let Some(why) = service_lost.filter(|_| !problems.is_empty()) {
+        problems.push(format!("the signaling service was lost: {why}"));
     }
     problems
 }
@@ -252,7 +259,7 @@ mod tests {
             ),
         ];
         for (case, peers, expected, mentions) in table {
-            let problems = problems(&peers, expected);
+            let problems = problems(&peers, expected, None);
             assert_eq!(
                 problems.is_empty(),
                 mentions.is_empty(),
@@ -296,6 +303,7 @@ mod tests {
                 verified: false,
                 problems: vec![],
             }],
+            service_lost: None,
             problems: vec!["bob: no sound".into()],
         };
         let json = serde_json::to_value(&report).expect("encodes");
@@ -311,5 +319,20 @@ mod tests {
                 assert!(peer[kind].get(field).is_some(), "{kind}.{field}");
             }
         }
+    }
+
+    /// A program that waited for somebody learned from the log alone that its server had died.
+    #[test]
+    fn a_lost_service_explains_what_is_missing_and_is_no_problem_without() {
+        let why = Some("the connection ended");
+        let told = problems(&[], 1, why);
+        assert_eq!(
+            told,
+            [
+                "1 peers were expected, 0 came",
+                "the signaling service was lost: the connection ended"
+            ]
+        );
+        assert_eq!(problems(&[verified()], 1, why), Vec::<String>::new());
     }
 }

@@ -93,6 +93,7 @@ pub async fn run_until(config: Config, stop: impl Future<Output = ()>) -> Result
         },
         peers: Vec::new(),
         index: HashMap::new(),
+        service_lost: None,
     };
     for entry in welcome.room.peers {
         room.join(entry);
@@ -131,6 +132,8 @@ struct Room {
     /// In order of appearance; who has left stays for the report.
     peers: Vec<Handle>,
     index: HashMap<PeerId, usize>,
+    /// Why the signaling service is out of reach, while it is.
+    service_lost: Option<String>,
 }
 
 impl Room {
@@ -157,11 +160,18 @@ impl Room {
             tokio::select! {
                 message = incoming.recv(), if signaling => match message {
                     Some(Incoming::Message(message)) => self.on_message(message).await,
-                    Some(Incoming::Away) => self.tell_all(|| Input::SignalingAway).await,
-                    Some(Incoming::Back(welcome)) => self.come_back(*welcome).await,
+                    Some(Incoming::Away(reason)) => {
+                        self.service_lost = Some(reason);
+                        self.tell_all(|| Input::SignalingAway).await;
+                    }
+                    Some(Incoming::Back(welcome)) => {
+                        self.service_lost = None;
+                        self.come_back(*welcome).await;
+                    }
                     Some(Incoming::Closed(reason)) => {
                         // What is connected goes on without signaling.
                         tracing::warn!("signaling is gone: {reason}");
+                        self.service_lost = Some(reason);
                         signaling = false;
                     }
                     None => signaling = false,
@@ -249,6 +259,7 @@ impl Room {
             ServerMessage::Welcome(_)
             | ServerMessage::Event(_)
             | ServerMessage::Delivered(_)
+            | ServerMessage::Ticket(_)
             | ServerMessage::RoomUpdated(_) => {}
         }
     }
@@ -284,12 +295,14 @@ impl Room {
             .iter()
             .map(|status| status.standing.clone())
             .collect();
-        let problems = report::problems(&standings, config.expect_peers);
+        let lost = self.service_lost.as_deref();
+        let problems = report::problems(&standings, config.expect_peers, lost);
         Report {
             ok: problems.is_empty(),
             room: config.room.clone(),
             peer: Some(own_id.to_string()),
             peers: statuses.into_iter().map(|status| status.report).collect(),
+            service_lost: self.service_lost.clone(),
             problems,
         }
     }

@@ -13,7 +13,8 @@ use signaling_proto::message::{Payload, ServerMessage};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{timeout, timeout_at};
-use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_tungstenite::tungstenite::http::header::LOCATION;
+use tokio_tungstenite::tungstenite::http::{Response, Uri};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, ClientRequestBuilder, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
@@ -56,8 +57,8 @@ pub enum Outgoing {
 pub enum Incoming {
     /// A message after `welcome`.
     Message(ServerMessage),
-    /// The connection is lost, or another attempt at a new one has failed.
-    Away,
+    /// The connection is lost, or another attempt at a new one has failed, and why.
+    Away(String),
     /// In the room again after the connection was lost.
     Back(Box<Welcome>),
     /// The session is over for good, and why. Nothing follows.
@@ -113,13 +114,32 @@ async fn connect(url: &Uri) -> Result<Socket> {
     match connect_async_with_config(request, Some(limits), true).await {
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Http(response)) => bail!(
-            "{url} answered HTTP {}: is that the address of the signaling service (its path is /signal)?",
-            response.status()
+            "{url} answered HTTP {}{}: is that the address of the signaling service (its path is /signal)?",
+            response.status(),
+            target(&response)
         ),
+        Err(tungstenite::Error::Io(error)) if is_not_tls(&error) => {
+            bail!("{url} does not speak TLS: is its address ws:// instead of wss://?")
+        }
         // Without its wrapper, which says the same again.
         Err(tungstenite::Error::Io(error)) => Err(error).with_context(unreachable),
         Err(error) => Err(error).with_context(unreachable),
     }
+}
+
+/// Where a redirect leads.
+fn target<T>(response: &Response<T>) -> String {
+    let location = response.headers().get(LOCATION);
+    let location = location.and_then(|location| location.to_str().ok());
+    location.map_or_else(String::new, |location| {
+        format!(" and leads to {}", location.escape_debug())
+    })
+}
+
+/// Whether what came was no TLS record: the port is a plain one.
+fn is_not_tls(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::InvalidMessage(_)))
 }
 
 /// The connection at one moment.
@@ -337,7 +357,7 @@ fn incoming(event: Event, why: &str) -> Option<Incoming> {
         Event::Waiting { wait, refusal } => {
             let why = told(refusal, why);
             tracing::warn!("signaling is away ({why}), the call goes on; next attempt in {wait:?}");
-            Some(Incoming::Away)
+            Some(Incoming::Away(why))
         }
         Event::Refused { id, error } => {
             let (code, message) = (error.code, error.message);

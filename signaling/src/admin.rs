@@ -67,7 +67,7 @@ async fn metrics(State(admin): State<Admin>) -> Response<Body> {
     let Some(snapshot) = admin.hub.snapshot().await else {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     };
-    let mut text = open_metrics(&snapshot, admin.hub.panics());
+    let mut text = open_metrics(&snapshot, admin.hub.panics(), admin.hub.refused_pages());
     match &admin.relay {
         // It ends with the mark of the end, which stands only once.
         Some(relay) => text += &relay.metrics(),
@@ -102,7 +102,11 @@ fn gauges(snapshot: &Snapshot) -> [(&'static str, &'static str, usize); 4] {
 }
 
 /// As [`gauges`].
-fn counters(totals: &Totals, panics: u64) -> [(&'static str, &'static str, u64); 8] {
+fn counters(
+    totals: &Totals,
+    panics: u64,
+    refused_pages: u64,
+) -> [(&'static str, &'static str, u64); 10] {
     [
         ("sessions_opened", "Peers welcomed.", totals.sessions_opened),
         (
@@ -132,15 +136,25 @@ fn counters(totals: &Totals, panics: u64) -> [(&'static str, &'static str, u64);
             logging::lost_lines(),
         ),
         (
+            "hub_panics",
+            "Inputs of the signaling core that a mistake of ours has ended, with the rooms they touched.",
+            totals.panics,
+        ),
+        (
             "connection_panics",
             "Connections that a mistake of ours has ended.",
             panics,
+        ),
+        (
+            "pages_refused",
+            "WebSockets of pages whose origin may not connect.",
+            refused_pages,
         ),
     ]
 }
 
 /// OpenMetrics text without the mark of its end. Labels have few values, whatever clients do.
-fn open_metrics(snapshot: &Snapshot, panics: u64) -> String {
+fn open_metrics(snapshot: &Snapshot, panics: u64, refused_pages: u64) -> String {
     let totals = &snapshot.totals;
     let mut text = String::new();
     let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, u64)]| {
@@ -159,7 +173,7 @@ fn open_metrics(snapshot: &Snapshot, panics: u64) -> String {
             &plain(value as u64),
         );
     }
-    for (name, help, value) in counters(totals, panics) {
+    for (name, help, value) in counters(totals, panics, refused_pages) {
         metric(&format!("signaling_{name}"), "counter", help, &plain(value));
     }
     let closed = [

@@ -18,12 +18,14 @@ use crate::relay::prefixed;
 pub use self::certificates::Unusable;
 pub use self::namespace::{Namespace, named, with_namespace_options};
 pub use self::options::{Options, SECRETS, TurnMode, with_relay_options};
+pub use self::page_origin::{OriginPattern, PageOrigin};
 pub use self::values::{HttpUrl, IceUrl};
 pub use self::written::example;
 
 mod certificates;
 mod namespace;
 mod options;
+mod page_origin;
 mod turn;
 mod values;
 mod written;
@@ -40,7 +42,7 @@ pub struct Config {
     /// What people open, if it is not what they ask for.
     pub public_url: Option<HttpUrl>,
     /// Origins besides the own one.
-    pub allow_origins: Vec<HttpUrl>,
+    pub allow_origins: Vec<OriginPattern>,
     /// Who may say that a client is somebody else,
     pub trusted_proxies: Vec<IpNet>,
     /// and whether they begin connections with a PROXY header.
@@ -266,6 +268,7 @@ fn hub(
             hellos: Rate::with_burst_of_ten_seconds(options.source_joins),
         },
         resume_window: Duration::from_secs(options.resume_window),
+        ping_interval: Duration::from_secs(options.ping_interval),
         renew_ice_servers_after: Duration::from_secs(options.credential_ttl) / 2,
     }
 }

@@ -41,13 +41,13 @@ pub(crate) async fn serve(
     (sink, stream): (SplitSink<Socket, Message>, SplitStream<Socket>),
     hub: HubHandle,
     arrival: Arrival,
-    throttle: Throttle,
+    (throttle, liveness): (Throttle, Liveness),
 ) {
     let outbox = Arc::new(Outbox::default());
     // What is large or seldom needed is boxed, here and below: an idle connection costs what its task
     // could need at most.
     let id = Box::pin(hub.open(arrival, outbox.clone())).await;
-    let reader = Box::pin(read(stream, &hub, id, &outbox, throttle));
+    let reader = Box::pin(read(stream, &hub, id, &outbox, (throttle, liveness)));
     let writer = Box::pin(write(sink, &outbox));
     contain(&hub, id, converse(reader, writer, &hub, id, &outbox)).await;
 }
@@ -97,9 +97,8 @@ async fn read(
     hub: &HubHandle,
     id: ConnectionId,
     outbox: &Outbox,
-    mut throttle: Throttle,
+    (mut throttle, mut liveness): (Throttle, Liveness),
 ) -> End {
-    let mut liveness = Liveness::new(Instant::now());
     // Set anew when it is over, not at each frame: then it is seen that there were some.
     let mut silence = pin!(sleep_until(liveness.deadline().into()));
     loop {

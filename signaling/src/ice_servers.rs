@@ -179,13 +179,23 @@ impl Environment for HubEnvironment {
         page.is_ok_and(|page| self.pages.permit(namespace, &page))
     }
 
-    fn ice_servers(&mut self, account: &str, reached_as: &str) -> Vec<IceServer> {
-        let expires_at = self.unix_time() + self.credential_ttl;
+    fn ice_servers(
+        &mut self,
+        account: &str,
+        reached_as: &str,
+        until: Option<u64>,
+    ) -> Vec<IceServer> {
+        let now = self.unix_time();
+        let expires_at = (now + self.credential_ttl).as_secs();
+        let expires_at = expires_at.min(until.unwrap_or(u64::MAX));
         let state = self.relay.read();
-        let expires_at = expires_at.as_secs();
-        state
+        let mut servers = state
             .relay
-            .ice_servers(reached_as, account, expires_at, &state.lost)
+            .ice_servers(reached_as, account, expires_at, &state.lost);
+        if expires_at <= now.as_secs() {
+            servers.retain(|server| server.credential.is_none());
+        }
+        servers
     }
 }
 

@@ -16,6 +16,7 @@ use signaling::config::{
 };
 use signaling::room_token::{self, Claims};
 use signaling_proto::message::server::Role;
+use signaling_proto::name::{self, BadName};
 use stun_turn::logging;
 use stun_turn::settings::{self, Knowledge, Names, Settings, Sources};
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,22 +54,38 @@ struct TokenOptions {
     /// The service's TOML file, for its secret
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Which room it opens
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    /// Which room it opens: its name, or a link to it
+    #[arg(long, value_name = "NAME|LINK", value_parser = parse_room)]
     room: String,
     /// Which application's room
-    #[arg(long, value_name = "NAME", default_value = "main")]
+    #[arg(long, value_name = "NAME", default_value = "main", value_parser = parse_namespace)]
     namespace: String,
     /// What its bearer is
     #[arg(long, value_name = "ROLE", default_value = "participant",
           value_parser = ["host", "participant", "viewer"])]
     role: String,
     /// How its bearer is called [default: as it says itself]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_person)]
     name: Option<String>,
     /// For how long it opens the room
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     ttl: u64,
+}
+
+fn parse_room(text: &str) -> Result<String, String> {
+    name::room_of(text).map_err(|why| format!("it {why}"))
+}
+
+fn parse_namespace(text: &str) -> Result<String, String> {
+    name::namespace(text).map_err(|why| format!("it {why}"))
+}
+
+/// A name that would be shown otherwise is a mistake here.
+fn parse_person(text: &str) -> Result<String, String> {
+    match name::namespace(text) {
+        Ok(_) | Err(BadName::Dots) => Ok(name::person(text)),
+        Err(why) => Err(format!("it {why}")),
+    }
 }
 
 impl TokenOptions {

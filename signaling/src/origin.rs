@@ -2,72 +2,47 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
 
-use crate::config::HttpUrl;
+use crate::config::{HttpUrl, OriginPattern, PageOrigin};
+use crate::rarely::Rarely;
 
-/// How often refused pages are logged at the most.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60);
-
-/// Exact origins: a page of another one could otherwise act in its visitor's name.
+/// Origins that may connect: a page of another one could otherwise act in its visitor's name.
 #[derive(Debug)]
 pub(crate) struct Origins {
     /// `http` or `https`, as this server speaks it.
     pub(crate) scheme: &'static str,
     pub(crate) public_url: Option<HttpUrl>,
     pub(crate) allowed: Arc<ForeignPages>,
-    pub(crate) refused: RefusedPages,
-}
-
-/// Refused pages that the log does not tell of: anybody can make as many as they like.
-#[derive(Debug, Default)]
-pub(crate) struct RefusedPages(Mutex<Untold>);
-
-#[derive(Debug, Default)]
-struct Untold {
-    last: Option<Instant>,
-    count: u64,
-}
-
-impl RefusedPages {
-    /// A page is refused; how many were since the last warning, if it is time for one.
-    fn note(&self, now: Instant) -> Option<u64> {
-        // Every change is complete before anything can panic.
-        let mut untold = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        untold.count += 1;
-        let is_due = untold
-            .last
-            .is_none_or(|last| now >= last + WARNING_INTERVAL);
-        is_due.then(|| {
-            untold.last = Some(now);
-            std::mem::take(&mut untold.count)
-        })
-    }
+    /// Warns of pages that may not connect.
+    pub(crate) refused: Rarely,
 }
 
 /// Origins besides the own one.
 #[derive(Debug, Default)]
 pub(crate) struct ForeignPages {
     /// Whose pages may enter every namespace.
-    pub(crate) everywhere: Vec<HttpUrl>,
+    pub(crate) everywhere: Vec<OriginPattern>,
     /// Whose pages may enter one, by its name.
-    pub(crate) in_namespace: HashMap<String, Vec<HttpUrl>>,
+    pub(crate) in_namespace: HashMap<String, Vec<OriginPattern>>,
 }
 
 impl ForeignPages {
     /// Whether pages of `origin` may enter rooms of `namespace`.
-    pub(crate) fn permit(&self, namespace: &str, origin: &HttpUrl) -> bool {
-        let in_namespace = self.in_namespace.get(namespace);
-        self.everywhere.contains(origin) || in_namespace.is_some_and(|it| it.contains(origin))
+    pub(crate) fn permit(&self, namespace: &str, origin: &PageOrigin) -> bool {
+        let in_namespace = self.in_namespace.get(namespace).into_iter().flatten();
+        let mut patterns = self.everywhere.iter().chain(in_namespace);
+        patterns.any(|pattern| pattern.matches(origin))
     }
 
-    fn permit_anywhere(&self, origin: &HttpUrl) -> bool {
-        let mut in_namespaces = self.in_namespace.values().flatten();
-        self.everywhere.contains(origin) || in_namespaces.any(|it| it == origin)
+    fn permit_anywhere(&self, origin: &PageOrigin) -> bool {
+        let in_namespaces = self.in_namespace.values().flatten();
+        let mut patterns = self.everywhere.iter().chain(in_namespaces);
+        patterns.any(|pattern| pattern.matches(origin))
     }
 }
 
@@ -79,13 +54,13 @@ impl Origins {
     /// The foreign page that opens a WebSocket, if one does that may enter some namespace; which one
     /// it asks for it says later. Programs other than browsers send no `Origin`, and carry nothing
     /// of a user that could be abused.
-    pub(crate) fn page(&self, headers: &HeaderMap) -> Result<Option<HttpUrl>, Foreign> {
+    pub(crate) fn page(&self, headers: &HeaderMap) -> Result<Option<PageOrigin>, Foreign> {
         let Some(origin) = headers.get(ORIGIN) else {
             return Ok(None);
         };
         let origin = origin.to_str().ok().and_then(|text| text.parse().ok());
-        let origin: HttpUrl = origin.ok_or(Foreign)?;
-        if self.own(headers).as_ref() == Some(&origin) {
+        let origin: PageOrigin = origin.ok_or(Foreign)?;
+        if self.own(headers).map(PageOrigin::Web).as_ref() == Some(&origin) {
             return Ok(None);
         }
         match self.allowed.permit_anywhere(&origin) {
@@ -147,11 +122,11 @@ mod tests {
 
     use super::*;
 
-    fn page(origins: &Origins, origin: &str) -> Result<Option<HttpUrl>, Foreign> {
+    fn page(origins: &Origins, origin: &str) -> Result<Option<PageOrigin>, Foreign> {
         page_at(origins, "192.0.2.7:8443", origin)
     }
 
-    fn page_at(origins: &Origins, host: &str, origin: &str) -> Result<Option<HttpUrl>, Foreign> {
+    fn page_at(origins: &Origins, host: &str, origin: &str) -> Result<Option<PageOrigin>, Foreign> {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_str(host).unwrap());
         headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
@@ -160,15 +135,15 @@ mod tests {
 
     #[test]
     fn only_exact_origins_may_connect() {
-        let partner: HttpUrl = "https://partner.example".parse().unwrap();
+        let partner: PageOrigin = "https://partner.example".parse().unwrap();
         let mut origins = Origins {
             scheme: "https",
             public_url: None,
             allowed: Arc::new(ForeignPages {
-                everywhere: vec![partner.clone()],
+                everywhere: vec![OriginPattern::Exact(partner.clone())],
                 in_namespace: HashMap::new(),
             }),
-            refused: RefusedPages::default(),
+            refused: Rarely::default(),
         };
         assert_eq!(page(&origins, "https://192.0.2.7:8443"), Ok(None));
         assert_eq!(page(&origins, "https://partner.example"), Ok(Some(partner)));
@@ -200,7 +175,7 @@ mod tests {
             scheme: "http",
             public_url: None,
             allowed: Arc::default(),
-            refused: RefusedPages::default(),
+            refused: Rarely::default(),
         };
         let at = |origins: &Origins, host: &str| page_at(origins, host, &format!("http://{host}"));
         for own in [
@@ -234,22 +209,12 @@ mod tests {
     }
 
     #[test]
-    fn refused_pages_are_counted_and_told_once_in_a_while() {
-        let (refused, start) = (RefusedPages::default(), Instant::now());
-        assert_eq!(refused.note(start), Some(1));
-        for _ in 0..3 {
-            assert_eq!(refused.note(start), None);
-        }
-        assert_eq!(refused.note(start + WARNING_INTERVAL), Some(4));
-    }
-
-    #[test]
     fn a_namespace_s_pages_may_connect_and_enter_that_namespace() {
-        let game: HttpUrl = "https://game.example".parse().unwrap();
-        let partner: HttpUrl = "https://partner.example".parse().unwrap();
+        let game: PageOrigin = "https://game.example".parse().unwrap();
+        let partner: PageOrigin = "https://partner.example".parse().unwrap();
         let allowed = ForeignPages {
-            everywhere: vec![partner.clone()],
-            in_namespace: [("game".to_owned(), vec![game.clone()])].into(),
+            everywhere: vec![OriginPattern::Exact(partner.clone())],
+            in_namespace: [("game".to_owned(), vec![OriginPattern::Exact(game.clone())])].into(),
         };
         assert!(allowed.permit("game", &game) && allowed.permit("game", &partner));
         assert!(!allowed.permit("main", &game) && allowed.permit("main", &partner));
@@ -257,10 +222,30 @@ mod tests {
             scheme: "https",
             public_url: None,
             allowed: Arc::new(allowed),
-            refused: RefusedPages::default(),
+            refused: Rarely::default(),
         };
         assert_eq!(page(&origins, "https://game.example"), Ok(Some(game)));
         assert_eq!(page(&origins, "https://shop.example"), Err(Foreign));
+    }
+
+    #[test]
+    fn patterns_and_apps_may_connect() {
+        let patterns = ["https://*.example.org", "capacitor://localhost"];
+        let origins = Origins {
+            scheme: "https",
+            public_url: None,
+            allowed: Arc::new(ForeignPages {
+                everywhere: patterns.map(|text| text.parse().unwrap()).into(),
+                in_namespace: HashMap::new(),
+            }),
+            refused: Rarely::default(),
+        };
+        for allowed in ["https://a.example.org", "capacitor://localhost"] {
+            assert!(matches!(page(&origins, allowed), Ok(Some(_))), "{allowed}");
+        }
+        for foreign in ["https://evilexample.org", "ionic://localhost", "null"] {
+            assert_eq!(page(&origins, foreign), Err(Foreign), "{foreign}");
+        }
     }
 
     #[test]
@@ -269,7 +254,7 @@ mod tests {
             scheme: "http",
             public_url: None,
             allowed: Arc::default(),
-            refused: RefusedPages::default(),
+            refused: Rarely::default(),
         };
         for (host, reached_as) in [
             ("localhost:8080", "127.0.0.1"),

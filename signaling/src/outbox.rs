@@ -24,6 +24,13 @@ pub(crate) enum Item {
     },
 }
 
+#[cfg(test)]
+impl Item {
+    pub(crate) const fn is_frame(&self) -> bool {
+        matches!(self, Self::Frame(_))
+    }
+}
+
 /// A client would have to keep more than [`MAX_BYTES`] waiting.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;

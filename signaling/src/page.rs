@@ -10,8 +10,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName,
-    IF_NONE_MATCH, STRICT_TRANSPORT_SECURITY, VARY,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
+    ETAG, HeaderName, IF_NONE_MATCH, LOCATION, STRICT_TRANSPORT_SECURITY, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use flate2::Compression;
@@ -41,16 +41,16 @@ const POLICY: (HeaderName, &str) = (
 );
 
 /// What every answer has.
-const SECURITY: [(HeaderName, &str); 2] = [
+const SECURITY: [(HeaderName, &str); 1] =
+    [(HeaderName::from_static("x-content-type-options"), "nosniff")];
+
+/// What means nothing to a script or a sheet, of which a room has seventy, and heads of answers are not compressed. They
+/// hold no secret and are the same for everybody, so that nothing is lost where another page includes one.
+const SECURITY_OF_DOCUMENTS: [(HeaderName, &str); 6] = [
     (
         HeaderName::from_static("cross-origin-resource-policy"),
         "same-origin",
     ),
-    (HeaderName::from_static("x-content-type-options"), "nosniff"),
-];
-
-/// What means nothing to a script or a sheet, of which a room has seventy, and heads of answers are not compressed.
-const SECURITY_OF_DOCUMENTS: [(HeaderName, &str); 5] = [
     POLICY,
     (HeaderName::from_static("referrer-policy"), "no-referrer"),
     (
@@ -121,6 +121,23 @@ pub(crate) fn file(path: &str, request: &HeaderMap) -> Response<Body> {
         response.headers_mut().remove(ETAG);
     }
     response
+}
+
+/// Whether other origins may import what is at `path`: the page's own scripts and sheets, which are the
+/// same for everybody. Documents and the service worker are for the own origin alone.
+pub(crate) fn is_module(path: &str) -> bool {
+    version::resolve(path).0.starts_with(version::FOLDER)
+}
+
+/// Shares an answer with pages of `origin`, which are allowed, or with none. That it depends on the
+/// origin is said in both cases, so that no cache gives one page what is meant for another.
+pub(crate) fn share(response: &mut Response<Body>, origin: Option<HeaderValue>) {
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding, origin"));
+    if let Some(origin) = origin {
+        // Without credentials: there are none.
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
 }
 
 /// Something that the page consists of.
@@ -213,6 +230,15 @@ fn gzip(hash: [u8; 32], data: &[u8]) -> Bytes {
         encoder.finish().expect("memory takes everything").into()
     };
     zipped.entry(hash).or_insert_with(compress).clone()
+}
+
+/// A page that has another address for good; `path` begins with one slash, so that it is here.
+pub(crate) fn moved(path: &str) -> Response<Body> {
+    let mut response = plain(StatusCode::PERMANENT_REDIRECT, "This page is elsewhere.\n");
+    if let Ok(path) = HeaderValue::from_str(path) {
+        response.headers_mut().insert(LOCATION, path);
+    }
+    response
 }
 
 /// A short text.

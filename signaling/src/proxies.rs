@@ -2,14 +2,17 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use axum::http::HeaderMap;
+use axum::http::header::FORWARDED;
 use ipnet::IpNet;
 use signaling_proto::source::Source;
 use stun_turn::proto::proxy_header::{self, Header};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
+use crate::rarely::Rarely;
 use crate::source;
 
 /// What a chain of proxies appends to.
@@ -20,11 +23,23 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 pub(crate) struct Remote(pub(crate) IpAddr);
 
 /// Proxies that are believed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Proxies {
     pub(crate) trusted: Vec<IpNet>,
     /// Whether their connections begin with a PROXY header.
     pub(crate) write_header: bool,
+    /// Warns of each [`Doubt`].
+    pub(crate) untrusted: Rarely,
+    pub(crate) unreadable: Rarely,
+}
+
+/// Why clients behind a proxy may not be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    /// It is not among the trusted ones.
+    Untrusted,
+    /// It says nothing that can be read.
+    Unreadable,
 }
 
 impl Proxies {
@@ -70,6 +85,11 @@ impl Proxies {
     /// Whom a request speaks for. Each proxy appends whom it heard: the last address that is not
     /// itself a trusted proxy's is the client's, and what stands before it anybody may have written.
     pub(crate) fn client(&self, remote: Remote, headers: &HeaderMap) -> IpAddr {
+        self.walk(remote, headers).0
+    }
+
+    /// The client, and whether an address on the way to it can't be read.
+    fn walk(&self, remote: Remote, headers: &HeaderMap) -> (IpAddr, bool) {
         let values = headers.get_all(FORWARDED_FOR).iter();
         let values: Vec<_> = values.map(|value| value.to_str().unwrap_or("")).collect();
         let mut heard = values
@@ -81,10 +101,49 @@ impl Proxies {
         while self.trust(client) {
             match heard.next() {
                 Some(Some(next)) => client = next,
-                Some(None) | None => break,
+                Some(None) => return (client.to_canonical(), true),
+                None => break,
             }
         }
-        client.to_canonical()
+        (client.to_canonical(), false)
+    }
+
+    /// Logs that clients behind a proxy share one source, and what to do about it.
+    pub(crate) fn warn(&self, remote: Remote, headers: &HeaderMap) {
+        let Some(doubt) = self.doubt(remote, headers) else {
+            return;
+        };
+        let (told, why) = match doubt {
+            Doubt::Untrusted => (
+                &self.untrusted,
+                "X-Forwarded-For or Forwarded of an address that is no trusted proxy is ignored: all clients behind it share the limits of one source. If it is a proxy, start with --trusted-proxy ADDR",
+            ),
+            Doubt::Unreadable => (
+                &self.unreadable,
+                "a --trusted-proxy names no client that can be read: all clients behind it share the limits of one source. It has to append the client's address to X-Forwarded-For",
+            ),
+        };
+        if let Some(count) = told.note(Instant::now()) {
+            tracing::warn!(address = %remote.0.to_canonical(), count, "{why}");
+        }
+    }
+
+    fn doubt(&self, remote: Remote, headers: &HeaderMap) -> Option<Doubt> {
+        if !self.trust(remote.0) {
+            let claims = headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED);
+            // From elsewhere anybody may write these; a proxy is next to what it stands before.
+            return (claims && is_near(remote.0)).then_some(Doubt::Untrusted);
+        }
+        let names_nobody = !headers.contains_key(FORWARDED_FOR) && headers.contains_key(FORWARDED);
+        (names_nobody || self.walk(remote, headers).1).then_some(Doubt::Unreadable)
+    }
+}
+
+/// Whether it is an address of this host or of a private network.
+fn is_near(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
 
@@ -107,7 +166,7 @@ mod tests {
     fn the_last_address_that_no_trusted_proxy_has_is_the_client() {
         let proxies = Proxies {
             trusted: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
-            write_header: false,
+            ..Proxies::default()
         };
         for (remote, forwarded, client) in [
             ("10.0.0.1", &["192.0.2.7"][..], "192.0.2.7"),
@@ -133,6 +192,56 @@ mod tests {
             }
             let found = proxies.client(Remote(remote.parse().unwrap()), &headers);
             assert_eq!(found.to_string(), client, "{remote} {forwarded:?}");
+        }
+    }
+
+    #[test]
+    fn proxies_that_do_not_tell_clients_apart_are_noticed() {
+        let proxies = Proxies {
+            trusted: vec!["10.0.0.1".parse::<IpAddr>().unwrap().into()],
+            ..Proxies::default()
+        };
+        let (untrusted, unreadable) = (Some(Doubt::Untrusted), Some(Doubt::Unreadable));
+        for (remote, header, doubt) in [
+            (
+                "127.0.0.1",
+                Some(("x-forwarded-for", "192.0.2.7")),
+                untrusted,
+            ),
+            ("::1", Some(("forwarded", "for=192.0.2.7")), untrusted),
+            (
+                "::ffff:10.0.0.2",
+                Some(("x-forwarded-for", "192.0.2.7")),
+                untrusted,
+            ),
+            ("fd00::1", Some(("x-forwarded-for", "192.0.2.7")), untrusted),
+            // Anybody can write it, and is not heard.
+            ("192.0.2.1", Some(("x-forwarded-for", "192.0.2.7")), None),
+            ("127.0.0.1", None, None),
+            ("10.0.0.1", Some(("x-forwarded-for", "192.0.2.7")), None),
+            (
+                "10.0.0.1",
+                Some(("x-forwarded-for", "garbage, 192.0.2.7")),
+                None,
+            ),
+            (
+                "10.0.0.1",
+                Some(("x-forwarded-for", "192.0.2.7, unknown")),
+                unreadable,
+            ),
+            ("10.0.0.1", Some(("forwarded", "for=192.0.2.7")), unreadable),
+            ("10.0.0.1", None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some((name, value)) = header {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+            let remote = Remote(remote.parse().unwrap());
+            assert_eq!(
+                proxies.doubt(remote, &headers),
+                doubt,
+                "{remote:?} {header:?}"
+            );
         }
     }
 }

@@ -98,6 +98,10 @@ impl Server {
                 "resume-window",
                 old.hub.resume_window != new.hub.resume_window,
             ),
+            (
+                "ping-interval",
+                old.hub.ping_interval != new.hub.ping_interval,
+            ),
             ("token-secret", old.token_secret != new.token_secret),
             ("session-secret", old.session_secret != new.session_secret),
             ("state-dir", old.state_dir != new.state_dir),

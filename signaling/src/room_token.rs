@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use signaling_proto::hub::{Grant, Unauthorized};
 use signaling_proto::message::client::{DEFAULT_NAMESPACE, Hello};
 use signaling_proto::message::server::Role;
+use signaling_proto::name;
 
-use crate::jwt::Key;
+use crate::jwt::{Key, LEEWAY};
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,13 +90,17 @@ impl Gate {
                 tracing::debug!(%reason, "a token was refused");
                 Unauthorized
             })?;
-        if claims.room != hello.room || claims.namespace != hello.namespace() {
+        // The `hello` names them in canonical form.
+        let room = name::room(&claims.room);
+        let namespace = name::namespace(&claims.namespace);
+        if room.as_ref() != Ok(&hello.room) || namespace.as_deref() != Ok(hello.namespace()) {
             tracing::debug!("a token of another room was refused");
             return Err(Unauthorized);
         }
         Ok(Grant {
             role: Some(claims.role),
             name: claims.name,
+            expires_at: Some(claims.exp.saturating_add(LEEWAY.as_secs())),
         })
     }
 }
@@ -106,8 +111,6 @@ mod tests {
     use signaling_proto::message::ClientMessage;
 
     use super::*;
-    use crate::jwt::LEEWAY;
-
     const LEEWAY_S: u64 = LEEWAY.as_secs();
 
     fn now() -> u64 {

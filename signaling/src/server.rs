@@ -5,9 +5,10 @@ mod reach;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signaling_proto::hub::Hub;
+use signaling_proto::id::PeerId;
 use signaling_proto::ticket::TicketKey;
 use stun_turn::admin::Guard;
 use tokio::sync::{mpsc, watch};
@@ -17,12 +18,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::admin::{self, Admin};
 use crate::config::{Config, Tls};
+use crate::ended::{self, EndedSessions};
 use crate::hub_task::HubHandle;
 use crate::ice_servers::{HubEnvironment, Told};
 use crate::listener::{self, Service};
-use crate::origin::{ForeignPages, Origins, RefusedPages};
+use crate::origin::{ForeignPages, Origins};
 use crate::places::Limits;
 use crate::proxies::Proxies;
+use crate::rarely::Rarely;
 use crate::relay::{self, Bundled};
 use crate::room_token::{Gate, Gates};
 use crate::router::{self, App};
@@ -64,6 +67,8 @@ pub struct Server {
     /// What it was started with.
     pub(crate) config: Config,
     stop: watch::Sender<bool>,
+    /// Writes the state directory until the server stops.
+    keeper: Option<JoinHandle<()>>,
     /// Ends when every WebSocket has been served.
     served: mpsc::Receiver<()>,
 }
@@ -104,17 +109,14 @@ impl Server {
         let told = Told::new(told);
 
         let pages = Arc::new(foreign_pages(&config));
-        let core = core(&config, ticket_key, told.clone(), pages.clone());
         let handle = relay.as_ref().map(|relay| relay.server.handle().clone());
-        let (hub, hub_task) = HubHandle::start(core, {
-            let (relay, credential_ttl) = (handle.clone(), config.credential_ttl);
-            move |peer| {
-                if let Some(relay) = &relay {
-                    relay.revoke(peer.as_str(), credential_ttl);
-                }
-            }
-        });
         let (stop, stopping) = watch::channel(false);
+        let core = core(&config, ticket_key, told.clone(), pages.clone());
+        let Hubs {
+            hub,
+            hub_task,
+            keeper,
+        } = start_hub(core, &config, handle.clone(), &stopping);
         let (open, served) = mpsc::channel(1);
         let app = app(&config, hub.clone(), pages, open);
         let service = Service {
@@ -154,6 +156,7 @@ impl Server {
             acceptor,
             config,
             stop,
+            keeper,
             served,
         })
     }
@@ -200,6 +203,7 @@ impl Server {
             hub,
             relay,
             stop,
+            keeper,
             mut served,
             ..
         } = self;
@@ -210,6 +214,9 @@ impl Server {
         })
         .await;
         let _ = stop.send(true);
+        if let Some(keeper) = keeper {
+            let _ = keeper.await;
+        }
         if let Some(relay) = relay {
             // It waits for threads.
             let _ = tokio::task::spawn_blocking(|| relay.server.shutdown()).await;
@@ -225,6 +232,46 @@ fn foreign_pages(config: &Config) -> ForeignPages {
         in_namespace: namespaces
             .map(|(name, it)| (name.clone(), it.allow_origins.clone()))
             .collect(),
+    }
+}
+
+/// The hub's tasks.
+struct Hubs {
+    hub: HubHandle,
+    hub_task: JoinHandle<()>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+/// Starts the hub with what an earlier process has left in the state directory.
+fn start_hub(
+    mut core: Hub<HubEnvironment>,
+    config: &Config,
+    relay: Option<stun_turn::Handle>,
+    stopping: &watch::Receiver<bool>,
+) -> Hubs {
+    let ended = EndedSessions::default();
+    if let Some(dir) = &config.state_dir {
+        core.handle_ended(Instant::now(), ended.load(dir));
+    }
+    let credential_ttl = config.credential_ttl;
+    let revoke = move |peer: &PeerId| {
+        if let Some(relay) = &relay {
+            relay.revoke(peer.as_str(), credential_ttl);
+        }
+    };
+    let kept = config.state_dir.as_ref().map(|_| ended.clone());
+    let keep = move |session| {
+        if let Some(ended) = &kept {
+            ended.add(session);
+        }
+    };
+    let (hub, hub_task) = HubHandle::start(core, revoke, keep);
+    let dir = config.state_dir.clone();
+    let keeper = dir.map(|dir| tokio::spawn(ended::keep(ended, dir, stopping.clone())));
+    Hubs {
+        hub,
+        hub_task,
+        keeper,
     }
 }
 
@@ -261,17 +308,19 @@ fn app(config: &Config, hub: HubHandle, allowed: Arc<ForeignPages>, open: mpsc::
             scheme: config.tls.scheme(),
             public_url: config.public_url.clone(),
             allowed,
-            refused: RefusedPages::default(),
+            refused: Rarely::default(),
         }),
         proxies: Arc::new(Proxies {
             trusted: config.trusted_proxies.clone(),
             write_header: config.proxy_protocol,
+            ..Proxies::default()
         }),
         throttles: Arc::new(Throttles::new(Rates {
             connection: config.message_rate,
             source: config.source_message_rate,
         })),
         strict_tls: matches!(config.tls, Tls::Files { .. }),
+        ping_interval: config.hub.ping_interval,
         open,
     }
 }

@@ -1,17 +1,18 @@
 //! The secret that signs session tickets: given, kept from the last run, or made now.
 
-use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 use signaling_proto::ticket::TicketKey;
 
+use crate::state_dir;
+
 /// The file in `--state-dir`.
 const FILE: &str = "session-secret";
 /// Of a random secret, in bytes: as many as its hash has.
 const BYTES: usize = 32;
+/// Of a secret that somebody else has put there, in bytes.
+const MOST_BYTES: u64 = 4096;
 
 /// The key of this run.
 ///
@@ -28,26 +29,13 @@ pub(crate) fn key(given: Option<&str>, state_dir: Option<&Path>) -> anyhow::Resu
 
 /// What an earlier run has left, or else a new secret, left for the next one.
 fn kept(dir: &Path) -> anyhow::Result<Vec<u8>> {
-    let path = dir.join(FILE);
-    match fs::read(&path) {
-        Ok(secret) if secret.len() >= BYTES => return Ok(secret),
-        Ok(_) => anyhow::bail!("{FILE} is too short to be a secret: remove it"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).context(FILE),
+    match state_dir::read(dir, FILE, MOST_BYTES)? {
+        Some(secret) if secret.len() >= BYTES => return Ok(secret),
+        Some(_) => anyhow::bail!("{FILE} is too short to be a secret: remove it"),
+        None => {}
     }
     let secret = random()?;
-    fs::create_dir_all(dir)?;
-    // Written aside first, so that no crash leaves half a secret.
-    let aside = dir.join(format!("{FILE}.new"));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&aside)?;
-    file.write_all(&secret)?;
-    file.sync_all()?;
-    fs::rename(&aside, &path)?;
+    state_dir::write(dir, FILE, &secret).context(FILE)?;
     Ok(secret)
 }
 
@@ -59,6 +47,7 @@ fn random() -> anyhow::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -69,15 +58,17 @@ mod tests {
         let state = dir.path().join("state");
         let first = kept(&state).unwrap();
         assert_eq!(kept(&state).unwrap(), first);
-        let mode = fs::metadata(state.join(FILE)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let readable = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(state.join(FILE), readable).unwrap();
+        let error = format!("{:#}", kept(&state).unwrap_err());
+        assert!(error.contains("chmod 600"), "{error}");
         assert_ne!(random().unwrap(), first);
     }
 
     #[test]
     fn a_broken_state_directory_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(FILE), "short").unwrap();
+        state_dir::write(dir.path(), FILE, b"short").unwrap();
         let error = format!("{:#}", key(None, Some(dir.path())).unwrap_err());
         assert!(
             error.contains("--state-dir") && error.contains("too short"),

@@ -63,7 +63,7 @@ async function loadFiles() {
 
 async function loadSeat() {
   const { Seat } = await import('./seat.js');
-  return (seat ??= new Seat({ storage: sessionStorage, locks: navigator.locks, newId: randomId }));
+  return (seat ??= new Seat({ storage: sessionStorage, locks: navigator.locks, newId: randomId, now: Date.now }));
 }
 
 /**
@@ -81,15 +81,16 @@ export async function takePlace(room) {
  * @param {Devices} devices
  * @param {{explained: boolean, place: Place | null, onLeave: () => void}} options `explained`: whether the reader has been told which
  *   devices could not be opened
- * @returns {{call: Call, hide: () => void}} `hide`: the page is going away
+ * @returns {{call: Call, leave: () => void, hide: () => void}} `hide`: the page is going away
  */
 export function startCall({ query, settings, socketUrl, show, view, update, remember, changeLanguage }, room, devices, { explained, place, onLeave }) {
   const name = query.name ?? settings.name;
   let session = place?.session ?? null;
-  let isHidden = false;
+  let isOver = false;
   /** Others would be kept waiting for somebody who closes the tab, so a place is only kept where it would be lost. */
   const keepPlace = (isLeft = false) => {
-    if (isHidden) return false;
+    // Its timers may fire once more, when the tab is in another call.
+    if (isOver) return false;
     const keeps = session !== null && call.entered && call.room.locked;
     if (!keeps) {
       if (call.entered || session === null) seat?.drop();
@@ -152,13 +153,17 @@ export function startCall({ query, settings, socketUrl, show, view, update, reme
     return built;
   };
   show(build, () => t('preview.room', { room }));
+  const leave = () => {
+    call.leave();
+    isOver = true;
+  };
   const hide = () => {
     // Who is alone leaves nothing: an empty room that stays locked would keep out its own host, who opens it in another tab.
     const isKept = call.participants.length > 0 && keepPlace(true);
-    isHidden = isKept;
+    isOver = isKept;
     if (isKept) call.suspend();
-    else call.leave();
+    else leave();
     seat?.release();
   };
-  return { call, hide };
+  return { call, leave, hide };
 }

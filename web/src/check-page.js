@@ -32,6 +32,7 @@ export function openCheck({ socketUrl, onChange }) {
   });
   const devices = new Devices({
     mediaDevices: navigator.mediaDevices,
+    permissions: navigator.permissions,
     newStream: () => new MediaStream(),
     onChange,
     onLost: onChange,

@@ -22,6 +22,7 @@ const app = document.getElementById('app') ?? document.body;
 /** @type {ReturnType<typeof import('./room-page.js').createRooms> | null} */ let rooms = null;
 /** Ends the check, if one is shown. */ let closeCheck = () => {};
 let updateScheduled = false;
+/** In which call the reader was asked whether to leave. @type {unknown} */ let asked = null;
 /** The address of what is shown. */ let shownAddress = location.href;
 /** Resolved when the first language is there: the first screen is loaded at the same time. @type {Promise<void>} */ let languageReady;
 
@@ -156,8 +157,10 @@ function signalingUrl() {
 
 Object.defineProperty(window, 'callbox', { value: debugInterface(() => rooms?.call ?? null), enumerable: true });
 addEventListener('popstate', () => {
-  // The browser asks by itself where the page would be unloaded.
-  if (rooms?.asks && !confirm(t('call.leave_question'))) history.pushState(null, '', shownAddress);
+  // The browser asks by itself where the page would be unloaded. Once a call: it may be told to show no more questions, and says no.
+  const asks = rooms?.asks && asked !== rooms.call;
+  asked = rooms?.call ?? null;
+  if (asks && !confirm(t('call.leave_question'))) history.pushState(null, '', shownAddress);
   else route();
 });
 addEventListener('online', () => rooms?.call?.networkChanged());

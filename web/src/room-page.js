@@ -50,11 +50,13 @@ function hasPlace() {
 export function createRooms(shell) {
   const { query, settings, show, view, update, remember, changeLanguage, go } = shell;
   /** @type {Call | null} */ let call = null;
+  /** Ends the call. */ let leave = () => {};
   /** Takes the call away with the page. */ let hideCall = () => {};
   /** What was on in the call with which the page went away: a browser may bring it back as it was. @type {Place['media'] | null} */ let hidden = null;
   /** @type {Devices | null} */ let devices = null;
   /** Whose room is being entered. @type {Devices | null} */ let entering = null;
   /** The room of the address. */ let roomName = '';
+  /** How many rooms were begun or left: a place may take its time, and the reader may go on. */ let begun = 0;
 
   /**
    * Opens the devices, and shows the preview unless the reader wants straight in.
@@ -63,9 +65,10 @@ export function createRooms(shell) {
    * @param {Place['media'] | null} [media] what may be opened, if that is known
    */
   async function begin(room, straightIn, media = null) {
+    const turn = ++begun;
     const page = hasPlace() && (await loadCall().catch(() => null));
-    const place = page ? await page.takePlace(room) : null;
-    if (room === roomName) await prepare(room, straightIn || place !== null, place, place?.media ?? media);
+    const place = page ? await page.takePlace(room).catch(() => null) : null;
+    if (turn === begun) await prepare(room, straightIn || place !== null, place, place?.media ?? media);
   }
 
   /**
@@ -77,6 +80,7 @@ export function createRooms(shell) {
   async function prepare(room, straightIn, place, media) {
     const opened = new Devices({
       mediaDevices: navigator.mediaDevices,
+      permissions: navigator.permissions,
       newStream: () => new MediaStream(),
       onChange: () => {
         call?.devicesChanged();
@@ -146,7 +150,7 @@ export function createRooms(shell) {
     const page = await loadCall().catch(() => location.reload());
     // The reader may have gone on in the meantime.
     if (!page || devices !== opened) return;
-    ({ call, hide: hideCall } = page.startCall(shell, room, opened, { explained, place, onLeave: () => endCall('left') }));
+    ({ call, leave, hide: hideCall } = page.startCall(shell, room, opened, { explained, place, onLeave: () => endCall('left') }));
     call.enter();
   }
 
@@ -157,12 +161,14 @@ export function createRooms(shell) {
   }
 
   function leaveCall() {
-    call?.leave();
+    leave();
     forget();
   }
 
   function forget() {
+    begun += 1;
     call = null;
+    leave = () => {};
     onbeforeunload = null;
     devices?.closeAll();
     devices = null;
@@ -190,7 +196,7 @@ export function createRooms(shell) {
     leave: leaveCall,
     /** Whether others would miss the reader, who may not mean to go. */
     get asks() {
-      return (call?.participants.length ?? 0) > 0;
+      return call !== null && !call.watching && call.participants.length > 0;
     },
     /** The page goes away: it is closed, loaded anew, or kept by the browser as it is. */
     hide() {
@@ -209,6 +215,10 @@ export function createRooms(shell) {
       const mayAsk = this.asks && navigator.userActivation?.hasBeenActive !== false;
       onbeforeunload = mayAsk ? (event) => event.preventDefault() : null;
       if (!call?.refusal) return;
+      if (call.refusal === 'resume_failed') {
+        leaveCall();
+        return void begin(roomName, false);
+      }
       // To somebody who was inside it means that a host wanted it so.
       endCall(call.refusal === 'forbidden' && call.entered ? 'kicked' : call.refusal);
     },

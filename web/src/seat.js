@@ -15,12 +15,15 @@
  * @property {Pick<LockManager, 'request'> | undefined} locks absent on insecure pages: there only a page that was left in good order
  *   leaves its place behind
  * @property {() => string} newId
+ * @property {() => number} now in milliseconds
  */
 
 /** In the tab's storage; room-page.js looks whether there is one. */
 const KEY = 'callbox.seat';
 /** How long a page may take to go away when the next one is there already, in milliseconds. */
 const HANDOVER_MS = 1000;
+/** How much longer than the server waits a place is tried, in milliseconds: one that nobody has left is kept as often as something changes. */
+const GRACE_MS = 60_000;
 
 export class Seat {
   #keeping;
@@ -38,12 +41,15 @@ export class Seat {
    * @returns {Promise<Place | null>}
    */
   async take(room) {
-    const { storage, locks } = this.#keeping;
+    const { storage, locks, now } = this.#keeping;
     const left = read(storage);
-    const isOurs = left?.room === room && (locks ? await this.#lock(left.holder, HANDOVER_MS) : left.isLeft);
+    // A tab that is opened again the next morning enters nothing by itself.
+    const age = left ? now() - left.at : 0;
+    const isFresh = left !== null && age >= 0 && age <= left.session.windowS * 1000 + GRACE_MS;
+    const isOurs = isFresh && left.room === room && (locks ? await this.#lock(left.holder, HANDOVER_MS) : left.isLeft);
     if (isOurs && locks) return left;
     // A copy of another tab's, or one that must not be copied.
-    storage.removeItem(KEY);
+    remove(storage);
     return isOurs ? left : null;
   }
 
@@ -53,15 +59,20 @@ export class Seat {
    * @param {boolean} isLeft whether the page is going away
    */
   keep(place, isLeft = false) {
-    const { storage, locks, newId } = this.#keeping;
+    const { storage, locks, newId, now } = this.#keeping;
     if (!locks && !isLeft) return;
     if (locks && !this.#holder) void this.#lock(newId());
-    storage.setItem(KEY, JSON.stringify({ ...place, holder: this.#holder, isLeft }));
+    try {
+      storage.setItem(KEY, JSON.stringify({ ...place, holder: this.#holder, isLeft, at: now() }));
+    } catch {
+      // It is full: what is there is of before.
+      remove(storage);
+    }
   }
 
   /** There is nothing to come back to. */
   drop() {
-    this.#keeping.storage.removeItem(KEY);
+    remove(this.#keeping.storage);
     this.release();
   }
 
@@ -78,30 +89,41 @@ export class Seat {
    */
   #lock(holder, limitMs) {
     this.#holder = holder;
+    // It may be given up before it is granted.
+    const isOver = new Promise((/** @type {(value?: unknown) => void} */ release) => (this.#release = release));
     return new Promise((resolve) => {
       const signal = limitMs === undefined ? undefined : AbortSignal.timeout(limitMs);
       const held = () => {
         resolve(true);
-        return new Promise((/** @type {(value?: unknown) => void} */ release) => (this.#release = release));
+        return isOver;
       };
       this.#keeping.locks?.request(`${KEY} ${holder}`, { ...(signal && { signal }) }, held).catch(() => {
-        this.#holder = '';
+        if (this.#holder === holder) this.#holder = '';
         resolve(false);
       });
     });
   }
 }
 
+/** @param {Keeping['storage']} storage */
+function remove(storage) {
+  try {
+    storage.removeItem(KEY);
+  } catch {
+    // A browser that denies it has kept nothing.
+  }
+}
+
 /**
  * @param {Keeping['storage']} storage
- * @returns {(Place & {holder: string, isLeft: boolean}) | null}
+ * @returns {(Place & {holder: string, isLeft: boolean, at: number}) | null}
  */
 function read(storage) {
   try {
     const left = JSON.parse(storage.getItem(KEY) ?? '');
-    const { room, holder, session, media } = left;
-    const isWhole = typeof room === 'string' && typeof holder === 'string' && typeof session.ticket === 'string';
-    return isWhole && Number.isSafeInteger(session.received) && typeof media.audio === 'boolean' ? left : null;
+    const { room, holder, session, media, at } = left;
+    const isWhole = typeof room === 'string' && typeof holder === 'string' && typeof session.ticket === 'string' && typeof media.audio === 'boolean';
+    return isWhole && [session.received, session.sent, session.windowS, at].every(Number.isSafeInteger) ? left : null;
   } catch {
     return null;
   }

@@ -77,6 +77,12 @@ test('a long text is sent whole, in several messages that end between words and 
     assert.equal(parts.join(''), dense);
     for (const part of parts) assert.ok(part.length <= CHAT_CHARACTERS && !/\p{Cs}/u.test(part) && !/^\u200d|\u200d$/.test(part), sign);
   }
+  // Halves of characters arrived of what a reader counts as one and is longer than a message.
+  for (const endless of [`x${'🏻'.repeat(2500)}`, '👩\u200d'.repeat(1500)]) {
+    const parts = chatMessages(endless);
+    assert.equal(parts.join(''), endless);
+    for (const part of parts) assert.ok(part.length <= CHAT_CHARACTERS && !/\p{Cs}/u.test(part));
+  }
   const { call, sent, welcome } = setUp();
   welcome('me', info('a'));
   assert.equal(call.sendChat(text), 3);

@@ -98,6 +98,24 @@ test('a session that goes on makes nothing anew', () => {
   assert.equal(connections.length, 3, 'the news of it came late');
 });
 
+// A still picture stayed for as long as the room did: the page that was left was neither gone nor did it come back.
+test('who has hung up and is not in the room that a server has adopted is gone, until they come back', () => {
+  const { call, connections, notices, state, receive, welcome } = setUp();
+  welcome('me', info('a'));
+  connections[0].become('connected');
+  connections[0].channels.chat.onclose();
+  state('waiting', undefined);
+  state('open', undefined);
+  receive({
+    type: 'welcome', peer: 'me', role: 'host', ticket: 't2', resumed: true, received: 0, ice_servers: [],
+    room: { name: 'r', locked: true, capacity: 16, peers: [] },
+  });
+  assert.deepEqual(ids(call), []);
+  receive({ type: 'peer_joined', seq: 9, peer: info('a') });
+  assert.deepEqual([ids(call), connections.length], [['a'], 2]);
+  assert.deepEqual(notices.at(-1), { kind: 'joined', name: 'a' });
+});
+
 test('devices that change are told once, also while the server is away', () => {
   const { call, sent, devices, state, welcome } = setUp();
   welcome('me', info('a'));

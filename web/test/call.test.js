@@ -39,3 +39,16 @@ test('a refusal ends the call', () => {
   assert.equal(call.refusal, 'forbidden');
   assert.equal(connections[0].closed, true);
 });
+
+// "Connecting…" for ever was what an offer without a BUNDLE group led to (webrtcbin's default).
+test('an offer without a group of its sections gets a connection with a transport for each, once', () => {
+  const { call, connections, receive, welcome } = setUp();
+  welcome('me', info('a'));
+  assert.equal(connections[0].configuration.bundlePolicy, 'max-bundle');
+  const sdp = ['audio', 'video'].map((kind) => `m=${kind} 9 UDP/TLS/RTP/SAVPF 0\r\na=fingerprint:sha-256 00\r\n`).join('');
+  const offer = (/** @type {number} */ epoch) => receive({ type: 'signal', seq: epoch, id: epoch, from: 'a', epoch, description: { type: 'offer', sdp: `v=0\r\n${sdp}` } });
+  offer(1);
+  offer(2);
+  assert.deepEqual(connections.map(({ closed, configuration }) => [closed, configuration.bundlePolicy]), [[true, 'max-bundle'], [false, 'balanced']]);
+  assert.deepEqual(call.participants.map(({ id }) => id), ['a']);
+});

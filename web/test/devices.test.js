@@ -18,7 +18,7 @@ class FakeTrack {
   }
 
   getSettings() {
-    return { deviceId: this.deviceId };
+    return { deviceId: this.deviceId, groupId: 'group of the lost' };
   }
 
   stop() {
@@ -45,11 +45,12 @@ class FakeStream {
 /** When all promises have done what they can. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** @param {Record<string, any> | undefined} mediaDevices */
-function setUp(mediaDevices) {
+/** @param {Record<string, any> | undefined} mediaDevices @param {string} [permission] */
+function setUp(mediaDevices, permission = 'granted') {
   /** @type {(string | null)[]} */ const lost = [];
   const devices = new Devices({
     mediaDevices: /** @type {any} */ (mediaDevices),
+    permissions: /** @type {any} */ ({ query: async () => (permission ? { state: permission } : Promise.reject(new TypeError())) }),
     newStream: () => /** @type {any} */ (new FakeStream()),
     onChange: () => {},
     onLost: (kind, next) => lost.push(kind, next),
@@ -157,6 +158,47 @@ test('where a device is unplugged the next one takes its place, and that is told
   microphone.onended?.();
   await turn();
   assert.deepEqual([devices.tracks.microphone, ...lost], [null]);
+});
+
+// Whoever took the camera from the page in the browser's settings was seen by another one at once.
+test('where the permission was withdrawn nothing takes the place of a device', async () => {
+  const named = [1, 2].map((number) => ({ kind: 'videoinput', deviceId: `c${number}`, label: `camera ${number}` }));
+  const nameless = named.map((device) => ({ ...device, label: '' }));
+  for (const [permission, devicesThen, next] of /** @type {const} */ ([
+    ['granted', named, 'the c2'], ['granted', nameless, 'the c2'], ['denied', named, null], ['prompt', nameless, null], ['prompt', named, 'the c2'],
+    ['', nameless, null], ['', named, 'the c2'],
+  ])) {
+    const { devices, lost } = setUp(plugs(devicesThen), permission);
+    await devices.openCamera();
+    /** @type {any} */ (devices.tracks.camera).onended();
+    await turn();
+    assert.deepEqual(lost, ['camera', next], permission);
+  }
+});
+
+test('the others are tried in order, without other names of what was lost, and not for ever', async () => {
+  const plugged = ['default', 'communications', 'lost', 'same', 'in use', 'free', 'other'].map((deviceId) => ({
+    kind: 'audioinput', deviceId, groupId: deviceId === 'same' ? 'group of the lost' : deviceId,
+  }));
+  const { getUserMedia, ...rest } = plugs(plugged);
+  /** @type {string[]} */ const asked = [];
+  const { devices, lost } = setUp({
+    ...rest,
+    getUserMedia: async (/** @type {any} */ wish) => {
+      const id = wish.audio.deviceId?.exact;
+      asked.push(id);
+      if (id === 'in use') throw Object.assign(new Error(), { name: 'NotReadableError' });
+      return getUserMedia(wish);
+    },
+  });
+  devices.chosen.microphone = 'lost';
+  await devices.openMicrophone();
+  for (let times = 0; times < 3; times += 1) {
+    /** @type {any} */ (devices.tracks.microphone).onended();
+    await turn();
+  }
+  assert.deepEqual(asked, ['lost', 'in use', 'free', 'lost']);
+  assert.deepEqual(lost, ['microphone', 'the free', 'microphone', 'the lost', 'microphone', null]);
 });
 
 test('changing the camera stops the one before', async () => {

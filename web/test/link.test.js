@@ -93,6 +93,9 @@ test('pictures without a common format are noticed in the descriptions', async (
     [{ sdp: 'v=0\r\nm=audio 9 x 1\r\nm=video 9 x 2\r\n' }, { sdp: 'v=0\r\nm=audio 0 x 1\r\nm=video 9 x 2\r\n' }, false],
     [{ sdp: 'v=0\r\nm=audio 9 x 1\r\nm=video 9 x 2\r\n' }, { sdp: 'v=0\r\nm=audio 9 x 1\r\nm=video 0 x 2\r\n' }, true],
     [{ sdp: 'v=0\nm=video 0 x 2\n' }, { sdp: 'v=0\nm=video 9 x 2\n' }, true],
+    // Firefox offers so what is to share the way of the first section: pictures were there, and covered by words.
+    [{ sdp: 'v=0\nm=audio 9 x 1\nm=video 0 x 2\na=bundle-only\n' }, { sdp: 'v=0\nm=audio 9 x 1\nm=video 9 x 2\n' }, false],
+    [{ sdp: 'v=0\nm=video 0 x 2\nm=video 0 x 2\na=bundle-only\n' }, { sdp: 'v=0\n' }, true],
   ])) {
     Object.assign(connection, { localDescription, remoteDescription, getStats: async () => new Map() });
     await link.updateStatistics();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Negotiation, insecurity, mended } from '../src/call/negotiation.js';
+import { Negotiation, inItsRole, insecurity, mended } from '../src/call/negotiation.js';
 import { FakeConnection, turns, ufrag } from '../testing/connection.js';
 import { FakeClock, seeded } from '../testing/random.js';
 
@@ -334,6 +334,16 @@ test('what other programs leave out of descriptions is put in', async () => {
   }
 });
 
+// 28 KB became 392 MB: what the other side calls a section was taken for a replacement pattern.
+test('a section is grouped only under a name that is one, and not where it is refused', () => {
+  for (const line of ["a=mid:$'", 'a=mid:$&', "a=mid:a$'", `a=mid:${'a'.repeat(33)}`, 'a=mid:a b']) {
+    const sdp = `v=0\r\nm=audio 9 RTP/SAVPF 0\r\n${line}\r\n`;
+    assert.equal(mended(sdp), sdp, line);
+  }
+  const refused = 'v=0\r\nm=video 0 RTP/SAVPF 0\r\na=mid:a\r\n';
+  assert.equal(mended(refused), refused);
+});
+
 test('a description that the browser does not take is told, until one is taken', async () => {
   /** @type {unknown[]} */ const told = [];
   const connection = new FakeConnection('a', () => 0);
@@ -348,4 +358,26 @@ test('a description that the browser does not take is told, until one is taken',
     await negotiation.settled();
   }
   assert.deepEqual(told, ['unfit', null]);
+});
+
+// Firefox answered an ICE restart of Chromium with `active` where it was passive: Chromium took nothing from then on, and the call was dead.
+test('who answers again keeps its role as long as its fingerprint', () => {
+  const description = (/** @type {string} */ role, print = 'AB') =>
+    `v=0\r\na=fingerprint:sha-256 ${print}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=setup:${role}\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=setup:${role}\r\n`;
+  const between = (/** @type {string | null} */ ours, /** @type {string | null} */ theirs) =>
+    /** @type {any} */ ({ currentLocalDescription: ours && { sdp: description(ours, 'OURS') }, currentRemoteDescription: theirs && { sdp: description(theirs) } });
+  for (const [ours, theirs, role] of [
+    ['active', 'actpass', 'passive'],
+    ['passive', 'actpass', 'active'],
+    ['actpass', 'active', 'active'],
+    ['actpass', 'passive', 'passive'],
+  ]) {
+    for (const said of ['active', 'passive']) {
+      assert.equal(inItsRole(description(said), between(ours, theirs)), description(role), `${ours} ${theirs} ${said}`);
+      assert.equal(inItsRole(description(said, 'CD'), between(ours, theirs)), description(said, 'CD'), 'another association');
+    }
+  }
+  for (const none of [between(null, null), between('actpass', null), between('actpass', 'actpass')]) {
+    assert.equal(inItsRole(description('active'), none), description('active'));
+  }
 });

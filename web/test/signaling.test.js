@@ -39,7 +39,7 @@ function client({ random = 1, session } = {}) {
 }
 
 const welcome = {
-  type: 'welcome', peer: 'me', ticket: 't', resumed: false, received: 0, ice_servers: [],
+  type: 'welcome', peer: 'me', ticket: 't', resumed: false, received: 0, resume_window_s: 60, ice_servers: [],
   room: { name: 'r', locked: false, capacity: 16, peers: [] },
 };
 
@@ -291,7 +291,7 @@ test('a session is told as it goes on, so that a later page of the tab can have 
   const socket = enter();
   socket.receive({ type: 'chat', from: 'a', id: 1, seq: 1, text: 'x' });
   clock.advance(25);
-  assert.deepEqual(sessions, [{ ticket: 't', received: 0 }, { ticket: 't', received: 1 }]);
+  assert.deepEqual(sessions, [{ ticket: 't', received: 0, sent: 1000, windowS: 60 }, { ticket: 't', received: 1, sent: 1000, windowS: 60 }]);
   signaling.suspend();
   assert.equal(socket.closed, true);
   assert.deepEqual(socket.frames.filter(({ type }) => type === 'bye'), []);
@@ -300,8 +300,11 @@ test('a session is told as it goes on, so that a later page of the tab can have 
   assert.deepEqual(sessions.length, 2, 'it goes on elsewhere');
 });
 
+/** What an earlier page has left. */
+const left = { ticket: 'left', received: 7, sent: 3000, windowS: 60 };
+
 test('the session of an earlier page goes on, with ids behind those that were used', () => {
-  const { signaling, sockets, sessions, outcomes } = client({ session: { ticket: 'left', received: 7 } });
+  const { signaling, sockets, sessions, outcomes } = client({ session: left });
   signaling.send({ type: 'update', media: { audio: true } });
   signaling.connect();
   const [socket] = sockets;
@@ -314,7 +317,7 @@ test('the session of an earlier page goes on, with ids behind those that were us
   ]);
   socket.receive({ type: 'delivered', ids: [42, 43] });
   assert.deepEqual(outcomes.map(({ id, delivered }) => [id, delivered]), [[1, true], [2, true]]);
-  assert.deepEqual(sessions, [{ ticket: 't2', received: 7 }]);
+  assert.deepEqual(sessions, [{ ticket: 't2', received: 7, sent: 1000, windowS: 60 }]);
   // From here on it is a session like any other.
   socket.onclose({ code: 1006 });
   signaling.connect();
@@ -322,16 +325,41 @@ test('the session of an earlier page goes on, with ids behind those that were us
   assert.deepEqual(sockets[1].frames[0].resume, { ticket: 't2', received: 7, peers: [] });
 });
 
-test('where the session of an earlier page is over a new one begins, and nothing that waits is lost', () => {
-  const { signaling, clock, sockets, sessions, outcomes, enter } = client({ session: { ticket: 'left', received: 7 } });
-  signaling.send({ type: 'update', media: { audio: true } });
+// The server that was started meanwhile has received nothing, and everybody would drop what has an id that they have seen.
+test('ids go on above those of the earlier page also where another process adopts the session', () => {
+  const { signaling, sockets, sessions } = client({ session: left });
   signaling.connect();
   sockets[0].onopen();
-  sockets[0].receive({ type: 'error', code: 'resume_failed', message: '' });
-  sockets[0].onclose({ code: 4404 });
-  clock.advance(250);
-  const socket = enter();
-  assert.deepEqual(socket.frames.map(({ type, id, resume }) => [type, id, resume]), [['hello', undefined, undefined], ['update', 1, undefined]]);
-  assert.deepEqual(sessions, [null, { ticket: 't', received: 0 }]);
-  assert.deepEqual(outcomes, []);
+  sockets[0].receive({ ...welcome, resumed: true, ticket: 't2' });
+  signaling.send({ type: 'chat', text: 'back' });
+  assert.equal(sockets[0].frames[1].id, 3001);
+  assert.equal(/** @type {any} */ (sessions.at(-1)).sent, 4000);
+});
+
+test('what is told of the ids is above each of them', () => {
+  const { signaling, enter, sessions, sockets } = client();
+  signaling.connect();
+  enter();
+  for (let count = 1; count <= 2500; count += 1) {
+    signaling.send({ type: 'update', name: 'a' });
+    const told = /** @type {any} */ (sessions.at(-1));
+    assert.ok(told.sent > sockets[0].frames.at(-1).id);
+    sockets[0].receive({ type: 'delivered', ids: [count] });
+  }
+  assert.equal(sessions.length, 3, 'seldom');
+});
+
+// Whoever opened a tab of yesterday was seen and heard at once, in a new session.
+test('where the session of an earlier page is over no other begins, and what waits has an outcome', () => {
+  for (const code of ['resume_failed', 'room_locked']) {
+    const { signaling, clock, sockets, sessions, outcomes, states } = client({ session: left });
+    signaling.send({ type: 'update', media: { audio: true } });
+    signaling.connect();
+    sockets[0].onopen();
+    sockets[0].receive({ type: 'error', code, message: '' });
+    sockets[0].onclose({ code: 4000 });
+    clock.advance(60_000);
+    assert.deepEqual([sockets.length, states.at(-1), sessions], [1, `closed ${code}`, [null]]);
+    assert.deepEqual(outcomes.map(({ id, lost }) => [id, lost]), [[1, true]]);
+  }
 });

@@ -7,6 +7,8 @@ export class FakeConnection {
   /** @type {RTCSignalingState} */ signalingState = 'stable';
   /** @type {any} */ localDescription = null;
   /** @type {any} */ remoteDescription = null;
+  currentLocalDescription = null;
+  currentRemoteDescription = null;
   /** Candidates in force, each with the ICE credentials it is good for. @type {string[]} */ candidates = [];
   /** What the other side must learn. */ wanted = 0;
   /** What has been agreed on. */ agreed = 0;

@@ -41,7 +41,7 @@ impl Clock {
         let Some(beyond) = now.checked_duration_since(began + self.duration) else {
             return false;
         };
-        if report::problems(peers, self.expected).is_empty() {
+        if report::problems(peers, self.expected, None).is_empty() {
             return !needed || beyond >= GRACE;
         }
         // Only who is still here can become verified.

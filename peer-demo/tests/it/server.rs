@@ -42,7 +42,7 @@ impl Environment for Host {
         Ok(Grant::default())
     }
 
-    fn ice_servers(&mut self, _: &str, _: &str) -> Vec<IceServer> {
+    fn ice_servers(&mut self, _: &str, _: &str, _: Option<u64>) -> Vec<IceServer> {
         self.ice_servers.clone()
     }
 }
@@ -72,7 +72,7 @@ impl Shared {
                     };
                     (connection, Message::Close(Some(frame)))
                 }
-                Output::Revoke { .. } => continue,
+                Output::Revoke { .. } | Output::Ended(_) => continue,
             };
             if let Some(sender) = self.connections.get(&connection) {
                 // Its task may just have ended.
@@ -134,6 +134,7 @@ pub(crate) async fn start_mortal(max_room: usize, ice_servers: Vec<IceServer>) -
             hellos: Rate::with_burst_of_ten_seconds(100),
         },
         resume_window: Duration::from_secs(60),
+        ping_interval: signaling_proto::liveness::PING_INTERVAL,
         renew_ice_servers_after: Duration::from_secs(300),
     };
     let shared = Arc::new(Mutex::new(Shared {

@@ -85,7 +85,6 @@ pub enum Event {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Before [`Client::handle_start`].
     New,
     /// On the way to a `welcome`, until this moment at the latest.
     Connecting(Instant),
@@ -199,6 +198,7 @@ impl Client {
                 self.backoff.ask(Some(goaway.resume_in_ms));
                 self.tell(Event::Message(ServerMessage::Goaway(goaway)));
             }
+            ServerMessage::Ticket(new) => self.ticket = self.ticket.take().map(|_| new.ticket),
             other => self.tell(Event::Message(other)),
         }
     }
@@ -234,8 +234,8 @@ impl Client {
     /// Sends again what slow recipients had no room for.
     fn retry(&mut self) {
         self.retry_due = None;
-        let frames = self.outbox.retry().into_iter().map(Output::Send);
-        self.outputs.extend(frames);
+        self.outputs
+            .extend(self.outbox.retry().into_iter().map(Output::Send));
     }
 
     /// What was not delivered within a session that is over.
@@ -365,12 +365,11 @@ impl Client {
     }
 }
 
-/// What a close code says, if the error before it was lost.
+/// What a close code says without its error.
 fn error_of(close_code: u16) -> Option<Error> {
-    let mut codes = ErrorCode::ALL.into_iter();
-    let code = codes.find(|code| code.close_code() == Some(close_code))?;
+    let of_close = |code: &ErrorCode| code.close_code() == Some(close_code);
     Some(Error {
-        code,
+        code: ErrorCode::ALL.into_iter().find(of_close)?,
         message: String::new(),
         id: None,
         retry_after_ms: None,
@@ -395,6 +394,7 @@ fn is_final(refusal: ErrorCode) -> bool {
         | ErrorCode::SlowConsumer
         | ErrorCode::SlowRecipient
         | ErrorCode::Draining
+        | ErrorCode::Internal
         | ErrorCode::Other => false,
     }
 }

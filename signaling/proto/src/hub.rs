@@ -11,6 +11,7 @@
 //! - A session has at most one connection. Without one it waits for the resume window.
 //! - No session ends for what others send: their messages are held back or refused.
 
+mod adopt;
 mod backpressure;
 mod drain;
 mod enter;
@@ -20,10 +21,10 @@ mod held;
 mod leave;
 pub mod limits;
 mod moderate;
-mod name;
 mod namespaces;
 mod news;
 mod push;
+mod recover;
 mod refusal;
 mod relay;
 mod renew;
@@ -33,9 +34,10 @@ mod reunion;
 mod room;
 mod session;
 mod sources;
+mod tickets;
 mod totals;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,6 +52,8 @@ use self::room::{Room, RoomKey};
 use self::session::Session;
 pub use self::sources::SourceLimits;
 use self::sources::Sources;
+pub use self::tickets::Ended;
+use self::tickets::EndedSessions;
 pub use self::totals::{RoomSummary, Snapshot, Totals};
 use crate::frame::Frame;
 use crate::id::{MessageId, PeerId};
@@ -75,6 +79,8 @@ pub struct Config {
     pub source: SourceLimits,
     /// How long a session waits for its client to come back; zero for not at all.
     pub resume_window: Duration,
+    /// How long a connection is silent before it is pinged; clients are told.
+    pub ping_interval: Duration,
     /// After which part of their life credentials for ICE servers are renewed.
     pub renew_ice_servers_after: Duration,
 }
@@ -111,6 +117,8 @@ pub enum Output {
         /// Whose: all accounts that begin with it, see [`Environment::ice_servers`].
         peer: PeerId,
     },
+    /// A session has ended. A driver that keeps it tells the next process ([`Hub::handle_ended`]).
+    Ended(Ended),
 }
 
 /// What a driver notices about a connection that ends it.
@@ -172,10 +180,11 @@ pub struct Hub<E> {
     renewal_due: VecDeque<(Instant, SessionKey, u32)>,
     /// When rooms stop waiting for those who have not come back.
     reunions_due: VecDeque<(Instant, Arc<RoomKey>)>,
-    /// Sessions that are over and whose tickets nothing else tells about, with why they are,
-    ended: HashMap<PeerId, LeftReason>,
-    /// and until when that matters.
-    ended_order: VecDeque<(Instant, PeerId)>,
+    ended: EndedSessions,
+    /// Sessions that a mistake of ours has ended: they may be adopted.
+    lost: EndedSessions,
+    /// When connected clients are given new tickets, with the generation of the present ones.
+    refresh_due: VecDeque<(Instant, SessionKey, u32)>,
     /// When crowded sessions must have acknowledged something; each waits equally long.
     stalls_due: VecDeque<(Instant, SessionKey)>,
     /// Crowded sessions.
@@ -228,8 +237,9 @@ impl<E: Environment> Hub<E> {
             away_due: VecDeque::new(),
             renewal_due: VecDeque::new(),
             reunions_due: VecDeque::new(),
-            ended: HashMap::new(),
-            ended_order: VecDeque::new(),
+            ended: EndedSessions::default(),
+            lost: EndedSessions::default(),
+            refresh_due: VecDeque::new(),
             stalls_due: VecDeque::new(),
             crowded: 0,
             kept_bytes: 0,
@@ -316,6 +326,7 @@ impl<E: Environment> Hub<E> {
         }
         self.end_absences(now);
         self.renew_ice_servers(now);
+        self.refresh_tickets(now);
         self.end_reunions(now);
         self.end_stalls(now);
         self.finish(now);
@@ -330,7 +341,8 @@ impl<E: Environment> Hub<E> {
         let renewal = self.renewal_due.front().map(|(due, ..)| *due);
         let reunion = self.reunions_due.front().map(|(due, _)| *due);
         let stall = self.stalls_due.front().map(|(due, _)| *due);
-        [hello, delivered, away, renewal, reunion, stall]
+        let refresh = self.refresh_due.front().map(|(due, ..)| *due);
+        [hello, delivered, away, renewal, reunion, stall, refresh]
             .into_iter()
             .flatten()
             .min()

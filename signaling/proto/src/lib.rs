@@ -17,6 +17,7 @@ pub mod hub;
 pub mod id;
 pub mod liveness;
 pub mod message;
+pub mod name;
 pub mod pace;
 pub mod source;
 pub mod ticket;

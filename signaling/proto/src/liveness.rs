@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Between two pings on a silent connection. With [`GRACE`] a silent death is noticed within 17 s.
+/// Between two pings on a silent connection unless the operator says otherwise. With [`GRACE`] a silent
+/// death is noticed within 17 s: twice the interval and the grace.
 pub const PING_INTERVAL: Duration = Duration::from_secs(6);
 /// How long the second unanswered ping may still be answered.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -10,6 +11,7 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// Counts unanswered pings of one connection; any frame counts as an answer.
 #[derive(Debug, Clone)]
 pub struct Liveness {
+    interval: Duration,
     unanswered: u8,
     deadline: Instant,
 }
@@ -26,18 +28,19 @@ pub enum Verdict {
 }
 
 impl Liveness {
-    /// Begins at `now`, as if a frame had just come.
+    /// Begins at `now`, as if a frame had just come, with `interval` between pings.
     #[must_use]
-    pub fn new(now: Instant) -> Self {
+    pub fn new(now: Instant, interval: Duration) -> Self {
         Self {
+            interval,
             unanswered: 0,
-            deadline: now + PING_INTERVAL,
+            deadline: now + interval,
         }
     }
 
     /// A frame of any kind has come.
     pub fn handle_frame(&mut self, now: Instant) {
-        *self = Self::new(now);
+        *self = Self::new(now, self.interval);
     }
 
     /// When to call [`Self::poll`] next.
@@ -52,7 +55,7 @@ impl Liveness {
             return Verdict::Wait;
         }
         let wait = match self.unanswered {
-            0 => PING_INTERVAL,
+            0 => self.interval,
             1 => GRACE,
             _ => return Verdict::Gone,
         };
@@ -69,7 +72,7 @@ mod tests {
     #[test]
     fn two_unanswered_pings_end_a_silent_connection_within_20_seconds() {
         let start = Instant::now();
-        let mut liveness = Liveness::new(start);
+        let mut liveness = Liveness::new(start, PING_INTERVAL);
         assert_eq!(liveness.poll(start), Verdict::Wait);
         let mut seen = Vec::new();
         while seen.last() != Some(&Verdict::Gone) {
@@ -81,8 +84,23 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_silent_connection_follows_its_last_ping() {
+        let start = Instant::now();
+        for seconds in [1, 25] {
+            let interval = Duration::from_secs(seconds);
+            let mut liveness = Liveness::new(start, interval);
+            assert_eq!(liveness.deadline(), start + interval);
+            assert_eq!(liveness.poll(liveness.deadline()), Verdict::Ping);
+            assert_eq!(liveness.deadline(), start + 2 * interval);
+            assert_eq!(liveness.poll(liveness.deadline()), Verdict::Ping);
+            assert_eq!(liveness.deadline(), start + 2 * interval + GRACE);
+            assert_eq!(liveness.poll(liveness.deadline()), Verdict::Gone);
+        }
+    }
+
+    #[test]
     fn any_frame_is_an_answer() {
-        let mut liveness = Liveness::new(Instant::now());
+        let mut liveness = Liveness::new(Instant::now(), PING_INTERVAL);
         for _ in 0..10 {
             let deadline = liveness.deadline();
             assert_eq!(liveness.poll(deadline), Verdict::Ping);

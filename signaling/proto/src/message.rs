@@ -5,7 +5,9 @@
 //! find the tag), so [`ClientMessage::parse`] and [`ServerMessage::parse`] look at `type` first and
 //! then read the frame as that one message. Signals, which cost most, are tried at once.
 
+mod candidate;
 pub mod client;
+mod halves;
 mod payload;
 pub mod server;
 mod usual;
@@ -70,6 +72,8 @@ pub enum ServerMessage {
     Delivered(server::Delivered),
     /// Fresh credentials.
     IceServers(server::IceServersRenewed),
+    /// A ticket that is good for longer.
+    Ticket(server::NewTicket),
     /// The room itself changed.
     RoomUpdated(server::RoomUpdated),
     /// The server is about to close this connection; come back later.
@@ -84,6 +88,15 @@ pub enum ParseError {
     /// Broken JSON, a missing or wrong field, or a combination that means nothing.
     #[error("{0}")]
     BadMessage(String),
+    /// A message that carries content and means nothing: sound JSON with a sound `id`, so that it can be
+    /// refused alone.
+    #[error("{why}")]
+    Unreadable {
+        /// Its `id`, which counts like any other.
+        id: MessageId,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Sound JSON with a `type` that this version does not know.
     #[error("this server does not know the type `{kind}`")]
     UnknownType {
@@ -139,12 +152,32 @@ fn body<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ParseError> {
     serde_json::from_str(text).map_err(ParseError::bad)
 }
 
+/// As [`body`], of a message that is refused alone.
+fn content<'a, T: Deserialize<'a>>(text: &'a str, id: Option<MessageId>) -> Result<T, ParseError> {
+    body(text).map_err(|error| match (error, id) {
+        (ParseError::BadMessage(why), Some(id)) => ParseError::Unreadable { id, why },
+        (error, _) => error,
+    })
+}
+
+/// Reads a frame, and if that fails the same frame without halves of characters.
+fn whole<T>(text: &str, parse: impl Fn(&str) -> Result<T, ParseError>) -> Result<T, ParseError> {
+    parse(text).or_else(|error| match halves::without(text) {
+        Some(mended) => parse(&mended),
+        None => Err(error),
+    })
+}
+
 impl ClientMessage {
     /// Reads one text frame.
     ///
     /// # Errors
-    /// [`ParseError`] says whether the frame is broken or only of an unknown type.
+    /// [`ParseError`] says whether the frame is broken, or means nothing, or is only of an unknown type.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
+        whole(text, Self::parse_whole)
+    }
+
+    fn parse_whole(text: &str) -> Result<Self, ParseError> {
         check_shape(text)?;
         // Nearly all that costs time is this, written like this: it is read once instead of three times,
         // or in another order twice. What fails fails below again, where errors are named.
@@ -159,11 +192,11 @@ impl ClientMessage {
         let head = Head::parse(text)?;
         Ok(match &*head.kind {
             "hello" => Self::Hello(body(text)?),
-            "signal" => Self::Signal(body(text)?),
-            "chat" => Self::Chat(body(text)?),
-            "event" => Self::Event(body(text)?),
-            "update" => Self::Update(body(text)?),
-            "moderate" => Self::Moderate(body(text)?),
+            "signal" => Self::Signal(content(text, head.id)?),
+            "chat" => Self::Chat(content(text, head.id)?),
+            "event" => Self::Event(content(text, head.id)?),
+            "update" => Self::Update(content(text, head.id)?),
+            "moderate" => Self::Moderate(content(text, head.id)?),
             "ack" => Self::Ack(body(text)?),
             "bye" => Self::Bye,
             _ => return Err(head.unknown()),
@@ -196,6 +229,10 @@ impl ServerMessage {
     /// # Errors
     /// [`ParseError`]; a client skips an unknown type.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
+        whole(text, Self::parse_whole)
+    }
+
+    fn parse_whole(text: &str) -> Result<Self, ParseError> {
         check_shape(text)?;
         let head = Head::parse(text)?;
         Ok(match &*head.kind {
@@ -208,6 +245,7 @@ impl ServerMessage {
             "peer_left" => Self::PeerLeft(body(text)?),
             "delivered" => Self::Delivered(body(text)?),
             "ice_servers" => Self::IceServers(body(text)?),
+            "ticket" => Self::Ticket(body(text)?),
             "room_updated" => Self::RoomUpdated(body(text)?),
             "goaway" => Self::Goaway(body(text)?),
             "error" => Self::Error(body(text)?),
@@ -227,7 +265,11 @@ impl ServerMessage {
             Self::PeerLeft(message) => Some(message.seq),
             Self::IceServers(message) => Some(message.seq),
             Self::RoomUpdated(message) => Some(message.seq),
-            Self::Welcome(_) | Self::Delivered(_) | Self::Goaway(_) | Self::Error(_) => None,
+            Self::Welcome(_)
+            | Self::Delivered(_)
+            | Self::Ticket(_)
+            | Self::Goaway(_)
+            | Self::Error(_) => None,
         }
     }
 
@@ -293,6 +335,15 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Verbatim
     Verbatim::deserialize(deserializer).map(Some)
 }
 
+/// A field that may be absent, and is when it is `null`.
+fn or_null<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 /// What a peer sends, as it tells the room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -300,9 +351,12 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Verbatim
 #[cfg_attr(feature = "schema", schemars(!default))]
 pub struct Media {
     /// Microphone on.
+    #[serde(deserialize_with = "or_null")]
     pub audio: bool,
     /// Camera on.
+    #[serde(deserialize_with = "or_null")]
     pub video: bool,
     /// Screen shared.
+    #[serde(deserialize_with = "or_null")]
     pub screen: bool,
 }

@@ -14,9 +14,16 @@ use sha2::Sha256;
 use crate::id::PeerId;
 use crate::message::server::Role;
 
-/// How long a ticket is good: longer than calls last, because a client may need its ticket at the end
-/// of one.
-pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often a connected client is given a ticket that is good for longer.
+pub const REFRESH: Duration = Duration::from_secs(60);
+
+/// How long a ticket is good that is written when sessions wait `resume_window` for their clients: as
+/// long as its session could be waited for by any process. Its client loses its connection before the
+/// next refresh, and notices within the time of another one.
+#[must_use]
+pub fn lifetime(resume_window: Duration) -> Duration {
+    resume_window + REFRESH * 2
+}
 
 /// Signs and checks tickets.
 #[derive(Clone)]
@@ -55,21 +62,40 @@ pub struct Ticket {
     /// When the session began, in milliseconds since 1970: the order of a room's peers.
     #[serde(rename = "b")]
     pub entered_ms: u64,
-    /// Until when it is good, in seconds since 1970.
+    /// Until when it is good, in seconds since 1970: no longer than the token that let its client in.
     #[serde(rename = "e")]
     pub expires_at: u64,
+    /// Whether its role is a token's word; otherwise the room has made it host.
+    #[serde(rename = "t", default, skip_serializing_if = "is_false")]
+    pub is_granted: bool,
+    /// Until when the token that let its client in is good, in seconds since 1970.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub token_expires_at: Option<u64>,
+    /// Since when the room has it as its host, in milliseconds since 1970; 0 when it has not.
+    #[serde(rename = "h", default, skip_serializing_if = "is_zero")]
+    pub host_since_ms: u64,
 }
 
-/// Why a ticket is not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TicketError {
-    /// Not written with this key.
-    #[error("the ticket is not of this service")]
-    Forged,
-    /// Its time is over.
-    #[error("the ticket has expired")]
-    Expired,
+fn is_false(value: &bool) -> bool {
+    !value
 }
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+impl Ticket {
+    /// Whether its time is over; `now` is the time since 1970.
+    #[must_use]
+    pub fn is_expired(&self, now: Duration) -> bool {
+        self.expires_at <= now.as_secs()
+    }
+}
+
+/// A ticket that was not written with this key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the ticket is not of this service")]
+pub struct Forged;
 
 impl TicketKey {
     /// A key made of the operator's secret.
@@ -92,26 +118,19 @@ impl TicketKey {
         text
     }
 
-    /// Reads a ticket; `now` is the time since 1970.
+    /// Reads a ticket, which may have expired: a session that is still there is worth more than the
+    /// clock.
     ///
     /// # Errors
-    /// When it was not written with this key, or has expired.
-    pub fn open(&self, text: &str, now: Duration) -> Result<Ticket, TicketError> {
-        let (content, tag) = text.split_once('.').ok_or(TicketError::Forged)?;
-        let decode = |part| {
-            URL_SAFE_NO_PAD
-                .decode(part)
-                .map_err(|_| TicketError::Forged)
-        };
+    /// When it was not written with this key.
+    pub fn open(&self, text: &str) -> Result<Ticket, Forged> {
+        let (content, tag) = text.split_once('.').ok_or(Forged)?;
+        let decode = |part| URL_SAFE_NO_PAD.decode(part).map_err(|_| Forged);
         let (content, tag) = (decode(content)?, decode(tag)?);
         let mac = self.0.clone().chain_update(&content);
         // Takes equally long wherever the difference is.
-        mac.verify_slice(&tag).map_err(|_| TicketError::Forged)?;
-        let ticket: Ticket = serde_json::from_slice(&content).map_err(|_| TicketError::Forged)?;
-        if ticket.expires_at <= now.as_secs() {
-            return Err(TicketError::Expired);
-        }
-        Ok(ticket)
+        mac.verify_slice(&tag).map_err(|_| Forged)?;
+        serde_json::from_slice(&content).map_err(|_| Forged)
     }
 }
 
@@ -130,6 +149,9 @@ mod tests {
             instance: u64::MAX,
             entered_ms: 1_795_238_400_123,
             expires_at: 1_000,
+            is_granted: true,
+            token_expires_at: Some(2_000),
+            host_since_ms: 1_795_238_400_456,
         }
     }
 
@@ -138,11 +160,12 @@ mod tests {
         let key = TicketKey::new(b"north");
         let text = key.sign(&ticket());
         assert!(text.len() < 512, "{} bytes", text.len());
+        assert_eq!(key.open(&text), Ok(ticket()));
         let second = Duration::from_secs(1);
-        assert_eq!(key.open(&text, second * 999), Ok(ticket()));
-        assert_eq!(key.open(&text, second * 1000), Err(TicketError::Expired));
+        assert!(!ticket().is_expired(second * 999));
+        assert!(ticket().is_expired(second * 1000));
         let other = TicketKey::new(b"south");
-        assert_eq!(other.open(&text, second), Err(TicketError::Forged));
+        assert_eq!(other.open(&text), Err(Forged));
     }
 
     #[test]
@@ -150,11 +173,14 @@ mod tests {
         let key = TicketKey::new(b"north");
         let unnamed = Ticket {
             name: None,
+            is_granted: false,
+            token_expires_at: None,
+            host_since_ms: 0,
             ..ticket()
         };
         let content = r#"{"p":"9f86d081884c7d659a2feaa0c55ad015","n":"main","r":"회의실 1","a":"host","g":7,"i":18446744073709551615,"b":1795238400123,"e":1000}"#;
         assert_eq!(serde_json::to_string(&unnamed).unwrap(), content);
-        let read = key.open(&key.sign(&unnamed), Duration::ZERO);
+        let read = key.open(&key.sign(&unnamed));
         assert_eq!(read, Ok(unnamed));
     }
 
@@ -166,12 +192,12 @@ mod tests {
             let mut changed = text.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'Q' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
-            let opened = key.open(&changed, Duration::ZERO);
+            let opened = key.open(&changed);
             // The last character of a part has bits that mean nothing; strict decoding refuses them.
-            assert_eq!(opened, Err(TicketError::Forged), "byte {at}");
+            assert_eq!(opened, Err(Forged), "byte {at}");
         }
         for bad in ["", ".", "x", "a.b.c", "eyJ9.", &text[..text.len() - 1]] {
-            assert_eq!(key.open(bad, Duration::ZERO), Err(TicketError::Forged));
+            assert_eq!(key.open(bad), Err(Forged));
         }
     }
 }

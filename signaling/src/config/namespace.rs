@@ -11,7 +11,7 @@ use std::path::Path;
 use clap::{Arg, ArgMatches, Args as _, Command};
 use signaling_proto::hub::NamespaceLimits;
 
-use super::{HttpUrl, Options, values};
+use super::{Options, OriginPattern, values};
 
 /// What all of these options begin with.
 const PREFIX: &str = "namespace-";
@@ -27,7 +27,7 @@ struct NamespaceOptions {
     token_secret: Option<String>,
     /// Further origin whose pages may enter the namespace NAME and no other; repeatable
     #[arg(long, value_name = "ORIGIN")]
-    allow_origin: Vec<HttpUrl>,
+    allow_origin: Vec<OriginPattern>,
     /// Peers in one room of the namespace NAME [default: as --max-room]
     #[arg(long, value_name = "N", value_parser = values::parse_count)]
     max_room: Option<usize>,
@@ -45,7 +45,7 @@ pub struct Namespace {
     /// Checks its room tokens; the general secret does when `None`.
     pub token_secret: Option<String>,
     /// Origins besides the own one and those of all namespaces.
-    pub allow_origins: Vec<HttpUrl>,
+    pub allow_origins: Vec<OriginPattern>,
 }
 
 /// The names for which a command line or a file has options. What can't be read is left to the
@@ -142,7 +142,7 @@ pub(super) fn read(
             let option = id("token-secret");
             return Err(format!("--{option} '': expected at least one character"));
         }
-        let origins = matches.get_many::<HttpUrl>(&id("allow-origin"));
+        let origins = matches.get_many::<OriginPattern>(&id("allow-origin"));
         let namespace = Namespace {
             token_secret,
             allow_origins: origins.into_iter().flatten().cloned().collect(),

@@ -7,6 +7,7 @@ use clap::Command;
 use ipnet::IpNet;
 use stun_turn::settings;
 
+use super::OriginPattern;
 use super::values::{self, HttpUrl, IceUrl};
 
 /// The options of the service itself; those of the bundled relay are added by [`with_relay_options`].
@@ -28,9 +29,9 @@ pub struct Options {
     /// URL that people open, if a proxy stands in between [default: from the request]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<HttpUrl>,
-    /// Further origin whose pages may use the WebSocket; repeatable
+    /// Further origin whose pages may connect, also with *. in front of its host; repeatable
     #[arg(long, value_name = "ORIGIN")]
-    pub allow_origin: Vec<HttpUrl>,
+    pub allow_origin: Vec<OriginPattern>,
     /// Proxy whose X-Forwarded-For says who a client is; repeatable
     #[arg(long, value_name = "CIDR", value_parser = values::parse_network)]
     pub trusted_proxy: Vec<IpNet>,
@@ -97,6 +98,12 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Sessions",
           value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub resume_window: u64,
+    /// Silence before a connection is pinged; shorter than the idle limit of a proxy
+    // A ticket lives for the resume window and two minutes, and is renewed every minute: a client that
+    // was silent to the end, here 55 s, must have its whole window.
+    #[arg(long, value_name = "SECONDS", default_value = "6", help_heading = "Sessions",
+          value_parser = clap::value_parser!(u64).range(1..=25))]
+    pub ping_interval: u64,
     /// Secret that signs session tickets; the same for all processes [default: random]
     #[arg(long, value_name = "SECRET", help_heading = "Sessions")]
     pub session_secret: Option<String>,

@@ -60,6 +60,11 @@ impl HttpUrl {
         &self.host
     }
 
+    /// Whether the origins differ in their hosts at most.
+    pub(super) fn has_scheme_and_port_of(&self, other: &Self) -> bool {
+        (self.scheme, self.port) == (other.scheme, other.port)
+    }
+
     /// `http` or `https`.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
@@ -78,11 +83,22 @@ impl FromStr for HttpUrl {
             Some("https") => "https",
             _ => return Err(expected),
         };
-        let has_path = !matches!(uri.path(), "" | "/") || uri.query().is_some();
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(
+                "expected http://HOST[:PORT] or https://HOST[:PORT] without a path: an origin has \
+                 none, and the page works at the root of its host alone, for example under a host \
+                 name for it",
+            );
+        }
         let authority = uri.authority().ok_or(expected)?;
+        if authority.host().contains('*') {
+            return Err(
+                "expected one host: a star stands only in front, for whole labels, as in --allow-origin https://*.example.org",
+            );
+        }
         match Self::of_authority(scheme, authority.as_str()) {
-            Some(url) if !has_path => Ok(url),
-            _ => Err(expected),
+            Some(url) => Ok(url),
+            None => Err(expected),
         }
     }
 }
@@ -166,6 +182,8 @@ mod tests {
             "http://a/b",
             "http://a?b",
             "http://u@a",
+            "https://*.example.org",
+            "https://call.example/call/",
             "http://a:99999",
             "",
         ] {

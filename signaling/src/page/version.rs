@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Files, POLICY, SECURITY};
 
 /// What is served under the hash: everything else has an address that must not change.
-const FOLDER: &str = "src/";
+pub(super) const FOLDER: &str = "src/";
 /// Bytes of the hash in the address.
 const BYTES: usize = 8;
 

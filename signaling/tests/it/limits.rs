@@ -254,15 +254,53 @@ async fn json_that_is_made_to_hurt_ends_its_sender_only() {
         "[".repeat(60_000),
         format!(r#"{{"type":"chat","id":{long_number},"text":"x"}}"#),
         format!(r#"{{"type":"chat","text":"x","id":1,"id":2{many_keys}}}"#),
-        r#"{"type":"chat","id":1,"text":"x","to":"a","to":"b"}"#.into(),
         r#"{"type":"chat","type":"bye","id":1,"text":"x"}"#.into(),
-        r#"{"type":"chat","id":1,"text":"\ud800"}"#.into(),
         "{\"type\":\"chat\",\"id\":1,\"text\":\"\0\"}".into(),
     ] {
         let (mut client, _) = Client::enter(&server, "r").await;
         client.say(&frame).await;
         client.assert_refused(ErrorCode::BadMessage, 4400).await;
     }
+    server.stop().await;
+}
+
+/// One candidate that was not understood, or half an emoji, ended the session.
+#[tokio::test]
+async fn content_that_means_nothing_is_refused_and_the_session_goes_on() {
+    let server = start(&[]).await;
+    let (mut client, welcome) = Client::enter(&server, "r").await;
+    let peer = welcome.peer;
+    let signal = |id: u64, line: &str| {
+        format!(
+            r#"{{"type":"signal","id":{id},"to":"{peer}","epoch":0,"candidate":{{"candidate":"{line}"}}}}"#
+        )
+    };
+    for (frame, code) in [
+        (signal(1, "nonsense"), ErrorCode::BadMessage),
+        (
+            r#"{"type":"chat","id":2,"text":"x","to":"a","to":"b"}"#.into(),
+            ErrorCode::BadMessage,
+        ),
+        // These are understood; but nobody says anything to itself.
+        (signal(3, "a=candidate:1"), ErrorCode::NoSuchPeer),
+        (signal(4, r"candidate:1\r\n"), ErrorCode::NoSuchPeer),
+        (
+            signal(5, "candidate:1 1 udp 1 fe80::1%eth0 9 typ host"),
+            ErrorCode::NoSuchPeer,
+        ),
+    ] {
+        client.say(&frame).await;
+        match client.hear().await {
+            ServerMessage::Error(error) => {
+                assert_eq!((error.code, error.id.is_some()), (code, true))
+            }
+            other => panic!("{frame}: {other:?}"),
+        }
+    }
+    client
+        .say(r#"{"type":"chat","id":6,"text":"\ud800"}"#)
+        .await;
+    assert!(matches!(client.hear().await, ServerMessage::Delivered(_)));
     server.stop().await;
 }
 

@@ -69,6 +69,18 @@ fn a_bad_value_is_named_with_its_option_and_what_was_expected() {
             &["--allow-origin", "https://a/b", "without a path"],
         ),
         (
+            &["--allow-origin", "https://*.org"],
+            &["--allow-origin", "https://*.org", "two labels"],
+        ),
+        (
+            &["--ping-interval", "26"],
+            &["--ping-interval", "26", "1..=25"],
+        ),
+        (
+            &["--allow-origin", "null"],
+            &["--allow-origin", "null", "sandboxed frames"],
+        ),
+        (
             &["--max-room", "0"],
             &["--max-room", "0", "a number from 1"],
         ),

@@ -68,23 +68,27 @@ async fn a_client_that_stops_reading_is_away_while_the_others_go_on() {
     }
     assert_eq!(hear_chat(&mut reader).await, 1);
     assert_eq!(hear_chat(&mut reader).await, 2);
-    // The third waits until it answers no ping any more.
-    let ServerMessage::PeerUpdated(updated) = reader.hear().await else {
-        panic!("no peer_updated")
+    // The third waits until it answers no ping any more. The sender reads meanwhile: it would be away as well,
+    // and on a busy machine sooner than it hears of this.
+    let told = async {
+        let ServerMessage::PeerUpdated(updated) = reader.hear().await else {
+            panic!("no peer_updated")
+        };
+        assert_eq!(updated.peer.peer, slow.peer);
+        assert_eq!(updated.peer.state, Presence::Away);
     };
-    assert_eq!(updated.peer.peer, slow.peer);
-    assert_eq!(updated.peer.state, Presence::Away);
-    loop {
-        match sender.hear().await {
-            ServerMessage::Error(error) => {
-                assert_eq!(error.code, ErrorCode::SlowRecipient);
-                assert_eq!(error.id.map(|id| id.0), Some(3));
-                break;
+    let refused = async {
+        loop {
+            match sender.hear().await {
+                ServerMessage::Error(error) => break error,
+                ServerMessage::PeerLeft(left) => panic!("{left:?}"),
+                _ => {}
             }
-            ServerMessage::PeerLeft(left) => panic!("{left:?}"),
-            _ => {}
         }
-    }
+    };
+    let ((), error) = tokio::join!(told, refused);
+    assert_eq!(error.code, ErrorCode::SlowRecipient);
+    assert_eq!(error.id.map(|id| id.0), Some(3));
     drop(asleep);
     server.stop().await;
 }

@@ -118,6 +118,15 @@ const CONNECTION: &str = "new Promise((done) => {
   };
 })";
 
+/// The name of the ICE session in force.
+const SEARCHED: &str = "connection.currentLocalDescription.sdp.match(/a=ice-ufrag:(\\S+)/)[1]";
+/// Looks for another way; the name of the ICE session until then.
+const SEARCH: &str = "(() => {
+    const session = connection.currentLocalDescription.sdp.match(/a=ice-ufrag:(\\S+)/)[1];
+    connection.restartIce();
+    return session;
+})()";
+
 // On slow machines, calls whose server had died with its relay had sound and still pictures. Both sides had looked for another way,
 // their offers had crossed, and Chromium had taken one back: from then on it shows nothing of what it decodes.
 #[test]
@@ -133,6 +142,16 @@ pub(crate) async fn searches_cross(stage: &Stage, kind: Kind) -> anyhow::Result<
     bob.sees_and_hears(&ann_there).await?;
     for browser in [&ann, &bob] {
         browser.value(CONNECTION, Value::Null).await?;
+    }
+    // Each by itself: Firefox answered the other side's search in another DTLS role than it had, which ended
+    // everything in Chromium.
+    for browser in [&ann, &bob] {
+        let before = browser.value(SEARCH, Value::Null).await?;
+        let new = format!("{SEARCHED} !== {before}");
+        browser.holds("another ICE session", &new).await?;
+        for (browser, peer) in [(&ann, &bob_there), (&bob, &ann_there)] {
+            browser.sees_and_hears(peer).await?;
+        }
     }
     for (late, soon) in [(&ann, &bob), (&bob, &ann)] {
         late.value(OFFER_LATE, Value::Null).await?;

@@ -37,7 +37,7 @@ export function chatMessages(input) {
   while (rest.length > CHAT_CHARACTERS) {
     const head = rest.slice(0, CHAT_CHARACTERS);
     const words = Math.max(head.lastIndexOf('\n'), head.lastIndexOf(' ')) + 1;
-    const characters = new Intl.Segmenter().segment(rest).containing(CHAT_CHARACTERS)?.index || CHAT_CHARACTERS;
+    const characters = new Intl.Segmenter().segment(rest).containing(CHAT_CHARACTERS)?.index || cut(rest, CHAT_CHARACTERS).length;
     const end = words > CHAT_CHARACTERS / 2 ? words : characters;
     messages.push(rest.slice(0, end));
     rest = rest.slice(end);

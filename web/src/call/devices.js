@@ -8,6 +8,7 @@
  *
  * @typedef {object} DeviceOptions
  * @property {MediaDevices | undefined} mediaDevices absent where the page is not served securely
+ * @property {Pick<Permissions, 'query'>} [permissions]
  * @property {(tracks?: MediaStreamTrack[]) => MediaStream} newStream
  * @property {() => void} onChange
  * @property {(kind: DeviceKind, next: string | null) => void} onLost a device went away by itself; `next` is the name of the one that
@@ -16,6 +17,9 @@
 
 /** The camera's wish list: HD where it can, never a refusal where it cannot. */
 const VIDEO_WISH = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
+
+/** How often in which time, in milliseconds, another device takes the place of a lost one: a loose plug would never end. */
+const TAKEN = { times: 3, withinMs: 60_000 };
 
 export class Devices {
   #options;
@@ -37,6 +41,7 @@ export class Devices {
   chosen = {};
   muted = false;
   /** Whether the browser takes noise out of the microphone's sound. */ noiseSuppression = true;
+  /** When others took the place of lost devices, in milliseconds. @type {number[]} */ #taken = [];
   /** Whether this has been closed: an answer that comes late must not leave a device running. */
   #closed = false;
 
@@ -200,21 +205,42 @@ export class Devices {
   }
 
   /**
-   * A device was unplugged: the next one takes its place.
+   * A device was unplugged: the next one takes its place. Not where it was taken from the page instead: browsers end its track, too.
    * @param {DeviceKind} kind
    * @param {MediaStreamTrack} lost
    */
   async #takeNext(kind, lost) {
-    const { microphones, cameras } = await this.list();
-    const id = kind === 'screen' ? undefined : lost.getSettings().deviceId;
-    const others = { microphone: microphones, camera: cameras, screen: [] }[kind].filter(({ deviceId }) => deviceId !== id);
-    // The reader may have opened one in the meantime.
-    if (this.#closed) return;
-    if (others.length > 0 && !this.tracks[kind]) {
-      await (kind === 'camera' ? this.#openCamera(others[0].deviceId) : this.#openMicrophone(others[0].deviceId));
+    const others = await this.#others(kind, lost.getSettings());
+    for (const { deviceId } of others) {
+      // The reader may have opened one in the meantime.
+      if (this.#closed || this.tracks[kind] || !this.#mayTake()) break;
+      await (kind === 'camera' ? this.#openCamera(deviceId) : this.#openMicrophone(deviceId));
     }
+    if (this.#closed) return;
     this.#options.onLost(kind, this.tracks[kind]?.label ?? null);
     this.#options.onChange();
+  }
+
+  /**
+   * What may take the place of a lost device.
+   * @param {DeviceKind} kind
+   * @param {MediaTrackSettings} lost
+   */
+  async #others(kind, { deviceId: id, groupId: group }) {
+    if (kind === 'screen') return [];
+    const state = await this.#options.permissions?.query({ name: kind }).then(({ state }) => state, () => undefined);
+    const { microphones, cameras } = await this.list();
+    const all = kind === 'camera' ? cameras : microphones;
+    // Browsers that do not know, or are to ask again, name devices only where they are allowed.
+    if (state === 'denied' || (state !== 'granted' && all.every(({ label }) => !label))) return [];
+    const aliases = ['default', 'communications', id];
+    return all.filter(({ deviceId, groupId }) => !aliases.includes(deviceId) && !(group && groupId === group));
+  }
+
+  #mayTake() {
+    const now = Date.now();
+    this.#taken = this.#taken.filter((at) => at > now - TAKEN.withinMs);
+    return this.#taken.length < TAKEN.times && this.#taken.push(now) > 0;
   }
 
   /**

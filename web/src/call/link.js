@@ -2,7 +2,7 @@
 
 import { limitSender, preferCodec } from './codecs.js';
 import { Echo } from './echo.js';
-import { Negotiation } from './negotiation.js';
+import { Negotiation, isUnbundled } from './negotiation.js';
 import { readStatistics } from './path.js';
 import { History } from './quality.js';
 import { readSample } from './sample.js';
@@ -35,6 +35,8 @@ const INTERRUPTION_LIMIT_MS = 3000;
  * @property {(data: unknown) => void} onChat a message of the chat channel, as it came
  * @property {() => void} onFiles the channel for files is open
  * @property {() => void} onClosed the other side closed the connection
+ * @property {((body: SignalBody) => void) | null} [onUnbundled] the first offer asks for more than one transport, which this
+ *   connection cannot have
  * @property {Clock} clock
  */
 
@@ -140,7 +142,9 @@ export class Link {
 
   /** @param {SignalBody} body */
   receive(body) {
-    this.#negotiation.receive(body);
+    const { onUnbundled } = this.#options;
+    if (onUnbundled && !this.#wasConnected && isUnbundled(body)) onUnbundled(body);
+    else this.#negotiation.receive(body);
   }
 
   /**
@@ -222,8 +226,7 @@ export class Link {
     this.statistics = readStatistics(entries);
     this.history.add(readSample(entries, this.#options.clock.now()));
     const { localDescription, remoteDescription } = this.#connection;
-    // An answer refuses a section of the offer by port 0.
-    this.withoutPictures = /^m=video 0 /m.test(`${localDescription?.sdp}\n${remoteDescription?.sdp}`);
+    this.withoutPictures = [localDescription, remoteDescription].some((description) => refusesPictures(description?.sdp ?? ''));
   }
 
   /** How loud the person is now, 0 to 1, as their browser measured it. */
@@ -306,4 +309,12 @@ export class Link {
     }
     onChange();
   }
+}
+
+/**
+ * Whether a description refuses pictures: by port 0, which Firefox also writes in an offer for what is to share another section's way.
+ * @param {string} sdp
+ */
+function refusesPictures(sdp) {
+  return sdp.split(/^(?=m=)/m).some((section) => /^m=video 0 /.test(section) && !/^a=bundle-only/m.test(section));
 }

@@ -31,7 +31,7 @@ const MAX_EARLY = 256;
 /**
  * What is needed of an RTCPeerConnection.
  * @typedef {Pick<RTCPeerConnection, 'signalingState' | 'localDescription' | 'remoteDescription'
- *   | 'createOffer' | 'setLocalDescription' | 'setRemoteDescription' | 'addIceCandidate' | 'restartIce'>} Negotiable
+ *   | 'currentLocalDescription' | 'currentRemoteDescription' | 'createOffer' | 'setLocalDescription' | 'setRemoteDescription' | 'addIceCandidate' | 'restartIce'>} Negotiable
  */
 
 /**
@@ -227,7 +227,9 @@ export class Negotiation {
     const connection = this.#connection;
     const before = iceCredentials(connection.remoteDescription?.sdp);
     try {
-      await connection.setRemoteDescription({ type: description.type, sdp: mended(description.sdp ?? '') });
+      const sdp = mended(description.sdp ?? '');
+      const answered = description.type === 'answer';
+      await connection.setRemoteDescription({ type: description.type, sdp: answered ? inItsRole(sdp, connection) : sdp });
     } catch (error) {
       if (!this.#closed) onDescription?.('unfit');
       throw error;
@@ -315,9 +317,48 @@ export function insecurity(sdp) {
  */
 export function mended(sdp) {
   const complete = /\n$/.test(sdp) ? sdp : `${sdp}\r\n`;
-  const [, mid] = /^a=mid:(\S+)/m.exec(complete) ?? [];
-  const isAlone = complete.match(/^m=/gm)?.length === 1;
-  return isAlone && mid && !/^a=group:BUNDLE/m.test(complete) ? complete.replace(/^m=/m, `a=group:BUNDLE ${mid}\r\nm=`) : complete;
+  const [, mid] = /^a=mid:([\w-]{1,32})\r?$/m.exec(complete) ?? [];
+  const isAlone = complete.match(/^m=/gm)?.length === 1 && /^m=\S+ [1-9]/m.test(complete);
+  // A function: the other side must not write a replacement pattern.
+  return isAlone && mid && !/^a=group:BUNDLE/m.test(complete) ? complete.replace(/^m=/m, () => `a=group:BUNDLE ${mid}\r\nm=`) : complete;
+}
+
+/**
+ * An answer in which the other side has the DTLS role that it has already: roles last as long as the association (RFC 8842, 5.4), which
+ * the fingerprint names. Firefox 153 answers another side's ICE restart with `active` also where it is passive; Chromium refuses that,
+ * and everything that comes after it. Firefox itself stays in its role.
+ * @param {string} sdp
+ * @param {Pick<RTCPeerConnection, 'currentLocalDescription' | 'currentRemoteDescription'>} connection
+ */
+export function inItsRole(sdp, { currentLocalDescription: ours, currentRemoteDescription: theirs }) {
+  if (!ours || !theirs || fingerprints(sdp) !== fingerprints(theirs.sdp)) return sdp;
+  const role = setup(theirs.sdp) === 'actpass' ? OPPOSITE[setup(ours.sdp)] : setup(theirs.sdp);
+  return role in OPPOSITE ? sdp.replace(/^a=setup:\w+/gm, `a=setup:${role}`) : sdp;
+}
+
+/** @type {Record<string, string>} */ const OPPOSITE = { active: 'passive', passive: 'active' };
+
+/** @param {string} sdp */
+function fingerprints(sdp) {
+  return [...new Set(sdp.match(/^a=fingerprint:.*\S/gm))].sort().join();
+}
+
+/**
+ * The role that all sections have, or nothing that is one.
+ * @param {string} sdp
+ */
+function setup(sdp) {
+  return [...new Set(sdp.match(/(?<=^a=setup:)\w+/gm))].join();
+}
+
+/**
+ * Whether an offer has several sections and no group of them, which browsers refuse under `max-bundle`.
+ * @param {SignalBody} body
+ */
+export function isUnbundled(body) {
+  if (!('description' in body) || body.description?.type !== 'offer') return false;
+  const { sdp = '' } = body.description;
+  return (sdp.match(/^m=/gm)?.length ?? 0) > 1 && !/^a=group:BUNDLE/m.test(sdp);
 }
 
 /** @param {string | undefined} sdp */

@@ -12,8 +12,8 @@ import { Participant } from './participant.js';
 
 /** Far more than a mesh carries; a browser has some hundred connections, and a server that lies must not use them up. */
 const MOST_LINKS = 64;
-/** More chat messages than anybody writes or pastes; a flood of them must not stop the page. */
-const CHAT = { burst: 50, perSecond: 3 };
+/** More chat messages than anybody writes or pastes, of which each may be ten; a flood of them must not stop the page. */
+const CHAT = { burst: 200, perSecond: 3 };
 
 /**
  * @typedef {object} PeopleOptions
@@ -96,7 +96,7 @@ export class People {
     const present = new Set(peers.map(({ peer }) => peer));
     for (const participant of this.list) {
       // A server that has just started waits for them as we do, and will say when they have left.
-      if (!present.has(participant.id)) participant.info = { ...participant.info, state: 'away' };
+      if (!present.has(participant.id) && !participant.forgotten) this.updated({ ...participant.info, state: 'away' });
     }
     for (const info of peers) this.joined(info);
     if (restored) for (const participant of this.list) participant.stale = true;
@@ -268,8 +268,11 @@ export class People {
     return new FileExchange({ newHash, clock, onChange, onOffer: (file) => onFile(name, file) });
   }
 
-  /** @param {PeerInfo} info */
-  #createLink(info) {
+  /**
+   * @param {PeerInfo} info
+   * @param {RTCBundlePolicy} [bundlePolicy] one transport for everything, unless the other side can only have several
+   */
+  #createLink(info, bundlePolicy = 'max-bundle') {
     const { createConnection, newStream, clock, relayOnly } = this.#options;
     const chat = new Allowance(CHAT, clock);
     const link = new Link({
@@ -277,7 +280,7 @@ export class People {
         createConnection({
           iceServers: browserIceServers(this.#iceServers),
           iceTransportPolicy: relayOnly ? 'relay' : 'all',
-          bundlePolicy: 'max-bundle',
+          bundlePolicy,
         }),
       polite: info.polite,
       newStream,
@@ -290,8 +293,22 @@ export class People {
       },
       onFiles: () => this.#ownerOf(link)?.attachFiles(),
       onClosed: () => this.#linkClosed(link),
+      onUnbundled: bundlePolicy === 'max-bundle' ? (body) => this.#unbundle(link, body) : null,
     });
     return link;
+  }
+
+  /**
+   * @param {Link} link
+   * @param {SignalBody} offer
+   */
+  #unbundle(link, offer) {
+    const owner = this.#ownerOf(link);
+    if (owner?.link !== link) return;
+    link.close();
+    owner.link = this.#createLink(owner.info, 'balanced');
+    this.#options.onLink(owner);
+    owner.link.receive(offer);
   }
 
   /** @param {Link} link */

@@ -33,6 +33,7 @@ const SHAPES = {
   delivered: ({ ids, failed = {} }) => Array.isArray(ids) && ids.every(isCount) && isObject(failed),
   ice_servers: ({ seq, ice_servers: servers }) => isCount(seq) && Array.isArray(servers),
   room_updated: ({ seq, locked }) => isCount(seq) && typeof locked === 'boolean',
+  ticket: ({ ticket }) => isText(ticket),
   goaway: ({ resume_in_ms: wait }) => isCount(wait),
   error: ({ code, id = 0, retry_after_ms: wait = 0 }) => isText(code) && isCount(id) && isCount(wait),
 };

@@ -85,7 +85,7 @@ function findLink(text, host, wrappers) {
  */
 function findShortLink(text, host) {
   const [word = ''] = text.split(/[\s<>"'`{}|\\^[\]]+/).filter((part) => part.includes('/room/'));
-  const path = withoutTrailing(word).replace(host, '');
+  const path = withoutTrailing(word).replace(/^[^/]+/, (name) => (name.toLowerCase() === host ? '' : name));
   return path.startsWith('/room/') ? new URL(path, `http://${host}`) : null;
 }
 

@@ -165,6 +165,7 @@ export type ServerMessage =
   | {type: 'peer_left'} & PeerLeft
   | {type: 'delivered'} & Delivered
   | {type: 'ice_servers'} & IceServersRenewed
+  | {type: 'ticket'} & NewTicket
   | {type: 'room_updated'} & RoomUpdated
   | {type: 'goaway'} & Goaway
   | {type: 'error'} & ServerError;
@@ -353,6 +354,12 @@ export type IceServersRenewed = {
   seq: Seq;
 };
 
+/** A ticket that is good for longer than the one before, which it replaces. */
+export type NewTicket = {
+  /** As in `welcome`. */
+  ticket: string;
+};
+
 /** The room itself changed. */
 export type RoomUpdated = {
   /** Whether newcomers are refused. */
@@ -388,7 +395,8 @@ export type ErrorCode =
   | 'slow_consumer'
   | 'slow_recipient'
   | 'room_full'
-  | 'draining';
+  | 'draining'
+  | 'internal';
 
 /** Something was refused: the message `id` alone, or, before a close, the connection. */
 export type ServerError = {

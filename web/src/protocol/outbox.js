@@ -5,6 +5,9 @@
 /** What may wait for its delivery, in characters of JSON. */
 export const PENDING_CHARACTERS = 1024 * 1024;
 
+/** After how many `id`s the bound on them is another one. */
+const IDS = 1000;
+
 /**
  * A message on its way. `name` is what the application knows it by: the `id` that it would have if none before it had been refused
  * for a slow recipient, which takes a new `id` each time.
@@ -18,6 +21,11 @@ export class Outbox {
   #size = 0;
   /** In order of their ids. @type {Map<number, Pending>} */ #pending = new Map();
   /** What waits for slow recipients, by name. @type {Map<number, {message: OutMessage, size: number}>} */ #deferred = new Map();
+
+  /** Some `id` that is higher than all that were given: one for many of them, so that it is kept for a later page seldom. */
+  get bound() {
+    return (Math.floor(this.#last / IDS) + 1) * IDS;
+  }
 
   /**
    * Gives a message its name and keeps it; null when too much is kept already. With a `frame` it is sent if the client is open;
@@ -93,7 +101,7 @@ export class Outbox {
 
   /**
    * The session is one that an earlier page has begun: what waits here was never sent, and comes behind what that page has sent.
-   * @param {number} last its highest `id`
+   * @param {number} last its highest `id`, or a higher one
    */
   follow(last) {
     const waiting = [...this.#pending.values()];

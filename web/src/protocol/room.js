@@ -25,7 +25,11 @@ const HIDDEN =
 /** A room name that the page has made (`newRoomName`), as long as it is no part of a longer name. */
 export const PAGE_MADE = '(?<![a-z\\d-])(?:[a-hjkmnp-z2-9]{5}-){3}[a-hjkmnp-z2-9]{5}(?![a-z\\d-])';
 
-const BEGINS_PAGE_MADE = new RegExp(`^[^\\p{L}\\p{N}]*(${PAGE_MADE})`, 'iu');
+/** What messengers leave around a name: punctuation, markup, characters without width, and behind it a Korean particle. */
+const AROUND = '[\\s\\p{P}\\p{S}\\u200b-\\u200f\\u2060\\ufeff]*';
+const IS_PAGE_MADE = new RegExp(`^${AROUND}(${PAGE_MADE})${AROUND}(?:\\p{sc=Hangul}{1,4}${AROUND})?$`, 'iu');
+/** Small letters, or capitals as phones and readers write them: all of them, the first one, or the first one of each group. */
+const WHOLE_CASE = /^(?:[^A-Z]+|[^a-z]+|[A-Z][^A-Z]+|[A-Z\d][^A-Z-]+(?:-[A-Z\d][^A-Z-]+)+)$/;
 
 /** @param {string} text */
 const singleSpaced = (text) => text.split(/[^\S\ufeff]+/).filter(Boolean).join(' ');
@@ -38,12 +42,12 @@ const singleSpaced = (text) => text.split(/[^\S\ufeff]+/).filter(Boolean).join('
  *   this name
  */
 export function readRoom(text) {
-  const made = BEGINS_PAGE_MADE.exec(text)?.[1];
-  if (made) return { room: made.toLowerCase() };
+  const made = text.length < 4 * ROOM_CHARACTERS ? IS_PAGE_MADE.exec(text)?.[1] : undefined;
+  if (made && WHOLE_CASE.test(made)) return { room: made.toLowerCase() };
   if ([...text.slice(0, 8 * ROOM_CHARACTERS + 1)].length > RAW_NAME * ROOM_CHARACTERS) return { problem: 'long' };
   const room = singleSpaced(text.normalize('NFC'));
   // Browsers take one or two dots for folders.
-  if (text.search(CONTROL) >= 0 || room.search(HIDDEN) >= 0 || /\p{Cs}|^\.{0,2}$/u.test(room)) return { problem: 'invisible' };
+  if (text.search(CONTROL) >= 0 || room.search(HIDDEN) >= 0 || /[\p{Cs}\ufffd]|^\.{0,2}$/u.test(room)) return { problem: 'invisible' };
   return [...room].length > ROOM_CHARACTERS ? { problem: 'long' } : { room };
 }
 

@@ -62,8 +62,9 @@ const SESSION_OVER = new Set(['resume_failed', 'slow_consumer']);
  * What became of a message. `failed` are those who left before; `lost`: the session is over, and nobody will ever know.
  * @typedef {{id: number, message: OutMessage} & ({delivered: true, failed?: string[]} | {refused: string} | {lost: true})} Outcome
  *
- * What a later page needs in order to go on with the session: its newest ticket, and the highest `seq` that was acknowledged.
- * @typedef {{ticket: string, received: number}} Session
+ * What a later page needs in order to go on with the session: its newest ticket, the highest `seq` that was acknowledged, an `id` above
+ * all that were used, and how long the server waits, in seconds.
+ * @typedef {{ticket: string, received: number, sent: number, windowS: number}} Session
  *
  * @typedef {object} SignalingOptions
  * @property {() => Socket} connect opens a WebSocket with the subprotocol `signal.v1`
@@ -85,8 +86,10 @@ export class SignalingClient {
   /** What the next connection is to take the place of. @type {Socket | null} */ #former = null;
   /** Whether the server may yet hear of an attempt that we have given up. */ #gaveUp = false;
   /** @type {SignalingState} */ #state = 'waiting';
-  /** @type {string | null} */ #newestTicket = null;
+  /** The newest of the session, while there is one. @type {string | null} */ #ticket = null;
   /** Whether the session is that of an earlier page, which has not been welcomed back. */ #isRestored = false;
+  /** `sent` of the session as it was told last, or as the earlier page has left it. */ #sent = 0;
+  #windowS = 0;
   #backoff = new Backoff();
   #inbox = new Inbox();
   #outbox = new Outbox();
@@ -102,23 +105,14 @@ export class SignalingClient {
     this.#options = options;
     this.#hello = options.hello;
     if (!options.session) return;
-    ({ ticket: this.#newestTicket, received: this.#inbox.received } = options.session);
+    ({ ticket: this.#ticket, received: this.#inbox.received, sent: this.#sent } = options.session);
     this.#isRestored = true;
   }
 
-  /** The newest of the session, while there is one. */
-  get #ticket() {
-    return this.#newestTicket;
-  }
-
-  set #ticket(ticket) {
-    this.#newestTicket = ticket;
-    this.#tellSession();
-  }
-
   #tellSession() {
-    const ticket = this.#newestTicket;
-    this.#options.onSession?.(ticket === null ? null : { ticket, received: this.#inbox.received });
+    const ticket = this.#ticket;
+    this.#sent = this.#outbox.bound;
+    this.#options.onSession?.(ticket === null ? null : { ticket, received: this.#inbox.received, sent: this.#sent, windowS: this.#windowS });
   }
 
   get state() {
@@ -191,6 +185,7 @@ export class SignalingClient {
       const { name = this.#hello.name, media } = message;
       this.#hello = { ...this.#hello, name, media: { audio: false, video: false, screen: false, ...this.#hello.media, ...media } };
     }
+    if (this.#ticket !== null && !this.#isRestored && this.#outbox.bound > this.#sent) this.#tellSession();
     if (this.#state === 'open' && kept.frame !== null) {
       put(this.#socket, kept.frame);
       // A recipient who is away keeps the server silent, too: then another connection takes the place of this one unnoticed.
@@ -256,6 +251,9 @@ export class SignalingClient {
         this.#backoff.ask(message.retry_after_ms);
         this.#error = message.code;
         return undefined;
+      case 'ticket':
+        if (this.#ticket !== null) this.#ticket = message.ticket;
+        return undefined;
       case 'goaway':
         this.#backoff.ask(message.resume_in_ms);
         return this.#options.onMessage(message);
@@ -268,9 +266,12 @@ export class SignalingClient {
   #welcomed(welcome) {
     this.#closeFormer();
     if (!welcome.resumed) this.#forgetSession();
-    if (this.#isRestored) this.#outbox.follow(welcome.received);
+    // A process that adopts the session has received nothing, and lets ids have gaps; those that were used others drop.
+    if (this.#isRestored) this.#outbox.follow(welcome.received || this.#sent);
     this.#isRestored = false;
+    this.#windowS = welcome.resume_window_s;
     this.#ticket = welcome.ticket;
+    this.#tellSession();
     this.#backoff.reset();
     this.#inbox.enter(welcome);
     this.#options.clock.clearTimeout(this.#timer ?? 0);
@@ -314,12 +315,16 @@ export class SignalingClient {
   #forgetSession() {
     if (this.#ticket === null) return;
     this.#ticket = null;
+    this.#tellSession();
     this.#options.clock.clearTimeout(this.#retryTimer ?? 0);
     this.#retryDue = 0;
     this.#inbox.forgetSession();
-    const isUsed = !this.#isRestored;
+    if (!this.#isRestored) this.#abandon();
     this.#isRestored = false;
-    for (const left of isUsed ? this.#outbox.abandon() : []) this.#options.onOutcome({ ...left, lost: true });
+  }
+
+  #abandon() {
+    for (const left of this.#outbox.abandon()) this.#options.onOutcome({ ...left, lost: true });
   }
 
   #scheduleAck() {
@@ -344,7 +349,9 @@ export class SignalingClient {
     // An attempt of our own that the server heard of late is no other tab.
     const isOurs = error === 'replaced' && this.#gaveUp;
     if (isOurs) this.#gaveUp = false;
-    if (error !== undefined && FINAL.has(error) && !isOurs) return this.#end(error);
+    // Whoever comes back too late decides anew whether to be seen and heard.
+    const isTooLate = this.#isRestored && error === 'resume_failed';
+    if (error !== undefined && (FINAL.has(error) || isTooLate) && !isOurs) return this.#end(error);
     if (error !== undefined && SESSION_OVER.has(error)) this.#forgetSession();
     const waitMs = this.#backoff.next(this.#options.random());
     this.#timer = this.#options.clock.setTimeout(() => this.connect(), waitMs);
@@ -357,6 +364,7 @@ export class SignalingClient {
     this.#socket = null;
     this.#closeFormer();
     this.#forgetSession();
+    this.#abandon();
     this.#setState('closed', refusal === undefined ? {} : { refusal });
   }
 

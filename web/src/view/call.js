@@ -24,6 +24,7 @@ import { addStyles } from './styles.js';
 
 /** How often loudness is looked at, in milliseconds. */
 const SPEAKING_INTERVAL_MS = 250;
+/** When what shows files is wanted from the server again after a failure, in milliseconds. */ const CARDS_RETRY_MS = 5000;
 
 /**
  * What the reader has made of the view, which outlives it when it is built anew in another language.
@@ -321,7 +322,7 @@ function lateCards(load) {
       return void load()
         .then((loaded) => (cards = loaded).update(add))
         .catch(() => undefined)
-        .finally(() => (loading = false));
+        .finally(() => setTimeout(() => (loading = false), CARDS_RETRY_MS));
     },
   };
 }

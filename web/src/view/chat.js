@@ -1,6 +1,7 @@
 // The chat beside the call.
 
 import { CHAT_CHARACTERS, CHAT_PARTS, linkParts } from '../call/chat.js';
+import { composed } from '../protocol/room.js';
 import { t, timeOfDay } from '../texts/texts.js';
 import { el } from './dom.js';
 import { icon } from './icons.js';
@@ -38,7 +39,8 @@ export function createChat({ call, cards, sendFile, draft, onLong, onNotice, onC
   input.value = draft;
   /** What is too long for one message goes in several, or as a file. Whether it went. @param {string} text */
   const send = (text) => {
-    if (text.length > CHAT_PARTS * CHAT_CHARACTERS) return onLong(text);
+    // What is sent is composed, which lengthens a few characters.
+    if (composed(text).length > CHAT_PARTS * CHAT_CHARACTERS) return onLong(text);
     const count = call.sendChat(text);
     if (count > 1) onNotice(t('chat.in_parts', { count }), 'news');
     return true;

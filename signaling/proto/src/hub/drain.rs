@@ -30,6 +30,7 @@ impl<E: Environment> Hub<E> {
         self.renewal_due.clear();
         self.reunions_due.clear();
         self.stalls_due.clear();
+        self.refresh_due.clear();
         self.newly_crowded.clear();
         self.unblocked.clear();
         (self.crowded, self.kept_bytes) = (0, 0);

@@ -4,18 +4,17 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::limits;
 use super::room::{Room, RoomKey};
 use super::session::{Beginning, Session};
 use super::{Connection, ConnectionId, Environment, Grant, Hub, Refusal, SessionKey, Unauthorized};
-use super::{limits, name};
 use crate::frame::Frame;
 use crate::id::PeerId;
-use crate::liveness::PING_INTERVAL;
 use crate::message::client::{Hello, WantedRole};
 use crate::message::server::{ErrorCode, Limits, Role, RoomState, Welcome};
 use crate::message::{ClientMessage, MAX_FRAME_BYTES, Media, ParseError, ServerMessage};
+use crate::name::{self, BadName};
 use crate::source::Source;
-use crate::ticket::{self, Ticket};
 
 impl<E: Environment> Hub<E> {
     /// The first frames of a connection.
@@ -28,7 +27,8 @@ impl<E: Environment> Hub<E> {
         let source = self.source_of(connection);
         let refusal = match message {
             Ok(ClientMessage::Hello(mut hello)) => {
-                let permitted = self.check_page(connection, &hello);
+                let named = use_canonical_names(&mut hello);
+                let permitted = named.and_then(|()| self.check_page(connection, &hello));
                 let entered = permitted.and_then(|()| match hello.resume.take() {
                     Some(resume) => self.resume(now, connection, hello, resume),
                     None => self.enter(now, connection, &hello),
@@ -45,6 +45,7 @@ impl<E: Environment> Hub<E> {
             }
             Ok(_) => Refusal::bad("The first message is `hello`."),
             Err(ParseError::BadMessage(why)) => Refusal::bad(why),
+            Err(ParseError::Unreadable { .. }) => Refusal::bad("The first message is `hello`."),
             Err(unknown @ ParseError::UnknownType { .. }) => {
                 let refusal = Refusal::new(ErrorCode::UnknownType, unknown.to_string());
                 self.send_error(connection, refusal, None);
@@ -83,16 +84,21 @@ impl<E: Environment> Hub<E> {
             .members(&room)
             .last()
             .map(|key| self.sessions[key].entered_ms);
-        let now_ms = u64::try_from(self.environment.unix_time().as_millis()).unwrap_or(u64::MAX);
+        let now_ms = self.unix_ms();
+        let is_granted = grant.role.is_some();
+        let is_elected = role == Role::Host && !is_granted;
         let session = Session::new(Beginning {
             peer,
             connection,
             reached_as: self.take_greeting(connection),
             source,
             room,
-            name: name.map(name::clean).unwrap_or_default(),
+            name: name.map(name::person).unwrap_or_default(),
             is_named: grant.name.is_some(),
             role,
+            is_granted,
+            token_expires_at: grant.expires_at,
+            host_since_ms: if is_elected { now_ms } else { 0 },
             media: hello.media,
             // Later than everybody else's, whatever clocks do.
             entered_ms: newest.map_or(now_ms, |newest| now_ms.max(newest.saturating_add(1))),
@@ -149,16 +155,6 @@ impl<E: Environment> Hub<E> {
             return Err(Refusal::new(ErrorCode::Draining, "The server is stopping."));
         }
         let namespace = hello.namespace();
-        for (what, text, longest) in [
-            ("room", hello.room.as_str(), limits::ROOM_NAME_CHARS),
-            ("namespace", namespace, limits::NAMESPACE_CHARS),
-        ] {
-            if !name::is_sound(text, longest) {
-                return Err(Refusal::bad(format!(
-                    "`{what}` has 1 to {longest} characters, none of them invisible, no space at the ends."
-                )));
-            }
-        }
         // Before anything that tells whether the room exists.
         self.sources
             .take_hello(now, source)
@@ -276,7 +272,7 @@ impl<E: Environment> Hub<E> {
             resumed,
             received: session.received,
             resume_window_s: self.config.resume_window.as_secs(),
-            ping_interval_s: PING_INTERVAL.as_secs(),
+            ping_interval_s: self.config.ping_interval.as_secs(),
             limits: Limits {
                 frame_bytes: MAX_FRAME_BYTES,
                 name_chars: limits::PEER_NAME_CHARS,
@@ -287,23 +283,7 @@ impl<E: Environment> Hub<E> {
         };
         let welcome = ServerMessage::Welcome(Box::new(welcome));
         self.send(connection, Frame::plain(&welcome));
-    }
-
-    /// The newest ticket of a session.
-    fn ticket(&mut self, key: SessionKey) -> String {
-        let expires_at = self.environment.unix_time() + ticket::LIFETIME;
-        let session = &self.sessions[&key];
-        self.ticket_key.sign(&Ticket {
-            peer: session.peer.clone(),
-            namespace: session.room.namespace.clone(),
-            room: session.room.name.clone(),
-            role: session.role,
-            name: session.is_named.then(|| session.name.as_str().into()),
-            generation: session.tickets.current,
-            instance: self.instance,
-            entered_ms: session.entered_ms,
-            expires_at: expires_at.as_secs(),
-        })
+        self.schedule_refresh(now, key);
     }
 
     /// The room as one of its peers sees it.
@@ -337,6 +317,11 @@ impl<E: Environment> Hub<E> {
             .any(|member| self.sessions[member].role == Role::Host)
     }
 
+    /// The time since 1970, in milliseconds.
+    pub(super) fn unix_ms(&mut self) -> u64 {
+        u64::try_from(self.environment.unix_time().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn is_reuniting(&self, room: &RoomKey) -> bool {
         let room = self.rooms.get(room);
         room.is_some_and(|room| room.reunion.is_some())
@@ -350,6 +335,16 @@ impl<E: Environment> Hub<E> {
             text
         })
     }
+}
+
+/// Names the room as everybody does.
+fn use_canonical_names(hello: &mut Hello) -> Result<(), Refusal> {
+    let bad = |what: &str, why: BadName| Refusal::bad(format!("The {what}'s name {why}."));
+    hello.room = name::room(&hello.room).map_err(|why| bad("room", why))?;
+    if let Some(namespace) = &mut hello.namespace {
+        *namespace = name::namespace(namespace).map_err(|why| bad("namespace", why))?;
+    }
+    Ok(())
 }
 
 pub(super) fn refuse_media_of_viewers(role: Role, media: Media) -> Result<(), Refusal> {

@@ -23,8 +23,14 @@ pub trait Environment {
     fn authorize(&mut self, hello: &Hello) -> Result<Grant, Unauthorized>;
 
     /// STUN and TURN servers for one peer. `account` is how relays know it: `PEER:TAG`, where the peers of one room have
-    /// one tag; `reached_as` is what its connection's [`Arrival`](super::Arrival) says.
-    fn ice_servers(&mut self, account: &str, reached_as: &str) -> Vec<IceServer>;
+    /// one tag; `reached_as` is what its connection's [`Arrival`](super::Arrival) says. No credential is
+    /// good after `until`, in seconds since 1970.
+    fn ice_servers(
+        &mut self,
+        account: &str,
+        reached_as: &str,
+        until: Option<u64>,
+    ) -> Vec<IceServer>;
 }
 
 /// What a newcomer may be.
@@ -34,6 +40,9 @@ pub struct Grant {
     pub role: Option<Role>,
     /// What it is called, whatever its `hello` says.
     pub name: Option<String>,
+    /// Until when its token is good, in seconds since 1970. A session that is there goes on; but it gets
+    /// no credentials for longer, and no other process takes it over later.
+    pub expires_at: Option<u64>,
 }
 
 /// A `hello` that may not enter its room.

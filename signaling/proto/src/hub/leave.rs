@@ -88,9 +88,7 @@ impl<E: Environment> Hub<E> {
         self.peers.remove(&session.peer);
         self.sources.leave(session.source);
         self.namespaces.forget_session(&session.room.namespace);
-        if session.adopted || reason == LeftReason::Kicked {
-            self.remember_end(now, session.peer.clone(), reason);
-        }
+        self.note_end(now, &session, reason);
         let room = self.rooms.get_mut(&session.room);
         let room = room.expect("a session is in a room");
         room.members.retain(|member| *member != key);
@@ -127,10 +125,13 @@ impl<E: Environment> Hub<E> {
         let Some(next) = members.iter().find(|key| role(key) == Role::Participant) else {
             return;
         };
+        let now_ms = self.unix_ms();
         if let Some(session) = self.sessions.get_mut(next) {
             session.role = Role::Host;
+            session.host_since_ms = now_ms;
         }
         self.push_updated(*next, None);
         self.tell_own_entry(*next);
+        self.send_ticket(*next);
     }
 }

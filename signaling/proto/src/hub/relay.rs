@@ -2,16 +2,17 @@
 
 use std::time::Instant;
 
+use super::limits;
 use super::replay::NotSent;
 use super::reunion::Kept;
 use super::session::{Origin, Settled};
 use super::{Environment, Hub, Refusal, SessionKey};
-use super::{limits, name};
 use crate::frame::Body;
 use crate::id::{MessageId, PeerId, Seq};
 use crate::message::client::{self, Ack, Event, Signal, Update};
 use crate::message::server::{self, ErrorCode, Role};
 use crate::message::{ClientMessage, Media, ParseError, ServerMessage};
+use crate::name;
 
 /// How a message that was not passed on is answered.
 pub(super) enum Denied {
@@ -61,11 +62,13 @@ impl<E: Environment> Hub<E> {
         let id = match &message {
             Ok(message) => message.id(),
             Err(ParseError::UnknownType { id, .. }) => *id,
+            Err(ParseError::Unreadable { id, .. }) => Some(*id),
             Err(ParseError::BadMessage(_)) => None,
         };
         let result = self.take_id(key, id).and_then(|()| match message {
             Ok(message) => self.pass_on(now, key, message),
             Err(ParseError::BadMessage(why)) => Err(Denied::Connection(Refusal::bad(why))),
+            Err(ParseError::Unreadable { why, .. }) => Err(Denied::Message(Refusal::bad(why))),
             Err(unknown @ ParseError::UnknownType { .. }) => {
                 let refusal = Refusal::new(ErrorCode::UnknownType, unknown.to_string());
                 Err(Denied::Message(refusal))
@@ -180,7 +183,7 @@ impl<E: Environment> Hub<E> {
         if session.role == Role::Viewer && media != Media::default() {
             return Err(Denied::forbidden("A viewer sends no media."));
         }
-        let name = update.name.as_deref().map(name::clean);
+        let name = update.name.as_deref().map(name::person);
         if session.is_named && name.as_ref().is_some_and(|name| *name != session.name) {
             return Err(Denied::forbidden("Your token says what you are called."));
         }
@@ -307,11 +310,11 @@ pub(super) fn check_event(event: &Event) -> Result<(), Denied> {
     if event.name.is_empty() || event.name.chars().count() > limits::EVENT_NAME_CHARS {
         let longest = limits::EVENT_NAME_CHARS;
         let refusal = Refusal::bad(format!("`name` of an event has 1 to {longest} characters."));
-        return Err(Denied::Connection(refusal));
+        return Err(Denied::Message(refusal));
     }
     if matches!(&event.to, Some(client::Recipients::Many(to)) if to.is_empty()) {
         let refusal = Refusal::bad("`to` is an empty list: leave it out to address the room.");
-        return Err(Denied::Connection(refusal));
+        return Err(Denied::Message(refusal));
     }
     Ok(())
 }

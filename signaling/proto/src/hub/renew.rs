@@ -20,11 +20,18 @@ impl<E: Environment> Hub<E> {
             peer,
             room,
             reached_as,
+            token_expires_at,
             ..
         } = &*self.sessions[&key];
+        let until = *token_expires_at;
         let account = format!("{peer}:{}", self.rooms[room].tag);
-        let servers = self.environment.ice_servers(&account, reached_as);
-        if servers.iter().any(|server| server.expires_at.is_some()) {
+        let servers = self.environment.ice_servers(&account, reached_as, until);
+        // What ends with the session's token is not renewed.
+        let ends = servers.iter().filter_map(|server| server.expires_at);
+        if ends
+            .min()
+            .is_some_and(|end| until.is_none_or(|until| end < until))
+        {
             let due = now + self.config.renew_ice_servers_after;
             self.renewal_due.push_back((due, key, issue));
         }

@@ -32,6 +32,12 @@ pub(super) struct Session {
     /// Whether its token says what it is called.
     pub(super) is_named: bool,
     pub(super) role: Role,
+    /// Whether its role is a token's word.
+    pub(super) is_granted: bool,
+    /// Until when the token that let it in is good, in seconds since 1970.
+    pub(super) token_expires_at: Option<u64>,
+    /// Since when the room has it as its host, in milliseconds since 1970; 0 when it has not.
+    pub(super) host_since_ms: u64,
     pub(super) media: Media,
     /// Milliseconds since 1970; of two in a room the one with the lower is impolite.
     pub(super) entered_ms: u64,
@@ -67,6 +73,8 @@ pub(super) struct Tickets {
     pub(super) current: u32,
     /// Of the one that the present connection came with, until a frame shows that it has the newest.
     pub(super) previous: Option<u32>,
+    /// When the last of them expires, in seconds since 1970.
+    pub(super) last_expiry: u64,
 }
 
 impl Tickets {
@@ -116,6 +124,9 @@ pub(super) struct Beginning {
     pub(super) name: String,
     pub(super) is_named: bool,
     pub(super) role: Role,
+    pub(super) is_granted: bool,
+    pub(super) token_expires_at: Option<u64>,
+    pub(super) host_since_ms: u64,
     pub(super) media: Media,
     pub(super) entered_ms: u64,
 }
@@ -132,11 +143,15 @@ impl Session {
             name: beginning.name,
             is_named: beginning.is_named,
             role: beginning.role,
+            is_granted: beginning.is_granted,
+            token_expires_at: beginning.token_expires_at,
+            host_since_ms: beginning.host_since_ms,
             media: beginning.media,
             entered_ms: beginning.entered_ms,
             tickets: Tickets {
                 current: 0,
                 previous: None,
+                last_expiry: 0,
             },
             issue: 0,
             adopted: false,

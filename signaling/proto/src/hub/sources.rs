@@ -111,6 +111,25 @@ impl Sources {
         }
     }
 
+    /// Counts connections that have not said `hello` and sessions anew.
+    pub(super) fn count_anew(
+        &mut self,
+        greeting: &[Option<Source>],
+        sessions: impl Iterator<Item = Option<Source>>,
+    ) {
+        for held in self.held.values_mut() {
+            (held.greeting, held.sessions) = (0, 0);
+        }
+        for source in greeting {
+            if let Some(held) = self.of(*source) {
+                held.greeting += 1;
+            }
+        }
+        for source in sessions {
+            self.enter(source);
+        }
+    }
+
     fn of(&mut self, source: Option<Source>) -> Option<&mut Held> {
         self.held.get_mut(&source?)
     }

@@ -24,6 +24,8 @@ pub struct Totals {
     pub left_kicked: u64,
     /// Sessions that ended because the server stopped.
     pub left_drained: u64,
+    /// Inputs that a mistake of ours has ended.
+    pub panics: u64,
     /// Frames of clients that had entered.
     pub messages_received: u64,
     /// Frames to clients.
@@ -80,6 +82,7 @@ pub(super) fn code_name(code: ErrorCode) -> &'static str {
         ErrorCode::SlowRecipient => "slow_recipient",
         ErrorCode::RoomFull => "room_full",
         ErrorCode::Draining => "draining",
+        ErrorCode::Internal => "internal",
         ErrorCode::Other => "other",
     }
 }

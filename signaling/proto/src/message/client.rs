@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::{Media, Payload, PayloadError, Verbatim, present};
+use super::{Media, Payload, PayloadError, Verbatim, or_null, present};
 use crate::id::{Epoch, MessageId, PeerId, Seq};
 
 /// The namespace of those who name none.
@@ -22,14 +22,15 @@ pub struct Hello {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// What this peer wants to be.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<WantedRole>"))]
     pub role: WantedRole,
     /// Room token, where the server asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// What this peer sends from the start; what is absent is off.
-    #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "MediaChange"))]
+    #[serde(default, deserialize_with = "or_null")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<MediaChange>"))]
     pub media: Media,
     /// Goes on with an earlier session.
     #[serde(default, skip_serializing_if = "Option::is_none")]

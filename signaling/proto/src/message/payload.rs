@@ -1,15 +1,11 @@
 //! What peers tell each other through the server: descriptions and candidates, checked for shape.
 
-use std::borrow::Cow;
-
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::Verbatim;
-
-/// Longest `candidate` line in bytes; real ones have about 150.
-const MAX_CANDIDATE_BYTES: usize = 1024;
+use super::candidate::Candidate;
 
 /// What a `signal` carries: exactly one of two.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -75,6 +71,9 @@ impl Default for Text<'_> {
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = <&'a RawValue>::deserialize(deserializer)?.get();
+        if json == "null" {
+            return Ok(Self::default());
+        }
         if !json.starts_with('"') {
             return Err(D::Error::custom("expected a string"));
         }
@@ -93,51 +92,6 @@ impl Text<'_> {
     }
 }
 
-/// An `RTCIceCandidate` as browsers write it.
-#[derive(Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "the fields are read only to check their types")]
-struct Candidate<'a> {
-    #[serde(borrow)]
-    #[cfg_attr(
-        feature = "schema",
-        schemars(length(max = 1024), regex(pattern = "^(candidate:|$)"))
-    )]
-    candidate: Cow<'a, str>,
-    #[serde(borrow)]
-    sdp_mid: Option<Cow<'a, str>>,
-    sdp_m_line_index: Option<u16>,
-    #[serde(borrow)]
-    username_fragment: Option<Cow<'a, str>>,
-}
-
-impl Candidate<'_> {
-    /// Whether its line would be safe in an SDP.
-    fn check(&self) -> Result<(), PayloadError> {
-        let line = &*self.candidate;
-        // An empty line is how browsers end one generation of candidates.
-        let refusal = if line.len() > MAX_CANDIDATE_BYTES {
-            "longer than 1024 bytes"
-        } else if has_control(line) {
-            "control characters"
-        } else if !line.is_empty() && !line.starts_with("candidate:") {
-            "does not begin with `candidate:`"
-        } else if line.contains('%')
-            // Hardly any line gets here; the fifth word is the address.
-            && line
-                .split(' ')
-                .nth(4)
-                .is_some_and(|address| address.contains('%'))
-        {
-            "an address with a zone means nothing to others"
-        } else {
-            return Ok(());
-        };
-        Err(PayloadError::CandidateLine(refusal))
-    }
-}
-
 impl Payload {
     /// Checks the shape and keeps the bytes.
     ///
@@ -147,18 +101,21 @@ impl Payload {
         description: Option<Verbatim>,
         candidate: Option<Verbatim>,
     ) -> Result<Self, PayloadError> {
+        // Where one may be absent the other is `null` for that; alone, a candidate is the last one then.
+        let description = description.filter(|it| !it.is_null() || candidate.is_none());
+        let candidate = candidate.filter(|it| !it.is_null() || description.is_none());
         match (description, candidate) {
             (Some(description), None) => {
                 object::<Description<'_>>(description.text()).map_err(PayloadError::Description)?;
                 Ok(Self::Description(description))
             }
             (None, Some(candidate)) => {
-                if !candidate.is_null() {
-                    object::<Candidate<'_>>(candidate.text())
-                        .map_err(PayloadError::Candidate)?
-                        .check()?;
+                if candidate.is_null() {
+                    return Ok(Self::Candidate(candidate));
                 }
-                Ok(Self::Candidate(candidate))
+                let read = object::<Candidate<'_>>(candidate.text());
+                let rewritten = read.map_err(PayloadError::Candidate)?.rewritten()?;
+                Ok(Self::Candidate(rewritten.unwrap_or(candidate)))
             }
             (None, None) | (Some(_), Some(_)) => Err(PayloadError::NotOne),
         }
@@ -174,7 +131,7 @@ impl Payload {
     /// The same with a candidate; the end of candidates is read in the general way.
     pub(super) fn last_candidate(text: &str) -> Option<Self> {
         let (candidate, text) = last_value::<Candidate<'_>>(text)?;
-        candidate.check().ok()?;
+        candidate.check_usual().ok()?;
         Some(Self::Candidate(Verbatim::known(text)))
     }
 
@@ -219,16 +176,6 @@ fn last_value<'a, T: Deserialize<'a>>(text: &'a str) -> Option<(T, &'a str)> {
     let value = values.next()?.ok()?;
     let (text, rest) = text.split_at(values.byte_offset());
     (rest == "}").then_some((value, text))
-}
-
-fn has_control(line: &str) -> bool {
-    if line.is_ascii() {
-        // Many bytes are looked at in one instruction.
-        line.bytes()
-            .fold(false, |found, byte| found | byte.is_ascii_control())
-    } else {
-        line.chars().any(char::is_control)
-    }
 }
 
 /// Whether an audio or video section, with its own or the session's direction, sends.
@@ -309,12 +256,12 @@ mod tests {
         for good in [
             r#"{"type":"offer","sdp":"v=0\r\n\u00e9\ud83d\ude00"}"#,
             r#"{"type":"rollback"}"#,
+            r#"{"type":"rollback","sdp":null}"#,
         ] {
             check(good).unwrap();
         }
         for bad in [
             r#"{"type":"offer","sdp":5}"#,
-            r#"{"type":"offer","sdp":null}"#,
             r#"{"type":"offer","sdp":{"a":""}}"#,
             r#"{"type":"offer","sdp":"half a pair: \ud83d"}"#,
             r#"{"type":"offer","sdp":"","sdp":""}"#,
@@ -338,8 +285,9 @@ mod tests {
         assert!(check(serde_json::Value::Null).is_ok());
         for bad in [
             line("candidate:1 1 udp 1 192.0.2.1 5000 typ host\r\na=evil"),
-            line("a=candidate:1 1 udp 1 192.0.2.1 5000 typ host"),
-            line("candidate:1 1 udp 1 fe80::1%eth0 5000 typ host"),
+            line("a=ice-ufrag:EsAw"),
+            line("b=candidate:1"),
+            line("candidate:1\r\n\r\na=evil\r\n"),
             line(&format!("candidate:{}", "1".repeat(1024))),
             serde_json::json!({"candidate": "candidate:1", "sdpMLineIndex": "0"}),
             serde_json::json!("candidate:1"),

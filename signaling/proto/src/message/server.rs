@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::{Error, ErrorCode};
-use super::{Media, Payload, PayloadError, Verbatim, present};
+use super::{Media, Payload, PayloadError, Verbatim, or_null, present};
 use crate::id::{Epoch, MessageId, PeerId, Seq};
 
 /// Answer to `hello`.
@@ -285,7 +285,11 @@ pub struct Delivered {
     /// Which ones.
     pub ids: Vec<MessageId>,
     /// Of these, who left before acknowledging.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "or_null",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub failed: BTreeMap<MessageId, Vec<PeerId>>,
 }
 
@@ -311,6 +315,21 @@ pub enum IceServersReason {
     Renewal,
     /// The relay is gone: restart ICE.
     RelayLost,
+}
+
+/// A ticket that is good for longer than the one before, which it replaces.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NewTicket {
+    /// As in `welcome`.
+    pub ticket: String,
+}
+
+impl std::fmt::Debug for NewTicket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A ticket is as good as the session.
+        f.debug_struct("NewTicket").finish_non_exhaustive()
+    }
 }
 
 /// The room itself changed.

@@ -76,6 +76,7 @@ fn every_type_has_an_example() {
         "server peer_updated",
         "server room_updated",
         "server signal",
+        "server ticket",
         "server welcome",
     ];
     assert_eq!(types, expected.map(String::from).into());

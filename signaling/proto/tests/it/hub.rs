@@ -7,11 +7,13 @@ mod messages;
 mod moving;
 mod namespaces;
 mod outcomes;
+mod panics;
 mod pressure;
 mod resume;
 mod reunion;
 mod rooms;
 mod sources;
+mod tickets;
 
 use signaling_proto::hub::ConnectionId;
 use signaling_proto::id::PeerId;

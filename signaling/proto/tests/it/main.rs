@@ -12,6 +12,7 @@ mod golden;
 mod hub;
 mod messages;
 mod model;
+mod names;
 mod schema;
 mod simulation;
 mod world;

@@ -113,9 +113,6 @@ fn broken_messages_are_bad_and_say_why() {
         "[".repeat(40),
         "]".repeat(40)
     );
-    let both = format!(
-        r#"{{"type":"signal","id":1,"to":"x","epoch":0,"candidate":null,"description":{OFFER}}}"#
-    );
     for (text, why) in [
         ("", "object"),
         ("{", "EOF"),
@@ -133,10 +130,29 @@ fn broken_messages_are_bad_and_say_why() {
             "duplicate",
         ),
         (r#"{"type":"hello","room":"a","role":"host"}"#, "host"),
-        (r#"{"type":"hello","room":"\ud800"}"#, "hex escape"),
         (r#"{"type":"chat","text":"no id"}"#, "id"),
         (r#"{"type":"chat","id":-1,"text":"x"}"#, "integer"),
         (r#"{"type":"chat","id":1.5,"text":"x"}"#, "floating"),
+        (r#"{"type":"ack","seq":"1"}"#, "string"),
+        (&deep, "nested"),
+    ] {
+        match ClientMessage::parse(text) {
+            Err(ParseError::BadMessage(said)) => assert!(
+                said.contains(why),
+                "{text}: said `{said}`, expected a word on `{why}`"
+            ),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+}
+
+/// Sound JSON with a sound `id` costs no more than itself.
+#[test]
+fn content_that_means_nothing_is_refused_alone() {
+    let both = format!(
+        r#"{{"type":"signal","id":1,"to":"x","epoch":0,"candidate":{{"candidate":""}},"description":{OFFER}}}"#
+    );
+    for (text, why) in [
         (
             r#"{"type":"signal","id":1,"to":"x","epoch":0}"#,
             "exactly one",
@@ -158,17 +174,118 @@ fn broken_messages_are_bad_and_say_why() {
             r#"{"type":"moderate","id":1,"action":"ban","peer":"x"}"#,
             "ban",
         ),
-        (r#"{"type":"ack","seq":"1"}"#, "string"),
-        (&deep, "nested"),
+        (r#"{"type":"chat","id":1,"text":7}"#, "string"),
+        (
+            r#"{"type":"chat","id":1,"text":"a","text":"b"}"#,
+            "duplicate",
+        ),
+        (
+            r#"{"type":"update","id":1,"media":{"audio":"on"}}"#,
+            "boolean",
+        ),
+        (r#"{"type":"event","id":1}"#, "name"),
+        (
+            r#"{"type":"signal","id":1,"to":"x","epoch":0,"candidate":{"candidate":"candidate:1","sdpMLineIndex":"0"}}"#,
+            "string",
+        ),
+        (
+            r#"{"type":"signal","id":1,"to":"x","epoch":0,"candidate":{"candidate":"a=mid:0"}}"#,
+            "does not begin with `candidate:`",
+        ),
     ] {
         match ClientMessage::parse(text) {
-            Err(ParseError::BadMessage(said)) => assert!(
-                said.contains(why),
-                "{text}: said `{said}`, expected a word on `{why}`"
-            ),
+            Err(ParseError::Unreadable { id, why: said }) => {
+                assert_eq!(id.0, 1);
+                assert!(said.contains(why), "{text}: said `{said}`, expected {why}");
+            }
             other => panic!("{text}: {other:?}"),
         }
     }
+}
+
+/// A program that writes its absent fields as `null` was ended with 4400.
+#[test]
+fn null_is_absent_wherever_a_field_may_be_absent() {
+    let same = |with_null: &str, without: &str| {
+        let read =
+            ClientMessage::parse(with_null).unwrap_or_else(|error| panic!("{with_null}: {error}"));
+        assert_eq!(read, ClientMessage::parse(without).unwrap());
+    };
+    same(
+        r#"{"type":"hello","room":"x","name":null,"namespace":null,"role":null,"token":null,"media":null,"resume":null}"#,
+        r#"{"type":"hello","room":"x"}"#,
+    );
+    same(
+        r#"{"type":"hello","room":"x","media":{"audio":null,"video":true,"screen":null}}"#,
+        r#"{"type":"hello","room":"x","media":{"video":true}}"#,
+    );
+    same(
+        r#"{"type":"hello","room":"x","resume":{"ticket":"t","received":0,"peers":null}}"#,
+        r#"{"type":"hello","room":"x","resume":{"ticket":"t","received":0}}"#,
+    );
+    same(
+        r#"{"type":"chat","id":1,"text":"x","to":null}"#,
+        r#"{"type":"chat","id":1,"text":"x"}"#,
+    );
+    same(
+        r#"{"type":"event","id":1,"name":"x","to":null}"#,
+        r#"{"type":"event","id":1,"name":"x"}"#,
+    );
+    same(
+        r#"{"type":"update","id":1,"name":null,"media":null}"#,
+        r#"{"type":"update","id":1}"#,
+    );
+    same(
+        r#"{"type":"update","id":1,"media":{"audio":null,"video":null,"screen":null}}"#,
+        r#"{"type":"update","id":1,"media":{}}"#,
+    );
+    same(
+        r#"{"type":"moderate","id":1,"action":"lock","peer":null}"#,
+        r#"{"type":"moderate","id":1,"action":"lock"}"#,
+    );
+    let signal =
+        |payload: &str| format!(r#"{{"type":"signal","id":1,"to":"x","epoch":0,{payload}}}"#);
+    let offer = format!(r#""description":{OFFER}"#);
+    same(
+        &signal(&format!(r#"{offer},"candidate":null"#)),
+        &signal(&offer),
+    );
+    let candidate = r#""candidate":{"candidate":"candidate:1","sdpMid":null,"sdpMLineIndex":null,"usernameFragment":null}"#;
+    same(
+        &signal(&format!(r#"{candidate},"description":null"#)),
+        &signal(candidate),
+    );
+    same(
+        &signal(r#""candidate":null,"description":null"#),
+        &signal(r#""candidate":null"#),
+    );
+}
+
+/// Half an emoji in a name kept its owner out, and one in a chat ended its sender's session.
+#[test]
+fn half_a_character_is_shown_as_what_is_missing() {
+    let read = |text: &str| ClientMessage::parse(text).unwrap();
+    let ClientMessage::Chat(chat) = read(r#"{"type":"chat","id":1,"text":"x\ud83d"}"#) else {
+        panic!("a chat")
+    };
+    assert_eq!(chat.text, "x\u{fffd}");
+    let ClientMessage::Hello(hello) = read(r#"{"type":"hello","room":"r","name":"\udf89Mina"}"#)
+    else {
+        panic!("a hello")
+    };
+    assert_eq!(hello.name.as_deref(), Some("\u{fffd}Mina"));
+    let ClientMessage::Update(update) =
+        read(r#"{"type":"update","id":1,"name":"\ud83d\ud83d\ude00"}"#)
+    else {
+        panic!("an update")
+    };
+    assert_eq!(update.name.as_deref(), Some("\u{fffd}😀"));
+    let ClientMessage::Event(event) = read(r#"{"type":"event","id":1,"name":"\ud83d"}"#) else {
+        panic!("an event")
+    };
+    assert_eq!(event.name, "\u{fffd}");
+    let sdp = r#"{"type":"signal","id":1,"to":"x","epoch":0,"description":{"type":"offer","sdp":"s=\ud83d"}}"#;
+    assert!(matches!(read(sdp), ClientMessage::Signal(_)));
 }
 
 #[test]

@@ -96,6 +96,7 @@ fn run(seed: u64) -> Moves {
     }
     network.settle(&mut random);
     network.check();
+    network.steal();
     network.moves()
 }
 
@@ -106,6 +107,7 @@ fn nothing_is_lost_or_doubled_whatever_breaks() {
     let runs = number("SIMULATION_RUNS").unwrap_or(RUNS);
     let next = AtomicU64::new(first);
     let (adoptions, returns) = (AtomicU64::new(0), AtomicU64::new(0));
+    let thefts = AtomicU64::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -119,6 +121,7 @@ fn nothing_is_lost_or_doubled_whatever_breaks() {
                         Ok(moves) => {
                             adoptions.fetch_add(moves.adoptions, Ordering::Relaxed);
                             returns.fetch_add(moves.returns, Ordering::Relaxed);
+                            thefts.fetch_add(moves.thefts, Ordering::Relaxed);
                         }
                         Err(panic) => {
                             next.store(first + runs, Ordering::Relaxed);
@@ -131,7 +134,8 @@ fn nothing_is_lost_or_doubled_whatever_breaks() {
         }
     });
     let (adoptions, returns) = (adoptions.into_inner(), returns.into_inner());
-    println!("{runs} runs, {adoptions} adoptions, {returns} returns");
+    let thefts = thefts.into_inner();
+    println!("{runs} runs, {adoptions} adoptions, {returns} returns, {thefts} thefts");
     // Otherwise the runs have come to test something else.
-    assert!(runs < RUNS || (adoptions > runs / 2 && returns > runs / 20));
+    assert!(runs < RUNS || (adoptions > runs / 2 && returns > runs / 20 && thefts > runs / 4));
 }

@@ -1,10 +1,13 @@
 //! A hub under virtual time, with clients that only collect what they are sent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use signaling_proto::hub::{
-    Arrival, Config, ConnectionId, Environment, Grant, Hub, Output, SourceLimits, Unauthorized,
+    Arrival, Config, ConnectionId, Ended, Environment, Grant, Hub, Output, SourceLimits,
+    Unauthorized,
 };
 use signaling_proto::id::PeerId;
 use signaling_proto::message::client::Hello;
@@ -14,10 +17,16 @@ use signaling_proto::pace::Rate;
 use signaling_proto::source::Source;
 use signaling_proto::ticket::TicketKey;
 
+/// What the token `planted` comes to.
+pub(crate) const PLANTED: &str = "a planted mistake";
+
 /// Randomness that repeats itself from test to test.
 pub(crate) struct TestEnvironment {
     state: u64,
-    unix_time: Duration,
+    /// When it began, since 1970,
+    began: Duration,
+    /// and how long ago that is by the calendar, in milliseconds.
+    calendar: Arc<AtomicU64>,
 }
 
 impl Environment for TestEnvironment {
@@ -33,7 +42,7 @@ impl Environment for TestEnvironment {
     }
 
     fn unix_time(&mut self) -> Duration {
-        self.unix_time
+        self.began + Duration::from_millis(self.calendar.load(Ordering::Relaxed))
     }
 
     fn permits(&mut self, namespace: &str, page: &str) -> bool {
@@ -46,18 +55,34 @@ impl Environment for TestEnvironment {
             Some("host") => Some(Role::Host),
             Some("participant") => Some(Role::Participant),
             Some("viewer") => Some(Role::Viewer),
+            Some("planted") => panic!("{PLANTED}"),
             Some(_) => return Err(Unauthorized),
         };
         let name = role.map(|role| format!("{role:?}"));
-        Ok(Grant { role, name })
+        let in_an_hour = self.unix_time().as_secs() + 3600;
+        Ok(Grant {
+            role,
+            name,
+            expires_at: role.map(|_| in_an_hour),
+        })
     }
 
-    fn ice_servers(&mut self, account: &str, reached_as: &str) -> Vec<IceServer> {
+    fn ice_servers(
+        &mut self,
+        account: &str,
+        reached_as: &str,
+        until: Option<u64>,
+    ) -> Vec<IceServer> {
+        let now = self.unix_time().as_secs();
+        let expires_at = (now + 600).min(until.unwrap_or(u64::MAX));
+        if expires_at <= now {
+            return Vec::new();
+        }
         vec![IceServer {
             urls: vec![format!("turn:{reached_as}")],
             username: Some(account.to_owned()),
             credential: Some("secret".into()),
-            expires_at: Some(self.unix_time.as_secs() + 600),
+            expires_at: Some(expires_at),
         }]
     }
 }
@@ -71,6 +96,11 @@ pub(crate) struct World {
     gone: BTreeSet<ConnectionId>,
     /// Who was put out.
     pub(crate) revoked: Vec<PeerId>,
+    /// Whose tickets are worth nothing in later processes.
+    pub(crate) ended: Vec<Ended>,
+    /// The newest ticket of each connection that was given another one than its welcome's.
+    pub(crate) tickets: BTreeMap<ConnectionId, String>,
+    pub(crate) calendar: Arc<AtomicU64>,
     config: Config,
     processes: u64,
 }
@@ -89,16 +119,18 @@ pub(crate) const CONFIG: Config = Config {
         },
     },
     resume_window: Duration::from_secs(60),
+    ping_interval: signaling_proto::liveness::PING_INTERVAL,
     renew_ice_servers_after: Duration::from_secs(300),
 };
 
 /// What the clocks say when a test begins, since 1970.
 const BEGINNING: Duration = Duration::from_secs(1_795_000_000);
 
-fn hub(config: Config, process: u64) -> Hub<TestEnvironment> {
+fn hub(config: Config, process: u64, calendar: &Arc<AtomicU64>) -> Hub<TestEnvironment> {
     let environment = TestEnvironment {
         state: 7 + process,
-        unix_time: BEGINNING + Duration::from_secs(process),
+        began: BEGINNING + Duration::from_secs(process),
+        calendar: calendar.clone(),
     };
     Hub::new(
         config,
@@ -109,22 +141,33 @@ fn hub(config: Config, process: u64) -> Hub<TestEnvironment> {
 
 impl World {
     pub(crate) fn new(config: Config) -> Self {
+        let calendar = Arc::default();
         Self {
-            hub: hub(config.clone(), 0),
+            hub: hub(config.clone(), 0, &calendar),
             now: Instant::now(),
             opened: 0,
             inboxes: BTreeMap::new(),
             closed: BTreeMap::new(),
             gone: BTreeSet::new(),
             revoked: Vec::new(),
+            ended: Vec::new(),
+            tickets: BTreeMap::new(),
+            calendar,
             config,
             processes: 1,
         }
     }
 
-    /// The process dies without a word, and another one with the same secret takes its place.
+    /// The process dies without a word, and another one with the same secret takes its place, which knows
+    /// what the state directory has kept.
+    pub(crate) fn restart(&mut self) {
+        self.crash();
+        self.hub.handle_ended(self.now, self.ended.iter().cloned());
+    }
+
+    /// The same without a state directory.
     pub(crate) fn crash(&mut self) {
-        self.hub = hub(self.config.clone(), self.processes);
+        self.hub = hub(self.config.clone(), self.processes, &self.calendar);
         self.processes += 1;
         let open: Vec<_> = self.inboxes.keys().copied().collect();
         self.gone.extend(open);
@@ -133,7 +176,7 @@ impl World {
     /// Another process with the same secret, beside this one.
     pub(crate) fn another(&mut self) -> Hub<TestEnvironment> {
         self.processes += 1;
-        hub(self.config.clone(), self.processes - 1)
+        hub(self.config.clone(), self.processes - 1, &self.calendar)
     }
 
     pub(crate) fn open(&mut self) -> ConnectionId {
@@ -179,11 +222,17 @@ impl World {
     pub(crate) fn pass(&mut self, duration: Duration) {
         let end = self.now + duration;
         while let Some(deadline) = self.hub.poll_deadline().filter(|due| *due <= end) {
-            self.now = deadline.max(self.now);
+            self.set_time(deadline.max(self.now));
             self.hub.handle_timeout(self.now);
             self.collect();
         }
-        self.now = end;
+        self.set_time(end);
+    }
+
+    fn set_time(&mut self, now: Instant) {
+        let passed = u64::try_from((now - self.now).as_millis()).unwrap();
+        self.calendar.fetch_add(passed, Ordering::Relaxed);
+        self.now = now;
     }
 
     pub(crate) fn collect(&mut self) {
@@ -195,6 +244,10 @@ impl World {
                         "{frame:?} to a closed {connection:?}"
                     );
                     let message = ServerMessage::parse(&frame.to_text()).unwrap();
+                    if let ServerMessage::Ticket(new) = message {
+                        self.tickets.insert(connection, new.ticket);
+                        continue;
+                    }
                     self.inboxes.get_mut(&connection).unwrap().push(message);
                 }
                 Output::Close {
@@ -204,6 +257,7 @@ impl World {
                     self.closed.insert(connection, code);
                 }
                 Output::Revoke { peer } => self.revoked.push(peer),
+                Output::Ended(ended) => self.ended.push(ended),
             }
         }
     }
@@ -228,6 +282,19 @@ impl World {
         match self.take(connection).as_slice() {
             [ServerMessage::Welcome(welcome)] => (connection, (**welcome).clone()),
             other => panic!("expected a welcome: {other:?}"),
+        }
+    }
+
+    /// The welcome with the newest ticket that its client has.
+    pub(crate) fn with_newest_ticket(
+        &self,
+        connection: ConnectionId,
+        welcome: &Welcome,
+    ) -> Welcome {
+        let newest = self.tickets.get(&connection);
+        Welcome {
+            ticket: newest.unwrap_or(&welcome.ticket).clone(),
+            ..welcome.clone()
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) fn config() -> Config {
             hellos: Rate::with_burst_of_ten_seconds(1000),
         },
         resume_window: WINDOW,
+        ping_interval: signaling_proto::liveness::PING_INTERVAL,
         renew_ice_servers_after: Duration::from_secs(300),
     }
 }
@@ -53,7 +54,7 @@ impl Environment for Machine {
         Ok(Grant::default())
     }
 
-    fn ice_servers(&mut self, _: &str, _: &str) -> Vec<IceServer> {
+    fn ice_servers(&mut self, _: &str, _: &str, _: Option<u64>) -> Vec<IceServer> {
         Vec::new()
     }
 }

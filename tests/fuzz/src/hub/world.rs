@@ -153,7 +153,7 @@ impl World {
                         assert!(self.open.remove(&connection).is_some(), "closed twice");
                         self.hand_down(connection, Down::Close(code));
                     }
-                    Output::Revoke { .. } => {}
+                    Output::Revoke { .. } | Output::Ended(_) => {}
                 }
             }
         }
@@ -196,6 +196,9 @@ impl World {
             }
             ServerMessage::Chat(_) | ServerMessage::Event(_) if *adopted == Some(connection) => {
                 self.reached.kept += 1;
+            }
+            ServerMessage::Ticket(new) => {
+                self.written.insert(new.ticket, self.numbers[hub]);
             }
             ServerMessage::Delivered(delivered) => {
                 self.reached.delivered += delivered.ids.len();

@@ -56,6 +56,8 @@ pub enum ErrorCode {
     RoomFull,
     /// The server is stopping.
     Draining,
+    /// The server has failed, by a mistake of its own.
+    Internal,
     /// A code that this version does not know.
     #[serde(other)]
     #[cfg_attr(feature = "schema", schemars(skip))]
@@ -64,7 +66,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code of this version.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::BadMessage,
         Self::UnknownType,
         Self::NoSuchPeer,
@@ -80,6 +82,7 @@ impl ErrorCode {
         Self::SlowRecipient,
         Self::RoomFull,
         Self::Draining,
+        Self::Internal,
     ];
 
     /// With which WebSocket close code this error ends a connection; `None` when it never does.
@@ -98,6 +101,8 @@ impl ErrorCode {
             Self::SlowConsumer => 4430,
             Self::RoomFull => 4431,
             Self::Draining => 4503,
+            // RFC 6455, 7.4.1: an unexpected condition.
+            Self::Internal => 1011,
             Self::UnknownType | Self::NoSuchPeer | Self::SlowRecipient | Self::Other => {
                 return None;
             }

@@ -84,7 +84,7 @@ fn the_first_message_is_hello_and_comes_in_time() {
         ("not json", ErrorCode::BadMessage),
         (r#"{"type":"hello","room":""}"#, ErrorCode::BadMessage),
         (
-            r#"{"type":"hello","room":"r","namespace":" x"}"#,
+            r#"{"type":"hello","room":"r","namespace":"x\u200b"}"#,
             ErrorCode::BadMessage,
         ),
         (

@@ -212,6 +212,7 @@ fn credentials_are_renewed_also_where_the_session_did_not_begin() {
     world.pass(half);
     assert_eq!(kinds(&world.take(there)), ["ice_servers"]);
     // And after another adoption, by a process that takes the place of this one.
+    let welcome = world.with_newest_ticket(there, &welcome);
     world.crash();
     let (again, welcome) = world.resumed(&welcome, 2, Some(&[]));
     assert!(!welcome.ice_servers.is_empty());

@@ -119,15 +119,25 @@ fn refused_tokens_and_tickets_cost_more() {
 }
 
 #[test]
-fn whoever_comes_back_is_not_slowed_down() {
+fn coming_back_counts_as_entering() {
     let mut world = World::new(CONFIG);
     let first = hello_from(&mut world, 1, "r", "");
     let mut ticket = welcome(&mut world, first).ticket;
-    for _ in 0..100 {
+    let resume = |world: &mut World, ticket: &str| {
         let resume = format!(r#","resume":{{"ticket":"{ticket}","received":0}}"#);
-        let next = hello_from(&mut world, 1, "r", &resume);
+        hello_from(world, 1, "r", &resume)
+    };
+    for _ in 1..CONFIG.source.hellos.burst {
+        let next = resume(&mut world, &ticket);
         ticket = welcome(&mut world, next).ticket;
     }
+    let refused = resume(&mut world, &ticket);
+    let error = world.take_error(refused);
+    assert_eq!(error.code, ErrorCode::RateLimited);
+    // Nothing is lost: the same ticket is taken later.
+    world.pass(Duration::from_millis(error.retry_after_ms.unwrap()));
+    let next = resume(&mut world, &ticket);
+    assert!(welcome(&mut world, next).resumed);
 }
 
 #[test]

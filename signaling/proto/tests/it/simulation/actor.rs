@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use serde::de::IgnoredAny;
 use signaling_proto::client::{Client, Content, Event, Output};
 use signaling_proto::id::{MessageId, PeerId};
 use signaling_proto::message::client::{Hello, WantedRole};
@@ -155,7 +156,7 @@ impl Actor {
         match message {
             ServerMessage::Event(event) => {
                 let data = event.data.expect("it says its place");
-                let (place, _): (MessageId, String) = data.decode().unwrap();
+                let (place, _): (MessageId, IgnoredAny) = data.decode().unwrap();
                 history.heard(self.process, (event.from, place), event.id);
             }
             ServerMessage::PeerJoined(joined) => {

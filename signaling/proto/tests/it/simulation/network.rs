@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use signaling_proto::hub::{Arrival, ConnectionId, Output, limits};
+use signaling_proto::hub::{Arrival, ConnectionId, Ended, Output, limits};
 use signaling_proto::message::{ClientMessage, ServerMessage};
 
 use self::generations::Generations;
@@ -35,6 +35,8 @@ pub(crate) struct Network {
     links: Vec<Link>,
     history: History,
     generations: Generations,
+    /// By server: the sessions that have ended, as its state directory keeps them.
+    ended: Vec<Vec<Ended>>,
     /// How large messages are, in bytes.
     bytes: usize,
 }
@@ -55,14 +57,19 @@ impl Network {
             history: History::new(servers),
             bytes,
             generations: Generations::new(),
+            ended: vec![Vec::new(); servers],
         };
-        network.servers = (0..servers).map(|_| network.start_server()).collect();
+        network.servers = (0..servers).map(|at| network.start_server(at)).collect();
         network
     }
 
-    fn start_server(&mut self) -> Server {
+    fn start_server(&mut self, at: usize) -> Server {
         self.server_processes += 1;
-        Server::new(self.server_processes, &self.calendar)
+        let mut server = Server::new(self.server_processes, &self.calendar);
+        server
+            .hub
+            .handle_ended(self.now, self.ended[at].iter().cloned());
+        server
     }
 
     pub(crate) fn moves(&self) -> Moves {
@@ -151,7 +158,7 @@ impl Network {
             link.breaks();
             link.closed_at_server = true;
         }
-        self.servers[at] = self.start_server();
+        self.servers[at] = self.start_server(at);
     }
 
     pub(crate) fn drain_server(&mut self, at: usize) {
@@ -161,7 +168,7 @@ impl Network {
         for link in self.links.iter_mut().filter(|link| link.server == at) {
             link.closed_at_server = true;
         }
-        self.servers[at] = self.start_server();
+        self.servers[at] = self.start_server(at);
     }
 
     pub(crate) fn jump_clock(&mut self, random: &mut Random) {
@@ -288,6 +295,7 @@ impl Network {
                 connection, code, ..
             } => (connection, Down::Close(code), true),
             Output::Revoke { peer } => panic!("nobody puts {peer} out"),
+            Output::Ended(ended) => return self.ended[from].push(ended),
         };
         let at = usize::try_from(connection.0).expect("connections are numbers of links");
         let link = &mut self.links[at];
@@ -303,7 +311,8 @@ impl Network {
             && let Ok(ServerMessage::Welcome(welcome)) = ServerMessage::parse(text)
         {
             let process = self.servers[from].process;
-            self.generations.welcomed(process, at, &welcome);
+            let calendar = Duration::from_millis(self.calendar.load(Ordering::Relaxed));
+            self.generations.welcomed(process, at, &welcome, calendar);
         }
         if !link.broken {
             link.down.push_back(down);

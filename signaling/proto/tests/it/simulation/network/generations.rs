@@ -25,6 +25,8 @@ pub(super) struct Generations {
     known: BTreeMap<(u64, PeerId), Known>,
     /// By connection.
     carried: BTreeMap<usize, Carried>,
+    /// By session.
+    newest: BTreeMap<PeerId, Welcome>,
     pub(super) moves: Moves,
 }
 
@@ -42,6 +44,8 @@ pub(crate) struct Moves {
     pub(crate) adoptions: u64,
     /// To one where they had been before.
     pub(crate) returns: u64,
+    /// Tickets of sessions that had ended, offered to a later process.
+    pub(crate) thefts: u64,
 }
 
 impl Generations {
@@ -50,12 +54,13 @@ impl Generations {
             key: key(),
             known: BTreeMap::new(),
             carried: BTreeMap::new(),
+            newest: BTreeMap::new(),
             moves: Moves::default(),
         }
     }
 
     fn read(&self, ticket: &str) -> Ticket {
-        let opened = self.key.open(ticket, Duration::ZERO);
+        let opened = self.key.open(ticket);
         opened.expect("all tickets are written with one key")
     }
 
@@ -79,8 +84,19 @@ impl Generations {
         }
     }
 
+    /// The newest welcome of a session.
+    pub(super) fn newest(&self, peer: &PeerId) -> Option<&Welcome> {
+        self.newest.get(peer)
+    }
+
     /// A server has welcomed this connection.
-    pub(super) fn welcomed(&mut self, process: u64, link: usize, welcome: &Welcome) {
+    pub(super) fn welcomed(
+        &mut self,
+        process: u64,
+        link: usize,
+        welcome: &Welcome,
+        calendar: Duration,
+    ) {
         let given = self.read(&welcome.ticket);
         let known = self.known.entry((process, given.peer.clone()));
         let known = known.or_default();
@@ -90,13 +106,17 @@ impl Generations {
             offered.map(|ticket| ticket.generation) >= known.shown,
             "an old ticket was taken"
         );
-        if offered.is_some_and(|ticket| ticket.instance != given.instance) {
+        if let Some(offered) = offered.filter(|ticket| ticket.instance != given.instance) {
             match known.carried {
-                false => self.moves.adoptions += 1,
+                false => {
+                    assert!(!offered.is_expired(calendar), "its time is over");
+                    self.moves.adoptions += 1;
+                }
                 true => self.moves.returns += 1,
             }
         }
         known.carried = true;
+        self.newest.insert(given.peer.clone(), welcome.clone());
         carried.given = Some(given);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use signaling_proto::hub::{Arrival, ConnectionId, Output};
+use signaling_proto::message::ClientMessage;
 use signaling_proto::message::server::{Presence, Role};
 
 use super::Network;
@@ -53,6 +55,33 @@ impl Network {
         }
     }
 
+    /// Somebody has the tickets of those who have said goodbye, and a server has been started anew since.
+    pub(crate) fn steal(&mut self) {
+        for at in 0..self.servers.len() {
+            self.servers[at] = self.start_server(at);
+            for ended in self.ended[at].clone() {
+                let Some(welcome) = self.generations.newest(&ended.peer) else {
+                    continue;
+                };
+                let (room, ticket) = (&welcome.room.name, &welcome.ticket);
+                let hello = format!(
+                    r#"{{"type":"hello","room":"{room}","resume":{{"ticket":"{ticket}","received":0}}}}"#
+                );
+                let hub = &mut self.servers[at].hub;
+                let thief = ConnectionId(u64::MAX);
+                hub.handle_open(self.now, thief, Arrival::default());
+                hub.handle_message(self.now, thief, ClientMessage::parse(&hello));
+                let Some(Output::Send { frame, .. }) = hub.poll_output() else {
+                    panic!("it is answered")
+                };
+                let text = frame.to_text();
+                assert!(text.contains(r#""code":"resume_failed""#), "{text}");
+                while hub.poll_output().is_some() {}
+                self.generations.moves.thefts += 1;
+            }
+        }
+    }
+
     fn server_of(&self, actor: &Actor) -> usize {
         let link = actor.link.expect("somebody is not back");
         self.links[link].server
@@ -84,5 +113,5 @@ fn check_view(actor: &Actor, actors: &[&Actor]) {
     }
     let roles = actor.roster.values().map(|peer| peer.role);
     let hosts = roles.chain([actor.role]).filter(|role| *role == Role::Host);
-    assert!(hosts.count() >= 1, "a room has a host");
+    assert_eq!(hosts.count(), 1, "a room has one host");
 }

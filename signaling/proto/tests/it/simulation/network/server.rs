@@ -37,7 +37,7 @@ impl Environment for Machine {
         Ok(Grant::default())
     }
 
-    fn ice_servers(&mut self, _: &str, _: &str) -> Vec<IceServer> {
+    fn ice_servers(&mut self, _: &str, _: &str, _: Option<u64>) -> Vec<IceServer> {
         Vec::new()
     }
 }
