@@ -337,6 +337,8 @@ fn can_relay(url: &str, user: &str, password: &str) -> bool {
         insecure: false,
         timeout: 10,
         json: true,
+        account_of: None,
+        max_credential_ttl_s: None,
     };
     stun_turn::check::run(options, &mut std::io::sink()).unwrap()
 }
@@ -472,5 +474,6 @@ fn check_config_tells_of_certificates_for_other_names() {
         "--turn-tls-key",
         &key,
     ];
-    assert_fails(&missing, 2, &["--turn-tls-cert /no/such"]);
+    // The option is right, the file is not there: that may be over soon.
+    assert_fails(&missing, 1, &["--turn-tls-cert /no/such"]);
 }
