@@ -22,8 +22,11 @@ use crate::outbox::Outbox;
 const QUEUE: usize = 1024;
 /// Inputs taken at once.
 const BATCH: usize = 64;
-/// Panics of the hub without anything that worked between, after which the process ends.
-const PANICS_IN_A_ROW: u32 = 100;
+/// Panics in a row that no client's input has caused, after which all rooms are closed: closing those
+/// that look broken has not ended them.
+const PANICS_BEFORE_ALL: u32 = 3;
+/// After so many the process ends.
+const PANICS_BEFORE_END: u32 = 100;
 
 enum Input {
     Open(ConnectionId, Arrival, Arc<Outbox>),
@@ -73,7 +76,7 @@ impl HubHandle {
         let task = HubTask {
             hub,
             outboxes: FxHashMap::default(),
-            panics_in_a_row: 0,
+            own_panics: 0,
             revoke: Box::new(revoke),
             keep: Box::new(keep),
         };
@@ -166,7 +169,8 @@ impl HubHandle {
 struct HubTask<E> {
     hub: Hub<E>,
     outboxes: FxHashMap<ConnectionId, Arc<Outbox>>,
-    panics_in_a_row: u32,
+    /// Panics in a row that no client's input has caused.
+    own_panics: u32,
     revoke: Box<dyn Fn(&PeerId) + Send>,
     keep: Box<dyn Fn(Ended) + Send>,
 }
@@ -194,35 +198,42 @@ impl<E: Environment> HubTask<E> {
                 let connection = input.connection();
                 self.contain(now, connection, |task| task.handle(now, input));
             }
-            self.contain(now, None, |task| {
-                task.hub.handle_timeout(now);
-                task.carry_out(now);
-            });
+            // Apart from each other: a panic in one must not keep frames from anybody.
+            let has_passed = self.contain(now, None, |task| task.hub.handle_timeout(now));
+            let has_sent = self.contain(now, None, |task| task.carry_out(now));
+            if has_passed && has_sent {
+                self.own_panics = 0;
+            }
         }
     }
 
-    /// Does one thing; a panic in it, which is a mistake of ours, ends the rooms that it has touched.
+    /// Does one thing, and returns whether it worked. A panic, which is a mistake of ours, closes the
+    /// rooms that it has touched.
     fn contain(
         &mut self,
         now: Instant,
         connection: Option<ConnectionId>,
         act: impl FnOnce(&mut Self),
-    ) {
+    ) -> bool {
         // What is half done is looked for and closed.
         let Err(panic) = catch_unwind(AssertUnwindSafe(|| act(self))) else {
-            self.panics_in_a_row = 0;
-            return;
+            return true;
         };
-        self.panics_in_a_row += 1;
-        if self.panics_in_a_row > PANICS_IN_A_ROW {
+        // A client's input is over with its room; what the hub does by itself would come again.
+        self.own_panics += u32::from(connection.is_none());
+        if self.own_panics > PANICS_BEFORE_END {
             resume_unwind(panic);
         }
-        let rooms = self.hub.handle_panic(now, connection);
+        let rooms = match connection.is_none() && self.own_panics >= PANICS_BEFORE_ALL {
+            true => self.hub.handle_panics(now),
+            false => self.hub.handle_panic(now, connection),
+        };
         tracing::error!(
             ?connection,
             ?rooms,
             "the signaling core has failed and these rooms are closed; please report this"
         );
+        false
     }
 
     fn handle(&mut self, now: Instant, input: Input) {
@@ -286,114 +297,4 @@ impl<E: Environment> HubTask<E> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::collections::BTreeMap;
-
-    use signaling_proto::hub::{Config, Grant, SourceLimits, Unauthorized};
-    use signaling_proto::liveness::PING_INTERVAL;
-    use signaling_proto::message::client::Hello;
-    use signaling_proto::message::server::IceServer;
-    use signaling_proto::pace::Rate;
-    use signaling_proto::ticket::TicketKey;
-
-    use super::*;
-    use crate::ice_servers::{HubEnvironment, Relay, Told};
-    use crate::outbox::Item;
-    use crate::room_token::Gates;
-
-    /// A hub without anybody in it.
-    pub(crate) fn hub() -> HubHandle {
-        let environment = HubEnvironment {
-            relay: Told::new(Relay::Nowhere),
-            credential_ttl: Duration::from_secs(600),
-            gates: Gates::default(),
-            pages: Arc::default(),
-        };
-        let hub = Hub::new(config(), TicketKey::new(b"north"), environment);
-        HubHandle::start(hub, |_| (), |_| ()).0
-    }
-
-    fn config() -> Config {
-        Config {
-            max_room: 2,
-            max_rooms: 2,
-            max_sessions: 2,
-            namespaces: BTreeMap::new(),
-            max_greeting: 2,
-            source: SourceLimits {
-                sessions: 2,
-                hellos: Rate::with_burst_of_ten_seconds(1),
-            },
-            resume_window: Duration::ZERO,
-            ping_interval: PING_INTERVAL,
-            renew_ice_servers_after: Duration::from_secs(300),
-        }
-    }
-
-    /// Fails where it is told to, in the middle of a welcome.
-    struct Planted;
-
-    impl Environment for Planted {
-        fn random(&mut self, bytes: &mut [u8]) {
-            getrandom::fill(bytes).unwrap();
-        }
-
-        fn unix_time(&mut self) -> Duration {
-            Duration::from_secs(1_795_000_000)
-        }
-
-        fn permits(&mut self, _: &str, _: &str) -> bool {
-            true
-        }
-
-        fn authorize(&mut self, _: &Hello) -> Result<Grant, Unauthorized> {
-            Ok(Grant::default())
-        }
-
-        fn ice_servers(&mut self, _: &str, reached_as: &str, _: Option<u64>) -> Vec<IceServer> {
-            assert_ne!(reached_as, "planted");
-            Vec::new()
-        }
-    }
-
-    #[tokio::test]
-    async fn a_panic_in_the_hub_costs_its_room_and_not_the_process() {
-        let config = Config {
-            max_sessions: 9,
-            max_rooms: 9,
-            max_greeting: 9,
-            resume_window: Duration::from_secs(60),
-            ..config()
-        };
-        let hub = Hub::new(config, TicketKey::new(b"north"), Planted);
-        let (handle, _task) = HubHandle::start(hub, |_| (), |_| ());
-        let enter = async |room: &str, reached_as: &str| {
-            let outbox = Arc::new(Outbox::default());
-            let arrival = Arrival {
-                reached_as: reached_as.into(),
-                ..Arrival::default()
-            };
-            let connection = handle.open(arrival, outbox.clone()).await;
-            let hello = format!(r#"{{"type":"hello","room":"{room}"}}"#);
-            handle
-                .message(connection, ClientMessage::parse(&hello))
-                .await;
-            outbox
-        };
-        assert!(enter("other", "").await.next().await.is_frame());
-        let roommate = enter("r", "").await;
-        assert!(roommate.next().await.is_frame());
-        let _failing = enter("r", "planted").await;
-        let text = match roommate.next().await {
-            Item::Frame(frame) => frame.to_text(),
-            _ => panic!("an error first"),
-        };
-        assert!(text.contains(r#""code":"internal""#), "{text}");
-        assert!(!roommate.next().await.is_frame());
-        // The others do not notice.
-        assert!(enter("other", "").await.next().await.is_frame());
-        let snapshot = handle.snapshot().await.unwrap();
-        assert_eq!((snapshot.sessions, snapshot.rooms), (2, 1));
-        assert_eq!(snapshot.totals.panics, 1);
-    }
-}
+pub(crate) mod tests;

@@ -10,12 +10,14 @@ use anyhow::{Context as _, bail};
 /// What a file holds; `None` when there is none.
 ///
 /// # Errors
-/// When it can't be read, has more than `most` bytes, or somebody else could have read or written it.
+/// When it can't be read, has more than `most` bytes, or somebody else could have written it, or read
+/// it who is not in its group. Where it is a link, as mounted secrets are, all this is about the file
+/// that it leads to.
 pub(crate) fn read(dir: &Path, name: &str, most: u64) -> anyhow::Result<Option<Vec<u8>>> {
     let open = fs::OpenOptions::new()
         .read(true)
-        // A link could lead to a file of somebody else.
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        // A pipe must not make the start wait.
+        .custom_flags(libc::O_NONBLOCK)
         .open(dir.join(name));
     let file = match open {
         Ok(file) => file,
@@ -33,7 +35,7 @@ pub(crate) fn read(dir: &Path, name: &str, most: u64) -> anyhow::Result<Option<V
     Ok(Some(content))
 }
 
-/// Whether a file is `user`'s (or root's) alone.
+/// Whether a file is `user`'s (or root's), and nobody else's; a group may be let read it on purpose.
 fn check(metadata: &fs::Metadata, user: u32) -> anyhow::Result<()> {
     if !metadata.is_file() {
         bail!("it is no file");
@@ -45,9 +47,9 @@ fn check(metadata: &fs::Metadata, user: u32) -> anyhow::Result<()> {
         );
     }
     let mode = metadata.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if mode & 0o037 != 0 {
         bail!(
-            "its mode is {mode:o}, so that others could read or change it: chmod 600, or remove it"
+            "its mode is {mode:o}, so that others could read or change it: chmod 600 (640 at most), or remove it"
         );
     }
     Ok(())
@@ -108,18 +110,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         write(dir, "x", b"secret").unwrap();
-        for mode in [0o640, 0o604, 0o620, 0o602] {
+        for mode in [0o604, 0o644, 0o620, 0o660, 0o602] {
             fs::set_permissions(dir.join("x"), fs::Permissions::from_mode(mode)).unwrap();
             let error = format!("{:#}", read(dir, "x", 9).unwrap_err());
             assert!(error.contains("chmod 600"), "{error}");
         }
-        fs::set_permissions(dir.join("x"), fs::Permissions::from_mode(0o600)).unwrap();
+        // As Kubernetes mounts a secret for a group: links, and no right to write.
+        symlink(dir.join("x"), dir.join("link")).unwrap();
+        for mode in [0o600, 0o640, 0o440, 0o400] {
+            fs::set_permissions(dir.join("x"), fs::Permissions::from_mode(mode)).unwrap();
+            for name in ["x", "link"] {
+                assert_eq!(read(dir, name, 9).unwrap().as_deref(), Some(&b"secret"[..]));
+            }
+        }
         let metadata = fs::metadata(dir.join("x")).unwrap();
         let other = metadata.uid() + 1;
         assert!(check(&metadata, metadata.uid()).is_ok());
         assert_eq!(check(&metadata, other).is_ok(), metadata.uid() == 0);
-        symlink(dir.join("x"), dir.join("link")).unwrap();
-        assert!(read(dir, "link", 9).is_err());
         assert!(
             read(
                 dir.parent().unwrap(),

@@ -101,21 +101,30 @@ impl<E: Environment> Hub<E> {
         }
     }
 
-    /// An adopted host is there: those whom the room has made hosts meanwhile are hosts no more.
+    /// An adopted host is there: members that the room elected host meanwhile are hosts no more. Their
+    /// earlier tickets still say host, so the adopted one counts as host since after them: otherwise
+    /// such a ticket would outdo it in the next process.
     fn yield_to(&mut self, host: SessionKey) {
         if self.sessions[&host].role != Role::Host {
             return;
         }
         let room = self.sessions[&host].room.clone();
+        let mut newest = None;
         for member in self.members(&room).to_vec() {
             let other = self.session_mut(member);
             if member != host && other.role == Role::Host && !other.is_granted {
+                newest = newest.max(Some(other.host_since_ms));
                 other.role = Role::Participant;
                 other.host_since_ms = 0;
                 self.push_updated(member, None);
                 self.tell_own_entry(member);
                 self.send_ticket(member);
             }
+        }
+        if let Some(newest) = newest {
+            let host_since_ms = &mut self.session_mut(host).host_since_ms;
+            *host_since_ms = (newest + 1).max(*host_since_ms);
+            self.send_ticket(host);
         }
     }
 
@@ -167,8 +176,8 @@ impl<E: Environment> Hub<E> {
         })
     }
 
-    /// Somebody has come from another process, where it has met those who are missing here: they may
-    /// follow it. For whom there is no place it is told at once that they have left.
+    /// An adopted session has met peers in another process that are missing here: they may follow it.
+    /// Of those that the room has no place for it is told at once that they have left.
     pub(super) fn await_missing(&mut self, now: Instant, key: SessionKey, missing: Vec<PeerId>) {
         let room_key = self.sessions[&key].room.clone();
         let places = self.max_room(&room_key.namespace);

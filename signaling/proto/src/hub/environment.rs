@@ -40,8 +40,8 @@ pub struct Grant {
     pub role: Option<Role>,
     /// What it is called, whatever its `hello` says.
     pub name: Option<String>,
-    /// Until when its token is good, in seconds since 1970. A session that is there goes on; but it gets
-    /// no credentials for longer, and no other process takes it over later.
+    /// Expiry of the token, in seconds since 1970. The session outlives it, but gets no credentials
+    /// beyond it, and no other process adopts it afterwards.
     pub expires_at: Option<u64>,
 }
 

@@ -17,6 +17,24 @@ impl<E: Environment> Hub<E> {
     /// be adopted, as after a restart. Returns the tags of these rooms.
     pub fn handle_panic(&mut self, now: Instant, connection: Option<ConnectionId>) -> Vec<String> {
         let broken = self.broken_rooms(connection);
+        self.close_failed_rooms(now, connection, &broken)
+    }
+
+    /// Panics have followed each other, and closing what the tables disagree about has not ended them:
+    /// closes all rooms. Their sessions may be adopted. Returns the tags.
+    pub fn handle_panics(&mut self, now: Instant) -> Vec<String> {
+        let all = self.rooms.keys().cloned();
+        let of_sessions = self.sessions.values().map(|session| session.room.clone());
+        let broken = all.chain(of_sessions).collect();
+        self.close_failed_rooms(now, None, &broken)
+    }
+
+    fn close_failed_rooms(
+        &mut self,
+        now: Instant,
+        connection: Option<ConnectionId>,
+        broken: &HashSet<Arc<RoomKey>>,
+    ) -> Vec<String> {
         let tags = broken.iter().filter_map(|room| self.rooms.get(room));
         let tags = tags.map(|room| room.tag.to_string()).collect();
         let lost = self.sessions.iter();

@@ -56,7 +56,7 @@ pub enum ErrorCode {
     RoomFull,
     /// The server is stopping.
     Draining,
-    /// The server has failed, by a mistake of its own.
+    /// A bug in the server has closed the room.
     Internal,
     /// A code that this version does not know.
     #[serde(other)]

@@ -111,7 +111,7 @@ fn no_process_takes_over_a_session_whose_token_has_expired() {
     std::mem::swap(&mut world.hub, &mut elsewhere);
     world.pass(Duration::from_secs(2));
     assert_over(&mut world, &newest);
-    // Where it is it goes on: nobody is put out of a call in the middle of it.
+    // The process that has the session keeps it: a token's end interrupts no call.
     std::mem::swap(&mut world.hub, &mut elsewhere);
     let (_, back) = world.resumed(&newest, 0, None);
     assert_eq!(back.role, Role::Host);
@@ -143,7 +143,7 @@ fn credentials_are_not_renewed_beyond_the_token() {
     );
 }
 
-/// Of those who come back: who is host at last.
+/// The room's host when all of these have come back.
 fn host_of(world: &mut World, back: &[&Welcome]) -> PeerId {
     let mut connections = Vec::new();
     for welcome in back {
@@ -198,6 +198,23 @@ fn who_was_only_faster_than_the_host_is_none_when_that_is_back() {
             _ => None,
         });
     assert_eq!(own, Some(Role::Participant), "it is told");
+}
+
+/// With the ticket from before it had been demoted it was host again after the next restart.
+#[test]
+fn who_has_yielded_is_not_host_again_with_an_older_ticket() {
+    for order in [[0, 1], [1, 0]] {
+        let mut world = World::new(CONFIG);
+        let (_, host) = world.enter(r#""room":"r""#);
+        world.pass(Duration::from_secs(1));
+        world.crash();
+        let (_, faster) = world.enter(r#""room":"r""#);
+        let (connection, back) = world.resumed(&host, 0, None);
+        let host = world.with_newest_ticket(connection, &back);
+        world.crash();
+        let both = [&host, &faster];
+        assert_eq!(host_of(&mut world, &order.map(|at| both[at])), host.peer);
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Network {
         }
     }
 
-    /// Somebody has the tickets of those who have said goodbye, and a server has been started anew since.
+    /// Stolen tickets of sessions that ended with `bye`, tried after a restart of the server.
     pub(crate) fn steal(&mut self) {
         for at in 0..self.servers.len() {
             self.servers[at] = self.start_server(at);
