@@ -36,6 +36,8 @@ pub(crate) struct Service {
     /// Makes TLS connections with the certificate in force.
     pub(crate) tls: Option<watch::Receiver<TlsAcceptor>>,
     pub(crate) proxies: Arc<Proxies>,
+    /// Where closed connections linger.
+    pub(crate) lingering: linger::Places,
     /// Turns true once.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -45,7 +47,6 @@ pub(crate) struct Service {
 pub(crate) async fn serve(listener: TcpListener, service: Service, limits: Limits) {
     let permits = Arc::new(Semaphore::new(limits.served + WAITING));
     let places = Places::new(limits);
-    let lingering = linger::Places::default();
     let mut stopping = service.stopping.clone();
     loop {
         let accepted = tokio::select! {
@@ -56,9 +57,8 @@ pub(crate) async fn serve(listener: TcpListener, service: Service, limits: Limit
             continue;
         };
         let (service, places) = (service.clone(), Arc::clone(&places));
-        let lingering = lingering.clone();
         tokio::spawn(async move {
-            serve_stream((stream, lingering), remote, service, places).await;
+            serve_stream(stream, remote, service, places).await;
             drop(permit);
         });
     }
@@ -85,7 +85,7 @@ async fn accept(
 }
 
 async fn serve_stream(
-    (mut stream, lingering): (TcpStream, linger::Places),
+    mut stream: TcpStream,
     remote: SocketAddr,
     service: Service,
     places: Arc<Places>,
@@ -106,7 +106,7 @@ async fn serve_stream(
     let Ok(Some(place)) = timeout(HANDSHAKE_DEADLINE, guest.place()).await else {
         return tracing::debug!(remote = %remote.0, "no place in time");
     };
-    let stream = Lingering::new(stream, lingering);
+    let stream = Lingering::new(stream, service.lingering.clone());
     let tls = service.tls.as_ref().map(|tls| tls.borrow().clone());
     match tls {
         None => serve_http(stream, remote, service, place).await,
@@ -192,6 +192,7 @@ mod tests {
             router: Router::new().route("/", get(move || std::future::ready(page.clone()))),
             tls: None,
             proxies: Arc::default(),
+            lingering: linger::Places::default(),
             stopping,
         };
         let limits = Limits {

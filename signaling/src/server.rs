@@ -21,6 +21,7 @@ use crate::config::{Config, Tls};
 use crate::ended::{self, EndedSessions};
 use crate::hub_task::HubHandle;
 use crate::ice_servers::{HubEnvironment, Told};
+use crate::linger;
 use crate::listener::{self, Service};
 use crate::origin::{ForeignPages, Origins};
 use crate::places::Limits;
@@ -123,6 +124,7 @@ impl Server {
             proxies: app.proxies.clone(),
             router: router::router(app),
             tls,
+            lingering: linger::Places::default(),
             stopping: stopping.clone(),
         };
         tokio::spawn(listener::serve(page_listener, service, REQUESTS));
@@ -141,6 +143,7 @@ impl Server {
             }),
             tls: None,
             proxies: Arc::default(),
+            lingering: linger::Places::default(),
             stopping,
         };
         tokio::spawn(listener::serve(admin_listener, service, ADMIN_REQUESTS));

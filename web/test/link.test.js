@@ -11,6 +11,7 @@ function setUp(polite) {
   const connection = {
     connectionState: 'new',
     onconnectionstatechange: () => {},
+    onsignalingstatechange: () => {},
     createDataChannel: () => ({ addEventListener: () => {} }),
     restartIce: () => void (restarts += 1),
     close: () => {},
@@ -86,9 +87,9 @@ test('who wants no encryption is refused, and that is told', async () => {
   assert.equal(link.state, 'refused');
 });
 
-test('pictures without a common format are noticed in the descriptions', async () => {
+test('pictures without a common format are noticed in the descriptions', () => {
   const { link, connection } = setUp(false);
-  for (const [localDescription, remoteDescription, without] of /** @type {const} */ ([
+  for (const [currentLocalDescription, currentRemoteDescription, without] of /** @type {const} */ ([
     [null, null, false],
     [{ sdp: 'v=0\r\nm=audio 9 x 1\r\nm=video 9 x 2\r\n' }, { sdp: 'v=0\r\nm=audio 0 x 1\r\nm=video 9 x 2\r\n' }, false],
     [{ sdp: 'v=0\r\nm=audio 9 x 1\r\nm=video 9 x 2\r\n' }, { sdp: 'v=0\r\nm=audio 9 x 1\r\nm=video 0 x 2\r\n' }, true],
@@ -97,8 +98,8 @@ test('pictures without a common format are noticed in the descriptions', async (
     [{ sdp: 'v=0\nm=audio 9 x 1\nm=video 0 x 2\na=bundle-only\n' }, { sdp: 'v=0\nm=audio 9 x 1\nm=video 9 x 2\n' }, false],
     [{ sdp: 'v=0\nm=video 0 x 2\nm=video 0 x 2\na=bundle-only\n' }, { sdp: 'v=0\n' }, true],
   ])) {
-    Object.assign(connection, { localDescription, remoteDescription, getStats: async () => new Map() });
-    await link.updateStatistics();
+    Object.assign(connection, { currentLocalDescription, currentRemoteDescription });
+    connection.onsignalingstatechange();
     assert.equal(link.withoutPictures, without);
   }
 });

@@ -82,28 +82,9 @@ pub(super) fn for_variable(prefix: &str, rest: &str, names: &[String]) -> Option
 
 /// The name that needs the fewest changes, if these are few.
 fn closest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let distances = names.map(|name| (distance(wrong, name), name));
+    let distances = names.map(|name| (strsim::osa_distance(wrong, name), name));
     let (distance, name) = distances.min()?;
     (distance > 0 && distance <= (wrong.len() / 4).clamp(1, 3)).then_some(name)
-}
-
-/// Characters to insert, delete or replace, or neighbours to exchange.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for (i, of_a) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, of_b) in b.iter().enumerate() {
-            let replaced = rows[i][j] + usize::from(of_a != of_b);
-            let mut least = replaced.min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *of_a == b[j - 1] && a[i - 1] == *of_b {
-                least = least.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -111,21 +92,6 @@ mod tests {
     use super::*;
 
     const NAMES: [&str; 5] = ["auth-secret", "listen", "relay-ports", "user", "user-quota"];
-
-    #[test]
-    fn distances_are_those_of_the_definition() {
-        for (a, b, expected) in [
-            ("", "", 0),
-            ("abc", "", 3),
-            ("abc", "abc", 0),
-            ("abc", "acb", 1),
-            ("kitten", "sitting", 3),
-            ("relay-port", "relay-ports", 1),
-        ] {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-            assert_eq!(distance(b, a), expected, "{b} {a}");
-        }
-    }
 
     #[test]
     fn keys_that_are_nearly_right_or_coturn_s_have_a_hint() {

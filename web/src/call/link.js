@@ -115,6 +115,10 @@ export class Link {
       this.#trackArrived(track, streams[0]?.id);
     };
     connection.onconnectionstatechange = () => this.#stateChanged();
+    connection.onsignalingstatechange = () => {
+      const { currentLocalDescription: ours, currentRemoteDescription: theirs } = connection;
+      this.withoutPictures = [ours, theirs].some((description) => refusesPictures(description?.sdp ?? ''));
+    };
     return { connection, chat, echo, files };
   }
 
@@ -225,8 +229,6 @@ export class Link {
     const entries = [.../** @type {Map<string, any>} */ (/** @type {unknown} */ (report)).values()];
     this.statistics = readStatistics(entries);
     this.history.add(readSample(entries, this.#options.clock.now()));
-    const { localDescription, remoteDescription } = this.#connection;
-    this.withoutPictures = [localDescription, remoteDescription].some((description) => refusesPictures(description?.sdp ?? ''));
   }
 
   /** How loud the person is now, 0 to 1, as their browser measured it. */

@@ -375,12 +375,8 @@ export class SignalingClient {
 
   #stopTimers() {
     const { clock } = this.#options;
-    clock.clearTimeout(this.#timer ?? 0);
-    clock.clearTimeout(this.#ackTimer ?? 0);
-    clock.clearTimeout(this.#silenceTimer ?? 0);
-    this.#timer = undefined;
-    this.#ackTimer = undefined;
-    this.#silenceTimer = undefined;
+    for (const timer of [this.#timer, this.#ackTimer, this.#silenceTimer]) clock.clearTimeout(timer ?? 0);
+    this.#timer = this.#ackTimer = this.#silenceTimer = undefined;
   }
 
   /**
