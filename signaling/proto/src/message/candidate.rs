@@ -42,7 +42,9 @@ impl Candidate<'_> {
     pub(super) fn rewritten(&self) -> Result<Option<Verbatim>, PayloadError> {
         let whole = self.candidate.as_ref();
         let line = whole.trim_end_matches(['\r', '\n']);
-        let line = line.strip_prefix("a=").unwrap_or(line);
+        // Nothing behind `a=` is a broken line, not the end of candidates.
+        let attribute = line.strip_prefix("a=").filter(|it| !it.is_empty());
+        let line = attribute.unwrap_or(line);
         check(line)?;
         let plain = match has_zone(line) {
             true => Cow::Owned(without_zones(line)),
@@ -141,6 +143,15 @@ mod tests {
         };
         assert_eq!(rewritten(line), None);
         assert_eq!(rewritten(""), None);
+        for broken in ["a=", "a=\r\n", "a=a=candidate:1"] {
+            let candidate = Candidate {
+                candidate: broken.into(),
+                sdp_mid: None,
+                sdp_m_line_index: None,
+                username_fragment: None,
+            };
+            assert!(candidate.rewritten().is_err(), "{broken:?}");
+        }
         for other in [
             format!("a={line}"),
             format!("{line}\r\n"),
