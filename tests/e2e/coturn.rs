@@ -1,7 +1,8 @@
 //! coturn's clients against our relay, over UDP, TCP and TLS: nothing may get lost.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
+use tests::coturn::EchoPeer;
 use tests::programs::Relay;
 use tests::stage::{self, Stage};
 
@@ -16,8 +17,24 @@ async fn relay(stage: &Stage) -> anyhow::Result<Relay> {
         "r",
         "--allow-peer",
         "127.0.0.0/8",
+        // Two clients with four sessions each are there at once.
+        "--user-quota=32",
     ];
     stage.relay(&options).await
+}
+
+/// A client for each of these options, both at once: they wait for most of their time.
+async fn uclients(
+    stage: &Stage,
+    server: SocketAddr,
+    [some, others]: [&[&str]; 2],
+    peer: Option<&EchoPeer>,
+) -> anyhow::Result<()> {
+    tokio::try_join!(
+        stage.uclient(server, some, peer, MESSAGES),
+        stage.uclient(server, others, peer, MESSAGES)
+    )?;
+    Ok(())
 }
 
 #[test]
@@ -36,12 +53,7 @@ fn uclient_reaches_a_peer_over_udp() {
     stage::run(async |stage| {
         let (relay, peer) = (relay(stage).await?, stage.echo_peer()?);
         // Without -s ChannelData, with it Send and Data.
-        for options in [&[][..], &["-s"]] {
-            stage
-                .uclient(relay.udp, options, Some(&peer), MESSAGES)
-                .await?;
-        }
-        Ok(())
+        uclients(stage, relay.udp, [&[], &["-s"]], Some(&peer)).await
     });
 }
 
@@ -49,28 +61,30 @@ fn uclient_reaches_a_peer_over_udp() {
 fn uclient_reaches_a_peer_over_tcp() {
     stage::run(async |stage| {
         let (relay, peer) = (relay(stage).await?, stage.echo_peer()?);
-        for options in [&["-t"][..], &["-t", "-s"]] {
-            stage
-                .uclient(relay.tcp, options, Some(&peer), MESSAGES)
-                .await?;
-        }
-        Ok(())
+        uclients(stage, relay.tcp, [&["-t"], &["-t", "-s"]], Some(&peer)).await
     });
 }
 
 #[test]
 fn uclient_reaches_a_peer_over_tls() {
     stage::run(async |stage| {
-        let options = ["--user", "alice:wonder", "--allow-peer", "127.0.0.0/8"];
+        let options = [
+            "--user",
+            "alice:wonder",
+            "--allow-peer",
+            "127.0.0.0/8",
+            "--user-quota=32",
+        ];
         let (_relay, address) = stage.tls_relay(&options).await?;
         let peer = stage.echo_peer()?;
         // -S is TLS over TCP; it checks no certificate unless it is given an authority's.
-        for options in [&["-t", "-S"][..], &["-t", "-S", "-s"]] {
-            stage
-                .uclient(address, options, Some(&peer), MESSAGES)
-                .await?;
-        }
-        Ok(())
+        uclients(
+            stage,
+            address,
+            [&["-t", "-S"], &["-t", "-S", "-s"]],
+            Some(&peer),
+        )
+        .await
     });
 }
 
@@ -78,10 +92,7 @@ fn uclient_reaches_a_peer_over_tls() {
 fn uclients_reach_each_other_over_udp() {
     stage::run(async |stage| {
         let relay = relay(stage).await?;
-        for options in [&[][..], &["-s"]] {
-            stage.uclient(relay.udp, options, None, MESSAGES).await?;
-        }
-        Ok(())
+        uclients(stage, relay.udp, [&[], &["-s"]], None).await
     });
 }
 
@@ -89,10 +100,7 @@ fn uclients_reach_each_other_over_udp() {
 fn uclients_reach_each_other_over_tcp() {
     stage::run(async |stage| {
         let relay = relay(stage).await?;
-        for options in [&["-t"][..], &["-t", "-s"]] {
-            stage.uclient(relay.tcp, options, None, MESSAGES).await?;
-        }
-        Ok(())
+        uclients(stage, relay.tcp, [&["-t"], &["-t", "-s"]], None).await
     });
 }
 

@@ -92,7 +92,7 @@ fn whoever_vanishes_is_away_first_and_gone_later() {
     stage::run(async |stage| {
         let options = ["--turn-mode=none", "--resume-window", "3"];
         let service = stage.signaling_without_relay(&options).await?;
-        let [(ann, _), (bob, ann_there)] = pair(stage, &service, "").await?;
+        let [(ann, _), (bob, ann_there)] = pair(stage, &service, "&audio=0").await?;
         // Nothing of it says good-bye.
         ann.crash().await;
         bob.peer_until(ann_there.id(), "the absence", tests::page::Peer::is_away)

@@ -35,7 +35,7 @@ const FLAGS: [&str; 17] = [
     "--allow-loopback-in-peer-connection",
     // Headless windows count as hidden to some of the scheduler.
     "--disable-renderer-backgrounding",
-    "--window-size=1280,800",
+    "--window-size=1024,640",
 ];
 /// Nobody asks for permission to use camera and microphone: it is given, or refused.
 pub(super) const PERMITTED: &str = "--use-fake-ui-for-media-stream";
