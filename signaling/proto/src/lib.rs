@@ -10,6 +10,8 @@
 //! ```
 
 #![forbid(unsafe_code)]
+// Tests may; `clippy.toml` has the list.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod client;
 pub mod frame;

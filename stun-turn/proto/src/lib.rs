@@ -18,6 +18,8 @@
 //! What it does not do: open sockets, read a clock, sleep, log, or allocate on the packet path.
 //! Time is [`Now`], randomness is the seed given to [`Relay::new`].
 #![forbid(unsafe_code)]
+// Tests may; `clippy.toml` has the list.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod addr;
 pub mod attribute;
