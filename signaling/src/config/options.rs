@@ -155,7 +155,8 @@ pub fn with_relay_options(command: Command) -> Command {
     let defaults = [
         (
             "turn-listen",
-            "Where to listen: udp:, tcp: or tls: and ADDR:PORT; repeatable [default: udp and tcp on port 3478 of \
+            "Where to listen: udp:, tcp: or tls: and ADDR:PORT; [::] is all addresses of both families, unless the \
+             protocol has an IPv4 listener; repeatable [default: udp and tcp on port 3478 of \
              the address that the page listens on]",
         ),
         (
