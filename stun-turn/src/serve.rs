@@ -51,7 +51,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
 enum Event {
     Signal(i32),
     /// A reload has read its options.
-    Read(Result<Cli, settings::Error>),
+    Read(Box<Result<Cli, settings::Error>>),
 }
 
 fn forward_signals(sender: Sender<Event>) -> anyhow::Result<()> {
@@ -143,7 +143,7 @@ impl Program<'_> {
                 Ok(Event::Signal(SIGHUP)) => self.begin_reload(),
                 Ok(Event::Signal(SIGUSR2)) => self.reload_certificates(),
                 Ok(Event::Signal(SIGTERM | SIGUSR1)) => return self.drain(),
-                Ok(Event::Read(loaded)) => self.finish_reload(loaded),
+                Ok(Event::Read(loaded)) => self.finish_reload(*loaded),
                 Ok(Event::Signal(_)) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     self.relay.warn_of_certificates();
@@ -195,7 +195,7 @@ impl Program<'_> {
         let sender = self.sender.clone();
         let read = move || {
             // The program may be ending.
-            let _ = sender.send(Event::Read(read_options()));
+            let _ = sender.send(Event::Read(Box::new(read_options())));
         };
         let thread = std::thread::Builder::new().name("reload".to_owned());
         match thread.spawn(read) {

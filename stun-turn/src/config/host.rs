@@ -51,7 +51,7 @@ pub(super) enum Lookup {
 struct Names {
     /// Counts readings of the options: within one the same name is asked for once.
     reading: u64,
-    /// When this reading gives up waiting for answers; the first name of a reading without a beginning sets it.
+    /// When this reading gives up waiting for answers. Outside of a reading each name has its own time.
     deadline: Option<Instant>,
     known: BTreeMap<String, Answer>,
     /// Answers that are awaited since the reading began.
@@ -158,9 +158,8 @@ pub(super) fn ip(text: &str, lookup: Lookup, expected: &str) -> Result<IpAddr, A
         return Err(expected.into());
     }
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let deadline = *names
-        .deadline
-        .get_or_insert_with(|| Instant::now() + PATIENCE);
+    let deadline = names.deadline;
+    let deadline = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
     let asked = names.asked.remove(text);
     let found = names.addresses(text, lookup, |name| {
         await_answer(&asked.unwrap_or_else(|| ask(name)), deadline)
