@@ -199,6 +199,7 @@ mod tests {
             served: 1,
             served_of_source: 1,
             accepted_of_source: 2,
+            of_network: (1, 2),
             time: Duration::from_millis(100),
         };
         tokio::spawn(serve(listener, service, limits));

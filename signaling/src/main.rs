@@ -20,6 +20,7 @@ use signaling_proto::name::{self, BadName};
 use stun_turn::logging;
 use stun_turn::settings::{self, Knowledge, Names, Settings, Sources};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// Calls in the browser, self-hosted: serves the page, introduces peers to each other over WebSocket,
 /// and relays for those who can't reach each other.
@@ -226,11 +227,30 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let lan = config.lan;
     let mut server = Server::start(config).await?;
     announce(&server, lan);
+    let mut reading: Option<oneshot::Receiver<Loaded>> = None;
+    let mut is_asked_again = false;
     loop {
+        let read = async {
+            match &mut reading {
+                Some(reading) => reading.await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
-            _ = hangup.recv() => reload(&server),
+            _ = hangup.recv() => match reading {
+                Some(_) => is_asked_again = true,
+                None => reading = Some(begin_reading()),
+            },
+            loaded = read => {
+                reading = std::mem::take(&mut is_asked_again).then(begin_reading);
+                match loaded {
+                    Ok(loaded) => reload(&server, loaded),
+                    // The thread could not be started, or a mistake of ours has ended it.
+                    Err(_) => tracing::error!("not reloaded: the options could not be read"),
+                }
+            }
             () = server.failed() => anyhow::bail!("the signaling core has failed; please report this"),
         }
     }
@@ -243,14 +263,31 @@ async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads all options again; whatever is wrong with them leaves the old ones in force.
-fn reload(server: &Server) {
-    let config = load_own().and_then(|settings| {
-        let config = Config::from_matches(&settings.matches)?;
-        warn_about(&settings, &config);
-        Ok(config)
-    });
-    let config = config.map_err(|error| error.without_secrets());
+/// The options of a reload, or why there are none, without secrets.
+type Loaded = Result<Config, String>;
+
+/// Reads all options again on a thread of its own: host names among them may take seconds. The end of the
+/// process does not wait for it.
+fn begin_reading() -> oneshot::Receiver<Loaded> {
+    let (sender, receiver) = oneshot::channel();
+    let read = move || {
+        let config = load_own().and_then(|settings| {
+            let config = Config::from_matches(&settings.matches)?;
+            warn_about(&settings, &config);
+            Ok(config)
+        });
+        // The process may be ending.
+        let _ = sender.send(config.map_err(|error| error.without_secrets()));
+    };
+    let thread = std::thread::Builder::new().name("reload".to_owned());
+    if let Err(error) = thread.spawn(read) {
+        tracing::error!(%error, "no thread to read the options");
+    }
+    receiver
+}
+
+/// Puts new options in force; whatever is wrong with them leaves the old ones in force.
+fn reload(server: &Server, config: Loaded) {
     let reloaded = config.and_then(|config| {
         let reloaded = server.reload(config);
         reloaded.map_err(|error| format!("{error:#}"))

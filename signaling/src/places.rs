@@ -1,12 +1,12 @@
 //! Places for connections that are not WebSockets yet: so many are served at a time, and one source never has all of them,
-//! nor keeps the others from being accepted.
+//! nor keeps the others from being accepted. The same holds for the IPv6 /48 around a source.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use signaling_proto::source::Source;
+use signaling_proto::source::{Key, Source};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many places there are.
@@ -18,6 +18,8 @@ pub(crate) struct Limits {
     pub(crate) served_of_source: usize,
     /// Connections of one source, those included that wait for a place.
     pub(crate) accepted_of_source: usize,
+    /// The same two of the widest network around a source.
+    pub(crate) of_network: (usize, usize),
     /// How long a connection may have a place.
     pub(crate) time: Duration,
 }
@@ -27,7 +29,7 @@ pub(crate) struct Limits {
 pub(crate) struct Places {
     limits: Limits,
     served: Arc<Semaphore>,
-    sources: Mutex<HashMap<Source, Share>>,
+    shares: Mutex<HashMap<Key, Share>>,
 }
 
 #[derive(Debug)]
@@ -40,8 +42,8 @@ struct Share {
 #[derive(Debug)]
 pub(crate) struct Guest {
     places: Arc<Places>,
-    /// `None` for proxies, behind which are many.
-    source: Option<Source>,
+    /// Where it counts; empty for proxies, behind which are many.
+    keys: Vec<Key>,
 }
 
 /// The place of one that is served.
@@ -50,7 +52,7 @@ pub(crate) struct Place {
     /// For how long.
     pub(crate) time: Duration,
     _of_all: OwnedSemaphorePermit,
-    _of_source: Option<OwnedSemaphorePermit>,
+    _of_shares: Vec<OwnedSemaphorePermit>,
     _guest: Guest,
 }
 
@@ -59,64 +61,76 @@ impl Places {
         Arc::new(Self {
             limits,
             served: Arc::new(Semaphore::new(limits.served)),
-            sources: Mutex::default(),
+            shares: Mutex::default(),
         })
     }
 
-    /// Lets one in to wait for a place, unless its source has too many already.
+    /// Lets one in to wait for a place, unless its source or the network around it has too many already.
     pub(crate) fn enter(self: &Arc<Self>, source: Option<Source>) -> Option<Guest> {
-        if let Some(source) = source {
-            let mut sources = self.sources();
-            let share = sources.entry(source).or_insert_with(|| Share {
-                served: Arc::new(Semaphore::new(self.limits.served_of_source)),
+        let mut guest = Guest {
+            places: Arc::clone(self),
+            keys: Vec::new(),
+        };
+        let limits = self.limits;
+        let of_source = (limits.served_of_source, limits.accepted_of_source);
+        let own = source.map(|source| (source.own(), of_source));
+        let widest = source.and_then(Source::widest);
+        let widest = widest.map(|widest| (widest, limits.of_network));
+        for (key, (served, accepted)) in own.into_iter().chain(widest) {
+            let mut shares = self.shares();
+            let share = shares.entry(key).or_insert_with(|| Share {
+                served: Arc::new(Semaphore::new(served)),
                 accepted: 0,
             });
-            if share.accepted >= self.limits.accepted_of_source {
+            if share.accepted >= accepted {
+                // What was counted already is given back with the guest, which locks.
+                drop(shares);
                 return None;
             }
             share.accepted += 1;
+            guest.keys.push(key);
         }
-        Some(Guest {
-            places: Arc::clone(self),
-            source,
-        })
+        Some(guest)
     }
 
-    fn sources(&self) -> MutexGuard<'_, HashMap<Source, Share>> {
+    fn shares(&self) -> MutexGuard<'_, HashMap<Key, Share>> {
         // Every change is complete before anything can panic.
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Guest {
     /// Waits for a place.
     pub(crate) async fn place(self) -> Option<Place> {
-        let of_source = match self.share() {
-            Some(share) => Some(share.acquire_owned().await.ok()?),
-            None => None,
-        };
+        let mut of_shares = Vec::with_capacity(self.keys.len());
+        for key in &self.keys {
+            let share = self.served(*key)?;
+            of_shares.push(share.acquire_owned().await.ok()?);
+        }
         let all = Arc::clone(&self.places.served);
         Some(Place {
             time: self.places.limits.time,
             _of_all: all.acquire_owned().await.ok()?,
-            _of_source: of_source,
+            _of_shares: of_shares,
             _guest: self,
         })
     }
 
-    fn share(&self) -> Option<Arc<Semaphore>> {
-        let sources = self.places.sources();
-        Some(Arc::clone(&sources.get(&self.source?)?.served))
+    fn served(&self, key: Key) -> Option<Arc<Semaphore>> {
+        let shares = self.places.shares();
+        Some(Arc::clone(&shares.get(&key)?.served))
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let Some(source) = self.source else { return };
-        if let Entry::Occupied(mut share) = self.places.sources().entry(source) {
-            share.get_mut().accepted -= 1;
-            if share.get().accepted == 0 {
-                share.remove();
+        let mut shares = self.places.shares();
+        for key in self.keys.drain(..) {
+            if let Entry::Occupied(mut share) = shares.entry(key) {
+                share.get_mut().accepted -= 1;
+                if share.get().accepted == 0 {
+                    share.remove();
+                }
             }
         }
     }
@@ -133,6 +147,7 @@ mod tests {
         served: 4,
         served_of_source: 3,
         accepted_of_source: 5,
+        of_network: (3, 7),
         time: Duration::MAX,
     };
 
@@ -147,7 +162,7 @@ mod tests {
     #[test]
     fn one_source_leaves_places_to_others() {
         let places = Places::new(LIMITS);
-        let (greedy, other) = (Some(Source(1)), Some(Source(2)));
+        let (greedy, other) = (Some(Source::alone(1)), Some(Source::alone(2)));
         let served: Vec<_> = (0..3)
             .map(|_| at_once(places.enter(greedy).unwrap()).unwrap())
             .collect();
@@ -159,7 +174,29 @@ mod tests {
         assert!(at_once(places.enter(other).unwrap()).is_some());
         drop(served);
         assert!(at_once(places.enter(greedy).unwrap()).is_some());
-        assert!(places.sources().is_empty(), "nobody is left");
+        assert!(places.shares().is_empty(), "nobody is left");
+    }
+
+    /// A host's /48 has 65,536 sources.
+    #[test]
+    fn one_network_leaves_places_to_others() {
+        let places = Places::new(LIMITS);
+        let network = Key {
+            prefix: 48,
+            bits: 7,
+        };
+        let source = |number| Some(Source::within(number, [(network, 64)]));
+        let served: Vec<_> = (0..3)
+            .map(|number| at_once(places.enter(source(number)).unwrap()).unwrap())
+            .collect();
+        let waiting: Vec<_> = (3..9).filter_map(|it| places.enter(source(it))).collect();
+        assert_eq!(waiting.len(), 4, "as many as may wait");
+        for guest in waiting {
+            assert!(at_once(guest).is_none());
+        }
+        assert!(at_once(places.enter(Some(Source::alone(1))).unwrap()).is_some());
+        drop(served);
+        assert!(places.shares().is_empty(), "nobody is left");
     }
 
     #[test]

@@ -43,6 +43,7 @@ const REQUESTS: Limits = Limits {
     served: 4096,
     served_of_source: 3072,
     accepted_of_source: 7168,
+    of_network: (3584, 14_336),
     time: REQUESTS_TIME,
 };
 /// The same on the admin address.
@@ -50,6 +51,7 @@ const ADMIN_REQUESTS: Limits = Limits {
     served: 64,
     served_of_source: 64,
     accepted_of_source: 128,
+    of_network: (64, 128),
     time: REQUESTS_TIME,
 };
 

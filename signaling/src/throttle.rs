@@ -1,11 +1,12 @@
-//! Holds back connections that send too much, alone or together with others of their source.
+//! Holds back connections that send too much, alone or together with others of their source or of the
+//! IPv6 networks around it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use signaling_proto::pace::{Bucket, Pace, Rate, Verdict, frame_cost};
-use signaling_proto::source::Source;
+use signaling_proto::source::{Key, Source};
 use tokio::time::sleep;
 
 /// Fewer entries than this are not worth tidying up.
@@ -16,7 +17,7 @@ const FEW: usize = 1024;
 pub(crate) struct Rates {
     /// Frames of one connection.
     pub(crate) connection: Rate,
-    /// Frames of all connections of one source.
+    /// Frames of all connections of one source; the networks around it have multiples.
     pub(crate) source: Rate,
 }
 
@@ -29,7 +30,7 @@ pub(crate) struct Throttles {
 
 #[derive(Debug)]
 struct Sources {
-    buckets: HashMap<Source, Arc<Mutex<Bucket>>>,
+    buckets: HashMap<Key, Arc<Mutex<Bucket>>>,
     /// With how many entries it is tidied up next.
     tidy_at: usize,
 }
@@ -38,8 +39,9 @@ struct Sources {
 #[derive(Debug)]
 pub(crate) struct Throttle {
     own: Pace,
-    shared: Option<Arc<Mutex<Bucket>>>,
-    shared_rate: Rate,
+    /// Of its source and the networks around it, from the narrow to the wide, which is also the order of
+    /// locking. Empty for this host itself.
+    shared: Vec<(Arc<Mutex<Bucket>>, Rate)>,
 }
 
 /// A connection does not slow down although it is held back.
@@ -61,12 +63,15 @@ impl Throttles {
     pub(crate) fn begin(&self, source: Option<Source>) -> Throttle {
         Throttle {
             own: Pace::new(Instant::now(), self.rates.connection),
-            shared: source.map(|source| self.bucket(source)),
-            shared_rate: self.rates.source,
+            shared: source
+                .into_iter()
+                .flat_map(Source::shares)
+                .map(|(key, multiple)| (self.bucket(key), self.rates.source.times(multiple)))
+                .collect(),
         }
     }
 
-    fn bucket(&self, source: Source) -> Arc<Mutex<Bucket>> {
+    fn bucket(&self, key: Key) -> Arc<Mutex<Bucket>> {
         // Every change is complete before anything can panic.
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         if sources.buckets.len() >= sources.tidy_at {
@@ -78,7 +83,7 @@ impl Throttles {
             });
             sources.tidy_at = FEW.max(sources.buckets.len() * 2);
         }
-        let bucket = sources.buckets.entry(source);
+        let bucket = sources.buckets.entry(key);
         Arc::clone(bucket.or_insert_with(|| Arc::new(Mutex::new(Bucket::new(Instant::now())))))
     }
 }
@@ -98,15 +103,26 @@ impl Throttle {
                 Verdict::Flood => return Err(Flood),
             }
         }
-        while let Some(Err(wait)) = self.take_shared(cost) {
+        while let Err(wait) = self.take_shared(cost) {
             sleep(wait).await;
         }
         Ok(())
     }
 
-    fn take_shared(&self, cost: u32) -> Option<Result<(), std::time::Duration>> {
-        let mut bucket = lock(self.shared.as_ref()?);
-        Some(bucket.take(Instant::now(), self.shared_rate, cost))
+    /// Takes tokens of everything that is shared, or of nothing.
+    fn take_shared(&self, cost: u32) -> Result<(), std::time::Duration> {
+        let now = Instant::now();
+        let mut buckets = Vec::with_capacity(self.shared.len());
+        for (bucket, rate) in &self.shared {
+            let bucket = lock(bucket);
+            let mut after = *bucket;
+            after.take(now, *rate, cost)?;
+            buckets.push((bucket, after));
+        }
+        for (mut bucket, after) in buckets {
+            *bucket = after;
+        }
+        Ok(())
     }
 }
 
@@ -124,7 +140,7 @@ mod tests {
                 burst: 10,
             },
         });
-        let source = |number| Some(Source(number));
+        let source = |number| Some(Source::alone(number));
         let (mut first, mut second) = (throttles.begin(source(1)), throttles.begin(source(1)));
         let since = Instant::now();
         for _ in 0..10 {
@@ -135,12 +151,31 @@ mod tests {
         assert!(since.elapsed().as_millis() >= 450, "{:?}", since.elapsed());
         for other in [source(2), None] {
             let throttle = throttles.begin(other);
-            assert!(!matches!(throttle.take_shared(1), Some(Err(_))));
+            assert!(throttle.take_shared(1).is_ok());
         }
-        assert!(matches!(
-            throttles.begin(source(1)).take_shared(1),
-            Some(Err(_))
-        ));
+        assert!(throttles.begin(source(1)).take_shared(1).is_err());
+    }
+
+    #[test]
+    fn a_network_has_a_multiple_and_a_source_that_is_too_fast_takes_nothing_of_it() {
+        let throttles = Throttles::new(Rates {
+            connection: Rate::with_burst_of_ten_seconds(1_000_000),
+            source: Rate {
+                per_second: 1,
+                burst: 1000,
+            },
+        });
+        let home = Key {
+            prefix: 56,
+            bits: 7,
+        };
+        let taken = |number| {
+            let throttle = throttles.begin(Some(Source::within(number, [(home, 2)])));
+            let is_taken = |_: &u32| throttle.take_shared(100).is_ok();
+            (0..100).filter(is_taken).count()
+        };
+        // A burst is ten times 100; what is refilled meanwhile is less than one.
+        assert_eq!([taken(1), taken(2), taken(3)], [10, 10, 0]);
     }
 
     #[tokio::test]
@@ -154,18 +189,18 @@ mod tests {
                 burst: BURST,
             },
         });
-        let mut first = throttles.begin(Some(Source(1)));
+        let mut first = throttles.begin(Some(Source::alone(1)));
         for _ in 0..BURST {
             first.pass(1).await.unwrap();
         }
         drop(first);
         // Others come by the thousand.
         for number in 2..100_000_u32 {
-            throttles.begin(Some(Source(number.into())));
+            throttles.begin(Some(Source::alone(number.into())));
         }
-        let again = throttles.begin(Some(Source(1)));
+        let again = throttles.begin(Some(Source::alone(1)));
         let mut taken = (0..BURST).map(|_| again.take_shared(1));
-        assert!(taken.any(|taken| matches!(taken, Some(Err(_)))));
+        assert!(taken.any(|taken| taken.is_err()));
     }
 
     #[test]
@@ -176,7 +211,7 @@ mod tests {
             source: rate,
         });
         for number in 0..100_000_u32 {
-            throttles.begin(Some(Source(number.into())));
+            throttles.begin(Some(Source::alone(number.into())));
         }
         let sources = throttles.sources.lock().unwrap();
         assert!(sources.buckets.len() <= FEW, "{}", sources.buckets.len());

@@ -26,8 +26,9 @@ pub use written::example;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Where to listen: udp:, tcp: or tls: and ADDR:PORT; repeatable [default: udp and tcp on port 3478 of
-    /// all addresses, with --tls-cert also tls on 5349]
+    /// Where to listen: udp:, tcp: or tls: and ADDR:PORT; [::] is all addresses of both families, unless the
+    /// protocol has an IPv4 listener; repeatable [default: udp and tcp on port 3478 of all addresses, with
+    /// --tls-cert also tls on 5349]
     #[arg(long, value_name = "PROTO:ADDR:PORT", help_heading = "Listening")]
     pub listen: Vec<Listen>,
     /// Realm of the long-term credentials [default: callbox]
@@ -67,11 +68,13 @@ pub struct Options {
     /// Allocations on the whole server [default: as many as there are ports]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     pub max_allocations: Option<u32>,
-    /// Allocations of one user, 0 for any number; as many may be made a second, 10 at least [default: 10]
+    /// Allocations of one user, 0 for any number; as many may be made a second, 10 at least [default: 96,
+    /// what one person takes in a room of 16 where everything is relayed]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub user_quota: Option<u32>,
     /// Allocations from one IPv4 address or IPv6 /64, 0 for any number; as many may be made a second, 10 at
-    /// least; 8 times as many from an IPv6 /56, 64 times from a /48 [default: 50]
+    /// least; 8 times as many from an IPv6 /56, 64 times from a /48 [default: 1536, what a room of 16 takes
+    /// behind one address]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub source_quota: Option<u32>,
     /// Bytes per second that one allocation may carry in each direction [default: any number]
@@ -86,6 +89,9 @@ pub struct Options {
     /// Private key in PEM; one for each certificate, in the same order
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     pub tls_key: Vec<PathBuf>,
+    /// Refuse clients on tls: listeners that do not begin with a TLS handshake
+    #[arg(long, help_heading = "TLS")]
+    pub tls_only: bool,
     /// Load balancers that write a PROXY header in front of each tcp or tls connection; repeatable
     #[arg(long, value_name = "CIDR", value_parser = values::parse_cidr, help_heading = "Listening")]
     pub trusted_proxy: Vec<IpNet>,
@@ -110,10 +116,22 @@ pub struct Options {
     pub coalesce_us: Option<u16>,
 }
 
-/// Allocations of one user: both ends of a call over all families and transports, and some to spare.
-const DEFAULT_USER_QUOTA: u32 = 10;
-/// Allocations from one address: a household or a small office behind one NAT.
-const DEFAULT_SOURCE_QUOTA: u32 = 50;
+/// The room that the default quotas let meet: the largest one of `signaling` by its defaults.
+pub const DEFAULT_ROOM: u32 = 16;
+/// Relayed addresses that a browser may ask for towards one other participant: over UDP, TCP and TLS, from
+/// two interfaces.
+const ALLOCATIONS_A_CONNECTION: u32 = 6;
+
+/// Allocations of one user and from one source that let a room of this size meet where everything is
+/// relayed, even if all of it sits behind one address.
+#[must_use]
+pub const fn quotas_of_room(people: u32) -> (u32, u32) {
+    let of_user = people.saturating_mul(ALLOCATIONS_A_CONNECTION);
+    (of_user, of_user.saturating_mul(people))
+}
+
+/// Where the options say nothing.
+const DEFAULT_QUOTAS: (u32, u32) = quotas_of_room(DEFAULT_ROOM);
 
 /// How far ahead the expiry of a credential may lie, in seconds: further than anybody plans, and less than what
 /// milliseconds would be.
@@ -157,6 +175,8 @@ pub struct Config {
     pub tls_certs: Vec<PathBuf>,
     /// Files with their keys, in the same order.
     pub tls_keys: Vec<PathBuf>,
+    /// Whether listeners for TLS refuse plain clients.
+    pub tls_only: bool,
     /// Whose streams start with a PROXY header.
     pub trusted_proxies: Vec<IpNet>,
     /// How long a client's connection may take for what.
@@ -188,7 +208,7 @@ impl From<Options> for Config {
             listen: if options.listen.is_empty() {
                 default_listeners(!options.tls_cert.is_empty())
             } else {
-                options.listen
+                with_ipv4(options.listen)
             },
             realm: options
                 .realm
@@ -208,8 +228,8 @@ impl From<Options> for Config {
             nat64_prefixes: options.nat64_prefix,
             quotas: QuotaLimits {
                 total: options.max_allocations,
-                per_user: quota(options.user_quota, DEFAULT_USER_QUOTA),
-                per_source: quota(options.source_quota, DEFAULT_SOURCE_QUOTA),
+                per_user: quota(options.user_quota, DEFAULT_QUOTAS.0),
+                per_source: quota(options.source_quota, DEFAULT_QUOTAS.1),
             },
             max_bps: options.max_bps,
             alternate_servers: options.alternate_server,
@@ -218,6 +238,7 @@ impl From<Options> for Config {
             nat_discovery: options.nat_discovery,
             tls_certs: options.tls_cert,
             tls_keys: options.tls_key,
+            tls_only: options.tls_only,
             trusted_proxies: options.trusted_proxy,
             stream_limits: StreamLimits::default(),
             protected: Vec::new(),
@@ -231,6 +252,34 @@ impl From<Options> for Config {
 /// 0 stands for any number.
 fn quota(asked: Option<u32>, default: u32) -> Option<u32> {
     Some(asked.unwrap_or(default)).filter(|limit| *limit > 0)
+}
+
+/// Adds `0.0.0.0` to each `[::]` that has no IPv4 listener of its protocol beside it. Sockets of the relay
+/// serve one family, so that all addresses are in their canonical form. Port 0 stays alone: the system would
+/// choose two different ports.
+fn with_ipv4(mut listen: Vec<Listen>) -> Vec<Listen> {
+    let has_ipv4 = |wildcard: &Listen| {
+        let is_counterpart = |other: &&Listen| {
+            let is_on_its_port = other.address.port() == wildcard.address.port()
+                && other.protocol.is_stream() == wildcard.protocol.is_stream();
+            other.address.is_ipv4() && (other.protocol == wildcard.protocol || is_on_its_port)
+        };
+        listen.iter().any(|other| is_counterpart(&other))
+    };
+    let is_wildcard = |listen: &&Listen| {
+        let address = listen.address;
+        address.is_ipv6() && address.ip().is_unspecified() && address.port() != 0
+    };
+    let wildcards = listen.iter().filter(is_wildcard);
+    let alone = wildcards.filter(|wildcard| !has_ipv4(wildcard));
+    let added: Vec<Listen> = alone
+        .map(|Listen { protocol, address }| Listen {
+            protocol: *protocol,
+            address: (Ipv4Addr::UNSPECIFIED, address.port()).into(),
+        })
+        .collect();
+    listen.extend(added);
+    listen
 }
 
 /// All addresses, IPv6 where the host has it, on the registered ports.
@@ -255,6 +304,37 @@ fn default_listeners(with_tls: bool) -> Vec<Listen> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `udp:[::]:3478` served IPv6 alone.
+    #[test]
+    fn all_of_ipv6_is_all_addresses_unless_ipv4_stands_beside_it() {
+        let of = |texts: &[&str]| -> Vec<String> {
+            let options = Options {
+                listen: texts.iter().map(|it| it.parse().unwrap()).collect(),
+                ..Options::default()
+            };
+            let listen = Config::from(options).listen;
+            listen.iter().map(Listen::to_string).collect()
+        };
+        assert_eq!(
+            of(&["udp:[::]:443", "tls:[::]:443"]),
+            [
+                "udp:[::]:443",
+                "tls:[::]:443",
+                "udp:0.0.0.0:443",
+                "tls:0.0.0.0:443"
+            ]
+        );
+        for as_given in [
+            &["udp:[::]:3478", "udp:127.0.0.1:9"][..],
+            &["tls:[::]:443", "tcp:0.0.0.0:443"],
+            &["udp:[::1]:3478"],
+            &["udp:0.0.0.0:3478"],
+            &["udp:[::]:0"],
+        ] {
+            assert_eq!(of(as_given), as_given);
+        }
+    }
 
     #[test]
     fn a_certificate_brings_a_listener_for_it() {

@@ -210,6 +210,7 @@ impl Totals {
             ("unauthenticated", &totals.unauthenticated),
             ("timed_out", &totals.timed_out),
             ("garbage", &totals.garbage),
+            ("not_tls", &totals.plain_refused),
             ("proxy_header", &totals.proxy_malformed),
             ("replies_piled_up", &totals.overflowed),
         ] {

@@ -7,6 +7,7 @@ mod watch;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -116,6 +117,7 @@ impl Server {
         let streams = Arc::new(Streams {
             tls: Tls::new(certificates).map_err(io::Error::other)?,
             limits: config.stream_limits.clone(),
+            tls_only: AtomicBool::new(config.tls_only),
             trusted_proxies: config.trusted_proxies.clone(),
             totals: StreamTotals::default(),
             mailboxes: OnceLock::new(),

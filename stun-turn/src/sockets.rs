@@ -20,6 +20,8 @@ const BACKLOG: i32 = 1024;
 pub(crate) enum Listener {
     Udp(UdpSocket),
     Tcp(TcpListener),
+    /// For TLS; whether plain clients are refused is looked at when they come.
+    Tls(TcpListener),
 }
 
 /// Binds one socket for each worker; the kernel spreads clients over them by their addresses, so
@@ -47,13 +49,16 @@ fn open(listen: Listen, address: SocketAddr, is_shared: bool) -> io::Result<List
             udp::coalesce_received(socket.as_fd());
             Ok(Listener::Udp(socket.into()))
         }
-        Protocol::Tcp | Protocol::Tls => {
+        protocol @ (Protocol::Tcp | Protocol::Tls) => {
             let socket = Socket::new(domain, Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
             wait_for_address(&socket, address)?;
             prepare(&socket, address, is_shared)?;
             socket.listen(BACKLOG)?;
-            Ok(Listener::Tcp(socket.into()))
+            Ok(match protocol {
+                Protocol::Tls => Listener::Tls(socket.into()),
+                Protocol::Tcp | Protocol::Udp => Listener::Tcp(socket.into()),
+            })
         }
     }
 }
@@ -80,7 +85,7 @@ fn prepare(socket: &Socket, address: SocketAddr, is_shared: bool) -> io::Result<
 fn local_address(listener: &Listener) -> io::Result<SocketAddr> {
     match listener {
         Listener::Udp(socket) => socket.local_addr(),
-        Listener::Tcp(socket) => socket.local_addr(),
+        Listener::Tcp(socket) | Listener::Tls(socket) => socket.local_addr(),
     }
 }
 

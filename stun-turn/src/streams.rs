@@ -1,7 +1,7 @@
 //! What the streams of all workers share: their limits, TLS, whom they trust, and what is counted.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ pub struct StreamTotals {
     pub timed_out: AtomicU64,
     /// Connections closed because they spoke neither STUN nor TLS.
     pub garbage: AtomicU64,
+    /// Connections of plain clients closed because their listener is for TLS alone.
+    pub plain_refused: AtomicU64,
     /// Connections of trusted proxies closed for want of a good PROXY header.
     pub proxy_malformed: AtomicU64,
     /// Connections closed because a client let replies pile up.
@@ -92,6 +94,8 @@ pub(crate) fn count(total: &AtomicU64) {
 pub(crate) struct Streams {
     pub(crate) limits: StreamLimits,
     pub(crate) tls: Tls,
+    /// Whether listeners for TLS refuse plain clients; a reload changes it.
+    pub(crate) tls_only: AtomicBool,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) totals: StreamTotals,
     /// Of all workers, for connections that are another one's to serve.
@@ -99,6 +103,11 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
+    /// Whether listeners for TLS refuse plain clients.
+    pub(crate) fn is_tls_only(&self) -> bool {
+        self.tls_only.load(Ordering::Relaxed)
+    }
+
     /// Whether a PROXY header must come first from there.
     pub(crate) fn is_trusted_proxy(&self, address: IpAddr) -> bool {
         self.trusted_proxies

@@ -373,6 +373,28 @@ mod tests {
         assert!(Certificates::load(&[certificate], &[key]).is_ok());
     }
 
+    /// As editors, `openssl pkcs12` and certbot leave them.
+    #[test]
+    fn files_with_other_line_ends_comments_and_neighbours_are_read() {
+        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let combined = format!("{certificate}{key}");
+        let dos = |pem: &str| pem.replace("\r\n", "\n").replace('\n', "\r\n");
+        let with_attributes = |pem: &str| format!("Bag Attributes\n    friendlyName: a\n{pem}");
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for (certificate, key) in [
+            (combined.clone(), combined.clone()),
+            (dos(&certificate), dos(&key)),
+            (with_attributes(&certificate), with_attributes(&key)),
+        ] {
+            std::fs::write(path("cert"), &certificate).unwrap();
+            std::fs::write(path("key"), &key).unwrap();
+            let loaded = Certificates::load(&[path("cert")], &[path("key")]);
+            assert!(loaded.is_ok(), "{:?}\n{certificate}", loaded.err());
+        }
+    }
+
     #[test]
     fn a_name_beats_a_wildcard_beats_the_first() {
         let all = with(&[

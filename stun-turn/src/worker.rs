@@ -147,15 +147,24 @@ impl Worker {
                         .register(&mut socket, token, Interest::READABLE)?;
                     udp.push(Bound::new(socket, address));
                 }
-                Listener::Tcp(socket) => {
-                    let mut socket = TcpListener::from_std(socket);
-                    let token = Source::Tcp(tcp.len()).token();
-                    poll.registry()
-                        .register(&mut socket, token, Interest::READABLE)?;
-                    tcp.push(Bound::new(socket, address));
-                }
+                Listener::Tcp(socket) => tcp.push((socket, address, false)),
+                Listener::Tls(socket) => tcp.push((socket, address, true)),
             }
         }
+        let tcp = tcp
+            .into_iter()
+            .enumerate()
+            .map(|(index, (socket, address, is_for_tls))| {
+                let mut socket = TcpListener::from_std(socket);
+                let token = Source::Tcp(index).token();
+                poll.registry()
+                    .register(&mut socket, token, Interest::READABLE)?;
+                Ok(Bound {
+                    is_for_tls,
+                    ..Bound::new(socket, address)
+                })
+            });
+        let tcp = tcp.collect::<io::Result<_>>()?;
         Ok(Self {
             poll,
             index,

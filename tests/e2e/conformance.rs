@@ -81,9 +81,9 @@ fn nothing_failed(results: &[Value]) {
 #[test]
 fn our_relay_passes_every_case() {
     stage::run(async |stage| {
-        let relay = relay(stage, &["--auth-secret", SECRET]).await?;
         let quotas = ["--user-quota", "10", "--source-quota", "50"];
         let options = [&["--auth-secret", SECRET][..], &quotas].concat();
+        let relay = relay(stage, &options).await?;
         let results = judge(stage, &relay, &options).await?;
         nothing_failed(&results);
         assert!(

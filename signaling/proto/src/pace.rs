@@ -33,6 +33,15 @@ impl Rate {
         }
     }
 
+    /// So many times as fast and as much.
+    #[must_use]
+    pub const fn times(self, multiple: u32) -> Self {
+        Self {
+            per_second: self.per_second.saturating_mul(multiple),
+            burst: self.burst.saturating_mul(multiple),
+        }
+    }
+
     /// How long `tokens` take to be refilled.
     fn time(self, tokens: u32) -> Duration {
         Duration::from_secs(1) * tokens / self.per_second.max(1)

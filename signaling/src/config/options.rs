@@ -74,11 +74,13 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value = "10000", help_heading = "Limits",
           value_parser = values::parse_count)]
     pub max_pending: usize,
-    /// Peers from one IPv4 address or IPv6 /64; this host itself is not limited
+    /// Peers from one IPv4 address or IPv6 /64, 8 times as many from a /56, 64 times from a /48; this host itself
+    /// is not limited
     #[arg(long, value_name = "N", default_value = "1000", help_heading = "Limits",
           value_parser = values::parse_count)]
     pub source_sessions: usize,
-    /// Peers a second that enter from one IPv4 address or IPv6 /64; ten times as many at once
+    /// Peers a second that enter from one IPv4 address or IPv6 /64, 8 times as many from a /56, 64 times from a
+    /// /48; ten times as many at once
     #[arg(long, value_name = "N", default_value = "50", help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub source_joins: u32,
@@ -86,7 +88,8 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value = "300", help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub message_rate: u32,
-    /// Messages a second from one IPv4 address or IPv6 /64; ten times as many at once
+    /// Messages a second from one IPv4 address or IPv6 /64, 8 times as many from a /56, 64 times from a /48; ten
+    /// times as many at once
     #[arg(long, value_name = "N", default_value = "3000", help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub source_message_rate: u32,
@@ -155,7 +158,8 @@ pub fn with_relay_options(command: Command) -> Command {
     let defaults = [
         (
             "turn-listen",
-            "Where to listen: udp:, tcp: or tls: and ADDR:PORT; repeatable [default: udp and tcp on port 3478 of \
+            "Where to listen: udp:, tcp: or tls: and ADDR:PORT; [::] is all addresses of both families, unless the \
+             protocol has an IPv4 listener; repeatable [default: udp and tcp on port 3478 of \
              the address that the page listens on]",
         ),
         (

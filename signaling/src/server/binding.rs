@@ -39,6 +39,10 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
+    // [::] is for both families, whatever the system's default is (`net.ipv6.bindv6only`).
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        socket2::SockRef::from(&socket).set_only_v6(false)?;
+    }
     // A port whose last connections are still being forgotten is free.
     socket.set_reuseaddr(true)?;
     // Connections have what their listener has.
@@ -66,5 +70,21 @@ mod tests {
         assert!(socket.send_buffer_size().unwrap() <= buffer);
         #[cfg(target_os = "linux")]
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+    }
+
+    /// A server on `0.0.0.0:443` was not reached from networks with IPv6 alone.
+    #[tokio::test]
+    async fn a_wildcard_of_ipv6_serves_both_families() {
+        if std::net::TcpListener::bind("[::1]:0").is_err() {
+            eprintln!("not run: there is no IPv6 here");
+            return;
+        }
+        let listener = bind("--listen", "[::]:0".parse().unwrap()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for on in ["127.0.0.1", "::1"] {
+            let _client = TcpStream::connect((on, port)).await.unwrap();
+            let (_, from) = listener.accept().await.unwrap();
+            assert_eq!(from.ip().to_canonical().to_string(), on);
+        }
     }
 }

@@ -17,6 +17,7 @@ mod namespaces;
 mod page;
 mod process;
 mod relay_loss;
+mod reload;
 mod rooms;
 mod secrets;
 mod sessions;

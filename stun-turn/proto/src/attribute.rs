@@ -143,6 +143,30 @@ impl ErrorCode {
         [(code / 100) as u8, (code % 100) as u8]
     }
 
+    /// The recommended reason phrase (RFC 8489 section 14.8, RFC 8656 section 19, RFC 6062 section 6.3,
+    /// RFC 8016 section 4.2).
+    #[must_use]
+    pub const fn reason_phrase(self) -> &'static str {
+        match self {
+            Self::TryAlternate => "Try Alternate",
+            Self::BadRequest => "Bad Request",
+            Self::Unauthenticated => "Unauthenticated",
+            Self::Forbidden => "Forbidden",
+            Self::MobilityForbidden => "Mobility Forbidden",
+            Self::UnknownAttribute => "Unknown Attribute",
+            Self::AllocationMismatch => "Allocation Mismatch",
+            Self::StaleNonce => "Stale Nonce",
+            Self::AddressFamilyNotSupported => "Address Family not Supported",
+            Self::WrongCredentials => "Wrong Credentials",
+            Self::UnsupportedTransport => "Unsupported Transport Protocol",
+            Self::PeerAddressFamilyMismatch => "Peer Address Family Mismatch",
+            Self::ConnectionAlreadyExists => "Connection Already Exists",
+            Self::ConnectionTimeoutOrFailure => "Connection Timeout or Failure",
+            Self::AllocationQuotaReached => "Allocation Quota Reached",
+            Self::InsufficientCapacity => "Insufficient Capacity",
+        }
+    }
+
     /// The code that has these digits.
     #[must_use]
     pub(crate) fn of_digits(digits: [u8; 2]) -> Option<Self> {

@@ -12,9 +12,23 @@ pub(crate) const NETWORKS: [(u8, u32); 2] = [(56, 8), (48, 64)];
 
 /// A network around IPv6 sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Network {
+pub struct Network {
     prefix: u8,
     bits: u128,
+}
+
+impl Network {
+    /// The length of its prefix in bits.
+    #[must_use]
+    pub const fn prefix(self) -> u8 {
+        self.prefix
+    }
+
+    /// The prefix, right-aligned.
+    #[must_use]
+    pub const fn bits(self) -> u128 {
+        self.bits
+    }
 }
 
 impl Source {
@@ -32,7 +46,7 @@ impl Source {
     /// The networks around an IPv6 source, each with the multiple of a source's limits that all of its
     /// sources share: a home has a /56, a host often a /48, so the source alone bounds neither. An IPv4
     /// address has none.
-    pub(crate) fn networks(self) -> impl Iterator<Item = (Network, u32)> {
+    pub fn networks(self) -> impl Iterator<Item = (Network, u32)> {
         let bits = match self.0 {
             IpAddr::V6(ip) => Some(ip.to_bits()),
             IpAddr::V4(_) => None,

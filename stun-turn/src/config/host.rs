@@ -1,14 +1,16 @@
 //! Host names where addresses are expected: resolved when the options are read.
 //!
 //! A name keeps its last address while it can't be resolved, so that a reload during an outage of DNS
-//! does not refuse options that were good at the start.
+//! does not refuse options that were good at the start. All names of one reading of the options share one
+//! deadline. A reading may block for that long: a running program does it on a thread of its own.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::sync::{Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-/// How long one name may take. The thread that handles signals waits for it at a reload.
+/// How long all names of one reading may take together.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Why a text is no address.
@@ -49,25 +51,39 @@ pub(super) enum Lookup {
 struct Names {
     /// Counts readings of the options: within one the same name is asked for once.
     reading: u64,
+    /// When this reading gives up waiting for answers. Outside of a reading each name has its own time.
+    deadline: Option<Instant>,
     known: BTreeMap<String, Answer>,
+    /// Answers that are awaited since the reading began.
+    asked: BTreeMap<String, Receiver<Found>>,
 }
+
+/// The addresses of a name, or what the system said.
+type Found = Result<Vec<IpAddr>, String>;
 
 #[derive(Debug, Clone)]
 struct Answer {
     reading: u64,
-    /// The addresses, or what the system said.
-    result: Result<Vec<IpAddr>, String>,
+    lookup: Lookup,
+    result: Found,
 }
 
 static NAMES: Mutex<Names> = Mutex::new(Names {
     reading: 0,
+    deadline: None,
     known: BTreeMap::new(),
+    asked: BTreeMap::new(),
 });
 
-/// Begins a reading of the options: names of options that a reload changes are resolved again.
+/// Begins a reading of the options: names of options that a reload changes are resolved again. They are
+/// asked for at once and all together, so that one that is slow takes no time from the others.
 pub fn begin_reading() {
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
     names.reading += 1;
+    names.deadline = Some(Instant::now() + PATIENCE);
+    let known = names.known.iter();
+    let again = known.filter(|(_, answer)| answer.lookup == Lookup::Again);
+    names.asked = again.map(|(name, _)| (name.clone(), ask(name))).collect();
 }
 
 impl Names {
@@ -75,8 +91,8 @@ impl Names {
         &mut self,
         name: &str,
         lookup: Lookup,
-        resolve: impl FnOnce(&str) -> Result<Vec<IpAddr>, String>,
-    ) -> Result<Vec<IpAddr>, String> {
+        resolve: impl FnOnce(&str) -> Found,
+    ) -> Found {
         let known = self.known.get(name).cloned();
         if let Some(known) = &known {
             let stays = lookup == Lookup::Once && known.result.is_ok();
@@ -93,6 +109,7 @@ impl Names {
         };
         let answer = Answer {
             reading: self.reading,
+            lookup,
             result: result.clone(),
         };
         self.known.insert(name.to_owned(), answer);
@@ -100,24 +117,32 @@ impl Names {
     }
 }
 
-/// Asks the system, which may take longer than [`PATIENCE`] by itself.
-fn resolve(name: &str) -> Result<Vec<IpAddr>, String> {
+/// Asks the system on a thread of its own: that may take longer than anybody waits.
+fn ask(name: &str) -> Receiver<Found> {
     let (answer, answers) = mpsc::channel();
     let asked = name.to_owned();
+    let to_asker = answer.clone();
     let ask = move || {
         let found = (asked.as_str(), 0).to_socket_addrs();
         let ips = found.map(|found| found.map(|it| it.ip()).collect::<Vec<_>>());
         // The asker may have given up.
-        let _ = answer.send(ips);
+        let _ = to_asker.send(match ips {
+            Ok(ips) if ips.is_empty() => Err("it has no address".to_owned()),
+            Ok(ips) => Ok(ips),
+            Err(error) => Err(error.to_string()),
+        });
     };
     let thread = std::thread::Builder::new().name("resolver".to_owned());
-    thread.spawn(ask).map_err(|error| error.to_string())?;
-    match answers.recv_timeout(PATIENCE) {
-        Ok(Ok(ips)) if ips.is_empty() => Err("it has no address".to_owned()),
-        Ok(Ok(ips)) => Ok(ips),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    if let Err(error) = thread.spawn(ask) {
+        let _ = answer.send(Err(error.to_string()));
     }
+    answers
+}
+
+fn await_answer(asked: &Receiver<Found>, deadline: Instant) -> Found {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let found = asked.recv_timeout(left);
+    found.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
 }
 
 /// An IP address, or a name that stands for its first IPv4 address, or its first IPv6 address if it has
@@ -133,7 +158,12 @@ pub(super) fn ip(text: &str, lookup: Lookup, expected: &str) -> Result<IpAddr, A
         return Err(expected.into());
     }
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let found = names.addresses(text, lookup, resolve);
+    let deadline = names.deadline;
+    let deadline = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
+    let asked = names.asked.remove(text);
+    let found = names.addresses(text, lookup, |name| {
+        await_answer(&asked.unwrap_or_else(|| ask(name)), deadline)
+    });
     let ips = found.map_err(|reason| AddressError::Unresolved {
         name: text.to_owned(),
         reason,
@@ -224,7 +254,9 @@ mod tests {
     fn a_name_keeps_its_last_address_while_it_can_t_be_resolved() {
         let mut names = Names {
             reading: 0,
+            deadline: None,
             known: BTreeMap::new(),
+            asked: BTreeMap::new(),
         };
         let down = |_: &str| Err("down".to_owned());
         let [one, two] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
@@ -247,6 +279,18 @@ mod tests {
             names.addresses("a", again, |_| Ok(vec![two])),
             Ok(vec![two])
         );
+    }
+
+    /// Each name had eight seconds of its own.
+    #[test]
+    fn all_names_of_a_reading_share_one_deadline() {
+        let (_answer, silent) = mpsc::channel();
+        let over = Instant::now();
+        let told = await_answer(&silent, over).unwrap_err();
+        assert!(told.contains("no answer within 8 s"), "{told}");
+        let (answer, asked) = mpsc::channel();
+        answer.send(Ok(vec![IpAddr::from([192, 0, 2, 1])])).unwrap();
+        assert!(await_answer(&asked, over).is_ok(), "what has come counts");
     }
 
     /// Debian's `127.0.1.1 host`.

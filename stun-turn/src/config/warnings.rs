@@ -1,6 +1,6 @@
 //! What an operator should know of options that are valid.
 
-use super::{Config, Listen};
+use super::{Config, Listen, Protocol};
 
 impl Config {
     /// One sentence for each; without secrets.
@@ -23,23 +23,13 @@ impl Config {
                 ));
             }
         }
-        for listen in &self.listen {
-            if self.serves_ipv6_alone(*listen) {
-                let (protocol, port) = (listen.protocol, listen.address.port());
-                warnings.push(format!(
-                    "--listen {listen} serves IPv6 alone: for IPv4 add --listen {protocol}:0.0.0.0:{port}"
-                ));
-            }
+        let is_for_tls = |listen: &Listen| listen.protocol == Protocol::Tls;
+        if self.tls_only && !self.listen.iter().any(is_for_tls) {
+            warnings.push(
+                "--tls-only changes nothing: there is no tls: listener, and tcp: ones take plain clients".to_owned(),
+            );
         }
         warnings
-    }
-
-    /// Whether this listens on all IPv6 addresses, and nothing of its protocol on an IPv4 address.
-    fn serves_ipv6_alone(&self, listen: Listen) -> bool {
-        let ip = listen.address.ip();
-        let is_counterpart =
-            |other: &Listen| other.protocol == listen.protocol && other.address.is_ipv4();
-        ip.is_ipv6() && ip.is_unspecified() && !self.listen.iter().any(is_counterpart)
     }
 }
 
@@ -58,13 +48,18 @@ mod tests {
     }
 
     #[test]
-    fn all_of_ipv6_is_not_all() {
-        let told = warnings(&["udp:[::]:3478", "tcp:[::]:3478"], &["a:b"]);
-        assert_eq!(told.len(), 2);
-        assert!(told[0].contains("--listen udp:0.0.0.0:3478"), "{told:?}");
-        let both = ["udp:[::]:3478", "udp:0.0.0.0:3478", "tls:[::1]:5349"];
-        assert!(warnings(&both, &["a:b"]).is_empty());
-        assert!(warnings(&[], &["a:b"]).is_empty(), "the default is both");
+    fn tls_only_without_a_listener_for_tls_is_told() {
+        let told = |listen: &[&str]| {
+            let options = Options {
+                listen: listen.iter().map(|it| it.parse().unwrap()).collect(),
+                user: vec!["a:b".parse().unwrap()],
+                tls_only: true,
+                ..Options::default()
+            };
+            Config::from(options).warnings()
+        };
+        assert!(told(&["tcp:0.0.0.0:443"])[0].contains("--tls-only"));
+        assert!(told(&["tls:0.0.0.0:443"]).is_empty());
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Config {
 #[must_use]
 pub fn example(name: &str) -> Option<&'static str> {
     Some(match name {
-        "listen" => r#"["udp:0.0.0.0:3478", "tcp:0.0.0.0:3478", "tls:[::]:5349"]"#,
+        "listen" => r#"["udp:[::]:3478", "tcp:[::]:3478", "tls:[::]:5349"]"#,
         "realm" => r#""callbox""#,
         "user" => r#"["alice:wonder"]"#,
         "auth-secret" => r#"["a long random text"]"#,
@@ -53,8 +53,8 @@ pub fn example(name: &str) -> Option<&'static str> {
         "deny-peer" => r#"["198.51.100.0/24"]"#,
         "nat64-prefix" => r#"["2001:db8:64::/96"]"#,
         "max-allocations" => "1000",
-        "user-quota" => "10",
-        "source-quota" => "50",
+        "user-quota" => "96",
+        "source-quota" => "1536",
         "max-bps" => "1000000",
         "alternate-server" => r#"["203.0.113.9:3478"]"#,
         "tls-cert" => r#"["/etc/stun-turn/fullchain.pem"]"#,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use stun_turn_proto::Settings;
@@ -13,7 +14,7 @@ use crate::config::{Config, User};
 use crate::server::{self, StartError, seed};
 
 impl Handle {
-    /// Puts users, secrets, policy, quotas, limits, relaying of TCP, alternate servers and certificates of `config`
+    /// Puts users, secrets, policy, quotas, limits, relaying of TCP, alternate servers, certificates and `tls_only` of `config`
     /// in force; live connections keep the certificate they began with. Returns the names of options
     /// that differ but can't be changed while the relay runs.
     ///
@@ -28,11 +29,16 @@ impl Handle {
         // For the listeners there are, not for those that another start would have. Files may be slow:
         // nobody else waits for them.
         let certificates = server::certificates(&config)?;
+        let is_tls_only = config.tls_only;
         let mut in_force = self.in_force();
         in_force.config = config;
         self.apply(&mut in_force);
         drop(in_force);
         self.0.streams.tls.replace(certificates);
+        self.0
+            .streams
+            .tls_only
+            .store(is_tls_only, Ordering::Relaxed);
         self.warn_of_certificates();
         if let Err(error) = self.follow_host() {
             tracing::warn!(%error, "the addresses to relay from stay as they are");

@@ -82,32 +82,34 @@ pub(super) struct Ancillary {
 pub(super) fn ancillary(header: &libc::msghdr) -> Ancillary {
     let mut found = Ancillary::default();
     // SAFETY: the header is as the kernel filled it in; CMSG_* walk only within msg_controllen, and
-    // the data of each type is as long as its struct.
+    // each message is one of it.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while let Some(current) = message.as_ref() {
-            let data = libc::CMSG_DATA(message);
             match (current.cmsg_level, current.cmsg_type) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    let info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    let ip = Ipv4Addr::from_bits(u32::from_be(info.ipi_spec_dst.s_addr));
-                    found.to = Some(ip.into());
+                    let info = data::<libc::in_pktinfo>(message);
+                    let ip =
+                        info.map(|it| Ipv4Addr::from_bits(u32::from_be(it.ipi_spec_dst.s_addr)));
+                    found.to = ip.map(IpAddr::V4);
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
-                    found.to = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                    let info = data::<libc::in6_pktinfo>(message);
+                    let ip = info.map(|it| Ipv6Addr::from(it.ipi6_addr.s6_addr));
+                    found.to = ip.map(IpAddr::V6);
                 }
                 (libc::IPPROTO_IP, libc::IP_ORIGDSTADDR) => {
-                    let address = data.cast::<libc::sockaddr_in>().read_unaligned();
-                    found.original = Some(of_ipv4(&address));
+                    let address = data::<libc::sockaddr_in>(message);
+                    found.original = address.map(|it| of_ipv4(&it));
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_ORIGDSTADDR) => {
-                    let address = data.cast::<libc::sockaddr_in6>().read_unaligned();
-                    found.original = Some(of_ipv6(&address));
+                    let address = data::<libc::sockaddr_in6>(message);
+                    found.original = address.map(|it| of_ipv6(&it));
                 }
                 (libc::SOL_UDP, libc::UDP_GRO) => {
-                    let size = data.cast::<libc::c_int>().read_unaligned();
-                    found.segment = usize::try_from(size).ok().filter(|size| *size > 0);
+                    let size = data::<libc::c_int>(message);
+                    let size = size.and_then(|size| usize::try_from(size).ok());
+                    found.segment = size.filter(|size| *size > 0);
                 }
                 _ => {}
             }
@@ -115,6 +117,20 @@ pub(super) fn ancillary(header: &libc::msghdr) -> Ancillary {
         }
     }
     found
+}
+
+/// The data of a control message; `None` where the kernel had no room for all of it.
+///
+/// # Safety
+/// The message lies in control data as the kernel filled it in, and may be read to its end; `T` may have any bits.
+unsafe fn data<T>(message: *const libc::cmsghdr) -> Option<T> {
+    // SAFETY: CMSG_LEN only computes; the data are read only if they are as long as `T`.
+    unsafe {
+        let needed = libc::CMSG_LEN(mem::size_of::<T>() as libc::c_uint) as usize;
+        let length: usize = (*message).cmsg_len as _;
+        let is_whole = length >= needed;
+        is_whole.then(|| libc::CMSG_DATA(message).cast::<T>().read_unaligned())
+    }
 }
 
 /// Writes a packet-info message that chooses the source address; returns its length.
@@ -223,6 +239,29 @@ pub(super) fn write_address(
             // SAFETY: as above.
             unsafe { place.cast::<libc::sockaddr_in6>().write(value) };
             mem::size_of_val(&value) as libc::socklen_t
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message that is cut for want of room was read past its end.
+    #[test]
+    fn control_data_that_the_kernel_has_cut_are_not_read() {
+        for ip in ["192.0.2.1", "2001:db8::1"] {
+            let ip: IpAddr = ip.parse().unwrap();
+            let mut control: Control = [0; CONTROL];
+            // SAFETY: all bits zero are a header without anything.
+            let mut header: libc::msghdr = unsafe { mem::zeroed() };
+            header.msg_control = control.as_mut_ptr().cast();
+            header.msg_controllen = mem::size_of::<Control>() as _;
+            header.msg_controllen = write_source(&mut header, ip) as _;
+            assert_eq!(ancillary(&header).to, Some(ip));
+            // SAFETY: the control data lie there and have one message.
+            unsafe { (*libc::CMSG_FIRSTHDR(&header)).cmsg_len -= 1 };
+            assert_eq!(ancillary(&header).to, None);
         }
     }
 }

@@ -11,6 +11,8 @@ use super::fair_share::FairShare;
 pub(super) struct Bound<S> {
     pub(super) socket: S,
     pub(super) address: SocketAddr,
+    /// Whether `tls:` stands in front of its address.
+    pub(super) is_for_tls: bool,
     /// Shares of the clients with an allocation.
     pub(super) fair: FairShare<SocketAddr>,
     /// Shares of the sources of requests.
@@ -22,6 +24,7 @@ impl<S> Bound<S> {
         Self {
             socket,
             address,
+            is_for_tls: false,
             fair: FairShare::default(),
             requests: FairShare::default(),
         }

@@ -62,6 +62,15 @@ enum Phase {
     Open,
 }
 
+/// What a connection must begin with, by its listener and its sender.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    /// A PROXY header.
+    pub(super) header: bool,
+    /// TLS, where `--tls-only` asks for it.
+    pub(super) tls: bool,
+}
+
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum End {
@@ -75,6 +84,8 @@ pub(super) enum End {
     ProxyMalformed,
     #[error("neither STUN nor ChannelData nor TLS")]
     Garbage,
+    #[error("no TLS on a listener for TLS, and --tls-only is set")]
+    NotTls,
     /// Broken, or the handshake found nothing in common.
     #[error("TLS failed: {0}")]
     Tls(rustls::Error),
@@ -95,6 +106,8 @@ pub(super) struct Stream {
     socket: TcpStream,
     client: FiveTuple,
     phase: Phase,
+    /// Its listener is for TLS.
+    is_for_tls: bool,
     layer: Layer,
     inbox: Vec<u8>,
     outgoing: Outgoing,
@@ -117,13 +130,14 @@ impl Stream {
     pub(super) fn new(
         socket: TcpStream,
         client: FiveTuple,
-        is_proxied: bool,
+        expected: Expected,
         now: Duration,
     ) -> Self {
         Self {
             socket,
             client,
-            phase: if is_proxied {
+            is_for_tls: expected.tls,
+            phase: if expected.header {
                 Phase::Header
             } else {
                 Phase::FirstByte
@@ -296,6 +310,7 @@ impl Stream {
                     self.client.transport = Transport::Tls;
                     self.phase = Phase::Handshake { since: now };
                 }
+                Some(_) if self.is_for_tls && shared.is_tls_only() => return Err(End::NotTls),
                 Some(_) => self.phase = Phase::Open,
             }
         }

@@ -1,35 +1,36 @@
 //! A relay on a host where things change at random while calls go on: addresses, routes, descriptors,
-//! ports of other programs, the configuration's file, signals.
+//! ports of other programs, the configuration's file, signals, and a process that is stopped for a moment.
+//! Calls are over UDP and TCP, of both families.
 //!
 //! The model beside it says what must be so: no call ends that need not, no Allocate is refused that
 //! need not be, `/readyz`, metrics and the log say what has happened. A failure prints its seed.
 //! `CALLBOX_CHAOS_SEED` draws the same numbers again; the events follow them as far as the system
 //! answers as before: which ports are free, and when the long form ends, is not drawn.
 //! `CALLBOX_CHAOS_MINUTES` says for how long. The clock stays as it is: Linux has no namespace for the
-//! wall clock.
+//! wall clock, and one for the monotonic clock has an offset that is fixed before its first process. Steps
+//! of the wall clock are tried under virtual time (`stun-turn/proto/src/relay/tests/clock.rs`).
+
+mod call;
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use stun_turn::proto::attribute::kind;
-use stun_turn::proto::message::Method;
-
-use crate::client::{Client, Link, patience};
 use crate::limit::Limit;
-use crate::network::{can_run_inside, ip, run_inside};
+use crate::network::{can_run_inside, ip, run_inside, until_delivered};
 use crate::running::{Program, eventually};
+use call::{Call, Way};
 
-const UDP: (u16, &[u8]) = (kind::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
-const GONE: (u16, &[u8]) = (kind::LIFETIME, &[0; 4]);
 const PORT: u16 = 3478;
 /// Relayed ports of each address.
 const PORTS: (u16, u16) = (50_000, 50_999);
 const CHANNEL: u16 = 0x4000;
-/// Addresses that may come and go: 11.0.0.1 and so on.
-const ADDRESSES: u8 = 6;
+/// Addresses that may come and go, by their numbers: 11.0.0.1 and so on, and behind them 2620:fe::5 and so on.
+const ADDRESSES: u8 = 8;
+/// The first number of IPv6.
+const FIRST_IPV6: u8 = 5;
 const MAX_CALLS: usize = 12;
 const MAX_FOREIGN: usize = 300;
 /// How long an allocation lives whose client says nothing more, and some.
@@ -84,15 +85,6 @@ fn inside() {
     world.finish();
 }
 
-/// A client that relays to a peer.
-struct Call {
-    /// The last byte of the address that it reached the relay on.
-    on: u8,
-    client: Client,
-    peer: UdpSocket,
-    said: u32,
-}
-
 struct World {
     state: u64,
     program: Program,
@@ -107,8 +99,15 @@ struct World {
     made: u64,
 }
 
-fn address(last: u8) -> String {
-    format!("11.0.0.{last}")
+fn address(number: u8) -> String {
+    match is_ipv6(number) {
+        true => format!("2620:fe::{number:x}"),
+        false => format!("11.0.0.{number}"),
+    }
+}
+
+const fn is_ipv6(number: u8) -> bool {
+    number >= FIRST_IPV6
 }
 
 impl World {
@@ -117,20 +116,14 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("relay.toml");
         std::fs::write(&file, GOOD).unwrap();
-        let program = Program::start(&[
-            "--listen",
-            &format!("udp:0.0.0.0:{PORT}"),
-            "--config",
-            file.to_str().unwrap(),
-            "--relay-ports",
-            &format!("{}-{}", PORTS.0, PORTS.1),
-            "--relay-address",
-            "0.0.0.0",
-            "--allow-peer",
-            "127.0.0.0/8",
-            "--workers",
-            "2",
-        ]);
+        let listeners = ["udp:0.0.0.0", "tcp:0.0.0.0", "udp:[::]", "tcp:[::]"];
+        let listeners = listeners.map(|on| format!("--listen={on}:{PORT}"));
+        let ports = format!("--relay-ports={}-{}", PORTS.0, PORTS.1);
+        let mut arguments: Vec<&str> = listeners.iter().map(String::as_str).collect();
+        arguments.extend(["--config", file.to_str().unwrap(), &ports, "--workers=2"]);
+        arguments.extend(["--relay-address=0.0.0.0", "--relay-address=::"]);
+        arguments.extend(["--allow-peer=127.0.0.0/8", "--allow-peer=::1/128"]);
+        let program = Program::start(&arguments);
         let mut world = Self {
             state: seed,
             program,
@@ -144,7 +137,7 @@ impl World {
         };
         world.agree();
         world.add_address(1);
-        world.add_address(2);
+        world.add_address(FIRST_IPV6);
         world
     }
 
@@ -162,9 +155,10 @@ impl World {
 
     /// One event, and a look at some calls.
     fn happen(&mut self) {
-        match self.below(16) {
+        match self.below(17) {
             0..=4 => self.begin_call(),
             5 | 6 => self.end_call(),
+            16 => self.pause(),
             7 | 8 => self.change_address(),
             9 | 10 => self.change_neighbours(),
             11 => self.change_route(),
@@ -185,15 +179,9 @@ impl World {
             return;
         }
         let on = present[self.below(present.len())];
-        let mut call = Call::new(on);
-        let relayed = call.client.allocate(1);
-        assert_eq!(
-            relayed.ip().to_string(),
-            address(on),
-            "the one it was reached on"
-        );
-        call.client.bind(CHANNEL, call.peer.local_addr().unwrap());
-        call.speak();
+        let way = [Way::Udp, Way::Tcp][self.below(2)];
+        let mut call = Call::new(on, way);
+        call.begin();
         self.calls.push(call);
         self.made += 1;
     }
@@ -203,7 +191,12 @@ impl World {
             return;
         }
         let place = self.below(self.calls.len());
-        self.calls.swap_remove(place).end();
+        let call = self.calls.swap_remove(place);
+        match self.below(4) {
+            0 => call.hang_up(false),
+            1 => call.hang_up(true),
+            _ => call.end(),
+        }
     }
 
     fn change_address(&mut self) {
@@ -215,11 +208,15 @@ impl World {
     }
 
     fn add_address(&mut self, last: u8) {
-        ip(&format!("address add {}/32 dev lo", address(last)));
+        ip(&match is_ipv6(last) {
+            true => format!("address add {}/128 dev lo nodad", address(last)),
+            false => format!("address add {}/32 dev lo", address(last)),
+        });
         self.present.insert(last);
         let quoted = format!("\"{}\"", address(last));
         let line = ["INFO", "\"relaying from this address\"", &quoted];
         self.program.wait_for_log(&line);
+        until_delivered(&address(last));
         self.agree();
     }
 
@@ -237,7 +234,8 @@ impl World {
             }
         }
         self.left.retain(|(since, _)| since.elapsed() < LIFETIME);
-        ip(&format!("address del {}/32 dev lo", address(last)));
+        let length = if is_ipv6(last) { 128 } else { 32 };
+        ip(&format!("address del {}/{length} dev lo", address(last)));
         self.present.remove(&last);
         let quoted = format!("\"{}\"", address(last));
         self.program
@@ -251,12 +249,15 @@ impl World {
 
     /// Metrics and readiness say what is so.
     fn agree(&self) {
-        let count = self.present.len() as u64;
-        let name = "stun_turn_relay_addresses{family=\"ipv4\"}";
-        eventually("the addresses are counted", || {
-            self.program.metric(name) == count
-        });
-        let expected = if count == 0 { 503 } else { 200 };
+        for (family, of_family) in [("ipv4", false), ("ipv6", true)] {
+            let present = self.present.iter().filter(|it| is_ipv6(**it) == of_family);
+            let count = present.count() as u64;
+            let name = format!("stun_turn_relay_addresses{{family=\"{family}\"}}");
+            eventually("the addresses are counted", || {
+                self.program.metric(&name) == count
+            });
+        }
+        let expected = if self.present.is_empty() { 503 } else { 200 };
         eventually("readiness is told", || {
             self.program.get("/readyz").0 == expected
         });
@@ -272,8 +273,9 @@ impl World {
         for _ in 0..20 {
             let offset = self.below(usize::from(PORTS.1 - PORTS.0) + 1);
             let port = PORTS.0 + u16::try_from(offset).unwrap();
+            let on = ["0.0.0.0", "::"][self.below(2)];
             // The relay may have it.
-            self.foreign.extend(UdpSocket::bind(("0.0.0.0", port)));
+            self.foreign.extend(UdpSocket::bind((on, port)));
         }
     }
 
@@ -309,10 +311,12 @@ impl World {
 
     /// The only time when a refusal is true.
     fn run_short_of_descriptors(&mut self) {
-        let Some(on) = self.present.first().copied() else {
+        // Of IPv4, which an Allocate without a family asks for.
+        let Some(on) = self.present.first().copied().filter(|it| !is_ipv6(*it)) else {
             return;
         };
-        let limit = Limit::until_refused(&self.program, || Call::new(on).client);
+        let client = || Call::new(on, Way::Udp).into_client();
+        let limit = Limit::until_refused(&self.program, client);
         self.program.wait_for_log(&["WARN", "no descriptor"]);
         for call in &mut self.calls {
             call.speak();
@@ -321,9 +325,19 @@ impl World {
         self.program
             .wait_for_log(&["INFO", "there are descriptors again"]);
         self.agree();
-        let mut again = Call::new(on);
-        assert_eq!(again.client.code(Method::Allocate, &[UDP]), 0);
-        again.end();
+        for way in [Way::Udp, Way::Tcp] {
+            let mut again = Call::new(on, way);
+            again.begin();
+            again.end();
+        }
+    }
+
+    /// The process stands still, as when its host is moved: what is said meanwhile comes late.
+    fn pause(&mut self) {
+        self.program.signal("STOP");
+        self.calls.iter_mut().for_each(Call::say);
+        self.program.signal("CONT");
+        self.calls.iter_mut().for_each(Call::hear);
     }
 
     fn finish(mut self) {
@@ -341,35 +355,3 @@ impl World {
 
 /// Without bounds of a user, so that only true shortages refuse.
 const GOOD: &str = "user = [\"alice:wonder\"]\nuser-quota = 0\nsource-quota = 0\n";
-
-impl Call {
-    fn new(on: u8) -> Self {
-        let to: SocketAddr = format!("{}:{PORT}", address(on)).parse().unwrap();
-        // Not 127.0.0.1, where the relay's own ports are no peers.
-        let peer = UdpSocket::bind("127.0.0.2:0").unwrap();
-        peer.set_read_timeout(Some(patience())).unwrap();
-        Self {
-            on,
-            client: Client::new(Link::udp_to(to)),
-            peer,
-            said: 0,
-        }
-    }
-
-    /// Both ways.
-    fn speak(&mut self) {
-        self.said += 1;
-        let words = self.said.to_be_bytes();
-        let frame = [&CHANNEL.to_be_bytes()[..], &[0, 4], &words].concat();
-        self.client.link.send(&frame);
-        let mut buffer = [0; 16];
-        let (length, from) = self.peer.recv_from(&mut buffer).expect("the call goes on");
-        assert_eq!(&buffer[..length], words);
-        self.peer.send_to(&words, from).unwrap();
-        assert_eq!(self.client.link.receive(), frame);
-    }
-
-    fn end(mut self) {
-        assert_eq!(self.client.code(Method::Refresh, &[GONE]), 0);
-    }
-}

@@ -216,7 +216,7 @@ impl Client {
         let reply = self.ask(method, parts);
         let message = Message::parse(&reply).unwrap();
         match message.first(kind::ERROR_CODE) {
-            Some([_, _, class, number]) => u16::from(*class) * 100 + u16::from(*number),
+            Some([_, _, class, number, ..]) => u16::from(*class) * 100 + u16::from(*number),
             _ => 0,
         }
     }

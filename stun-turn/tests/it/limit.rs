@@ -25,7 +25,7 @@ impl Limit {
         let deadline = Instant::now() + patience();
         loop {
             // The program may give back one that it had for a moment.
-            let limit = Self::exhaust(program);
+            let limit = Self::exhaust(program.child.id());
             let mut client = client();
             match client.code(Method::Allocate, &[UDP]) {
                 508 => return limit,
@@ -36,9 +36,8 @@ impl Limit {
         }
     }
 
-    /// Leaves the program no descriptor more than it has open.
-    fn exhaust(program: &Program) -> Self {
-        let process = program.child.id();
+    /// Leaves a process no descriptor more than it has open.
+    pub(crate) fn exhaust(process: u32) -> Self {
         let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
         let line = limits
             .lines()

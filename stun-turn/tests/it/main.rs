@@ -1,6 +1,7 @@
 //! The driver from outside: real sockets on ports that the system chose.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod both_families;
 mod bounded;
 mod broken_tls;
 mod bursts;
@@ -15,6 +16,7 @@ mod deadlines;
 mod external;
 mod hung;
 mod limit;
+mod names;
 mod network;
 mod one_socket;
 mod operating;
@@ -22,6 +24,7 @@ mod own_host;
 mod ports;
 mod program;
 mod proxy;
+mod reload;
 mod running;
 mod stream;
 mod tcp_relay;

@@ -67,6 +67,9 @@ fn metrics_sessions_and_the_end_of_one() {
     assert_eq!(program.get("/healthz").0, 200);
     assert_eq!(program.get("/readyz").0, 200);
     assert_eq!(program.get("/nothing").0, 404);
+    assert_eq!(program.get("/metrics?format=prometheus").0, 200);
+    let (status, body) = program.ask("HEAD", "/readyz", "");
+    assert_eq!((status, &*body), (200, ""));
     let mut client = program.client();
     let relayed = client.allocate(1);
     let (_, metrics) = program.get("/metrics");

@@ -69,6 +69,30 @@ fn a_port_in_use_is_named() {
         stderr.contains(&listen) && stderr.contains("in use"),
         "{stderr}"
     );
+    // Another relay shares its port among its own threads alone.
+    let first = Program::start(&["--user", "alice:wonder", "--workers", "2"]);
+    let listen = format!("udp:{}", first.listener);
+    let (code, _, stderr) = run(&[&admin[..], &["--listen", &listen]].concat());
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.contains(&listen) && stderr.contains("in use"),
+        "{stderr}"
+    );
+    first.client().allocate(1);
+}
+
+/// The unit gave up for good after half a second.
+#[test]
+fn the_unit_goes_on_trying_unless_an_option_is_wrong() {
+    let unit = include_str!("../../../deploy/stun-turn.service");
+    for line in [
+        "Restart=on-failure",
+        "RestartSec=2",
+        "StartLimitIntervalSec=0",
+        "RestartPreventExitStatus=2",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "{line}");
+    }
 }
 
 #[test]
@@ -329,7 +353,7 @@ fn a_secret_s_file_is_read_again_at_a_reload() {
 #[test]
 fn what_is_valid_and_hardly_meant_is_told() {
     let hushed = ["--user", "alice:hush", "--user", "alice:hush2"];
-    let listen = ["--listen", "udp:[::]:3478"];
+    let listen = ["--listen", "udp:[::1]:3478", "--tls-only"];
     let checked = [&["--check-config"][..], &hushed, &listen].concat();
     let (code, _, stderr) = run(&checked);
     assert_eq!(code, Some(0), "{stderr}");
@@ -337,7 +361,7 @@ fn what_is_valid_and_hardly_meant_is_told() {
         stderr.contains("warning: --user alice is given several times"),
         "{stderr}"
     );
-    assert!(stderr.contains("--listen udp:0.0.0.0:3478"), "{stderr}");
+    assert!(stderr.contains("warning: --tls-only"), "{stderr}");
     assert!(!stderr.contains("hush"), "{stderr}");
     for wrong in [
         &["--user", "alice"][..],
@@ -378,6 +402,7 @@ fn the_config_in_force_is_printed_whole_and_read_back() {
         "udp:127.0.0.1:5000",
         "--user",
         "alice:wonder",
+        "--tls-only",
     ];
     let (_, printed, _) = run(&[&["--print-config"], &given[..]].concat());
     for line in [
@@ -385,7 +410,8 @@ fn the_config_in_force_is_printed_whole_and_read_back() {
         "realm = \"callbox\"",
         "relay-ports = \"49152-65535\"",
         "user-quota = 7",
-        "source-quota = 50",
+        "source-quota = 1536",
+        "tls-only = true",
         "admin = \"127.0.0.1:9641\"",
         "drain-deadline = 30",
     ] {

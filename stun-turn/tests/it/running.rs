@@ -95,6 +95,16 @@ impl Program {
         panic!("the log ended without {words:?}");
     }
 
+    /// The log up to the line that has this.
+    pub(crate) fn log_until(&mut self, word: &str) -> String {
+        let mut log = String::new();
+        while !log.lines().next_back().unwrap_or_default().contains(word) {
+            let length = self.log.read_line(&mut log).unwrap();
+            assert!(length > 0, "the log ended without {word}: {log}");
+        }
+        log
+    }
+
     /// The log until the program ends.
     pub(crate) fn rest_of_log(mut self) -> String {
         let mut log = String::new();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConnection, ProtocolVersion, StreamOwned};
-use stun_turn::config::{Config, Protocol};
+use stun_turn::config::{Config, Options, Protocol};
 use stun_turn::{Server, StartError};
 
 use crate::certificates::{Pair, connect, handshake, link, offering, speaking, trusting};
@@ -67,6 +67,39 @@ fn plain_clients_and_tls_clients_share_each_port() {
         relay_both_ways(Client::new(link(&config, "turn.example", to)));
         relay_both_ways(Client::new(Link::Tcp(connect(to))));
     }
+    server.shutdown();
+}
+
+/// Whoever offered `turns:` alone for privacy had clients that spoke in plain text.
+#[test]
+fn tls_only_refuses_plain_clients_on_listeners_for_tls_until_it_is_taken_back() {
+    let pair = Pair::new(&["turn.example"]);
+    let with = |tls_only| {
+        let options = Options {
+            tls_only,
+            ..options(&["udp", "tcp", "tls"], "127.0.0.1", 1)
+        };
+        Config::from(offering(&[&pair], options))
+    };
+    let server = Server::start(with(true)).unwrap();
+    let to = address(&server, Protocol::Tls);
+    let trusted = trusting(&[&pair]);
+    relay_both_ways(Client::new(link(&trusted, "turn.example", to)));
+    let mut plain = connect(to);
+    plain.write_all(&binding(1)).unwrap();
+    let mut answer = Vec::new();
+    // A reset is as good an end.
+    let _ = plain.read_to_end(&mut answer);
+    assert_eq!(answer, b"");
+    let counted = "stun_turn_connections_refused_total{reason=\"not_tls\"} 1";
+    let metrics = server.handle().metrics();
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
+    // A listener for TCP takes both.
+    let tcp = address(&server, Protocol::Tcp);
+    relay_both_ways(Client::new(Link::Tcp(connect(tcp))));
+    relay_both_ways(Client::new(link(&trusted, "turn.example", tcp)));
+    assert_eq!(server.handle().reload(with(false)).unwrap(), [""; 0]);
+    relay_both_ways(Client::new(Link::Tcp(connect(to))));
     server.shutdown();
 }
 

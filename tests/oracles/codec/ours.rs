@@ -151,10 +151,13 @@ pub(crate) fn understands(bytes: &[u8], meaning: &Meaning, written_by_us: &[u8])
             value.and_then(|value| decode_xor_address(value, message.transaction()))
                 == Some(*address)
         }
-        // A reason phrase may follow.
-        Meaning::Error(_) | Meaning::AddressError(..) => value
-            .zip(own)
-            .is_some_and(|(value, own)| value.starts_with(own)),
+        // Four bytes, behind which each has a reason phrase of its own or none.
+        Meaning::Error(_) | Meaning::AddressError(..) => {
+            let code = own.and_then(|own| own.first_chunk::<4>());
+            value
+                .zip(code)
+                .is_some_and(|(value, code)| value.starts_with(code))
+        }
         _ => value == own,
     }
 }

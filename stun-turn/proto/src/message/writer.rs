@@ -75,18 +75,28 @@ impl<'b> Writer<'b> {
         self.attribute(kind, value.get(..length).unwrap_or_default())
     }
 
-    /// Appends ERROR-CODE without a reason phrase: the code says it, and every byte of a reply to
-    /// a stranger is a byte of amplification.
-    pub fn error_code(&mut self, code: ErrorCode) -> &mut Self {
+    /// Appends ERROR-CODE without a reason phrase, for unauthenticated clients: the code says it, and
+    /// every byte of such a reply is a byte of amplification.
+    pub fn bare_error_code(&mut self, code: ErrorCode) -> &mut Self {
         let [class, number] = code.digits();
         self.attribute(kind::ERROR_CODE, &[0, 0, class, number])
+    }
+
+    /// Appends ERROR-CODE with its reason phrase (RFC 8489 section 14.8).
+    pub fn error_code(&mut self, code: ErrorCode) -> &mut Self {
+        self.explained(kind::ERROR_CODE, 0, code)
     }
 
     /// Appends ADDRESS-ERROR-CODE: why there is no relayed address of this family
     /// (RFC 8656 section 18.12).
     pub fn address_error_code(&mut self, family: Family, code: ErrorCode) -> &mut Self {
+        self.explained(kind::ADDRESS_ERROR_CODE, family.byte(), code)
+    }
+
+    fn explained(&mut self, kind: u16, first: u8, code: ErrorCode) -> &mut Self {
         let [class, number] = code.digits();
-        self.attribute(kind::ADDRESS_ERROR_CODE, &[family.byte(), 0, class, number])
+        let phrase = code.reason_phrase().as_bytes();
+        self.attribute_of_parts(kind, &[&[first, 0, class, number], phrase])
     }
 
     /// Appends only the header of an attribute whose `length` bytes of value already lie behind the

@@ -25,7 +25,7 @@ pub(super) fn success(
     sent(writer.finish(Some(&identity.signer), request.has_fingerprint()))
 }
 
-/// Writes an error response, signed once the client is known.
+/// Writes an error response. It is signed and has a reason phrase once the client is known.
 pub(super) fn error(
     request: &Message<'_>,
     signer: Option<&Signer>,
@@ -44,7 +44,11 @@ pub(super) fn error_with(
     attributes: impl FnOnce(&mut Writer<'_>),
 ) -> Outcome {
     let mut writer = Writer::new(reply, Class::Error, request.method(), request.transaction());
-    writer.error_code(code);
+    // A signer stands for an authenticated client, whose address is verified.
+    match signer {
+        Some(_) => writer.error_code(code),
+        None => writer.bare_error_code(code),
+    };
     attributes(&mut writer);
     sent(writer.finish(signer, request.has_fingerprint()))
 }

@@ -2,6 +2,7 @@
 
 mod allocate;
 mod authentication;
+mod clock;
 mod data;
 mod dual;
 mod icmp;
@@ -10,6 +11,7 @@ mod mobility;
 mod model;
 mod nat_discovery;
 mod operator;
+mod reasons;
 mod tcp;
 mod tcp_model;
 mod unpredictable;

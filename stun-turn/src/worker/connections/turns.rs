@@ -11,7 +11,7 @@ use socket2::{SockRef, TcpKeepalive};
 use stun_turn_proto::{ConnectionId, FiveTuple, Now, Transport};
 
 use super::super::effects::Resolved;
-use super::super::stream::{End, Stream};
+use super::super::stream::{End, Expected, Stream};
 use super::super::{ACCEPT_PAUSE, Bound, Source, Turn, Worker};
 use super::{Adopted, Entry};
 use crate::control::Command;
@@ -59,11 +59,14 @@ impl Worker {
             return false;
         }
         for _ in 0..ACCEPTS_A_TURN {
-            let Bound { socket, .. } = &self.tcp[index];
+            let Bound {
+                socket, is_for_tls, ..
+            } = &self.tcp[index];
+            let is_for_tls = *is_for_tls;
             match socket.accept() {
                 Ok((socket, client)) => {
                     self.note_descriptor();
-                    if let Err(error) = self.welcome(now, socket, client) {
+                    if let Err(error) = self.welcome(now, socket, client, is_for_tls) {
                         tracing::debug!(%client, %error, "connection lost before it began");
                     }
                 }
@@ -95,7 +98,13 @@ impl Worker {
             .get_or_insert(now.monotonic + ACCEPT_PAUSE);
     }
 
-    fn welcome(&mut self, now: Now, mut socket: TcpStream, client: SocketAddr) -> io::Result<()> {
+    fn welcome(
+        &mut self,
+        now: Now,
+        mut socket: TcpStream,
+        client: SocketAddr,
+        is_for_tls: bool,
+    ) -> io::Result<()> {
         tune(&SockRef::from(&socket))?;
         let server = socket.local_addr()?;
         let five_tuple = FiveTuple {
@@ -110,7 +119,11 @@ impl Worker {
             Interest::READABLE | Interest::WRITABLE,
         )?;
         let is_proxied = self.connections.shared.is_trusted_proxy(client.ip());
-        let stream = Stream::new(socket, five_tuple, is_proxied, now.monotonic);
+        let expected = Expected {
+            header: is_proxied,
+            tls: is_for_tls,
+        };
+        let stream = Stream::new(socket, five_tuple, expected, now.monotonic);
         let key = self.connections.insert(stream);
         count(&self.connections.shared.totals.accepted);
         self.note_stranger(now, key, true);
@@ -361,6 +374,7 @@ impl Worker {
             End::Finished | End::Lost(_) | End::Replaced => {}
             End::ProxyMalformed => count(&totals.proxy_malformed),
             End::Garbage => count(&totals.garbage),
+            End::NotTls => count(&totals.plain_refused),
             End::Tls(_) => count(&totals.tls_failures),
             End::TlsEvicted => count(&totals.tls_evicted),
             End::Crowded => count(&totals.strangers_evicted),

@@ -10,7 +10,7 @@ use signaling_proto::source::Source;
 use crate::world::{CONFIG, World};
 
 fn source(number: u8) -> Option<Source> {
-    Some(Source(number.into()))
+    Some(Source::alone(number.into()))
 }
 
 fn hello_from(world: &mut World, number: u8, room: &str, more: &str) -> ConnectionId {

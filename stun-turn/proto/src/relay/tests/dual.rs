@@ -151,7 +151,10 @@ fn what_is_not_to_be_had_is_told_by_address_error_code() {
     let mut client = world.client("198.51.100.7:4000", "alice");
     let reply = world.request(&mut client, Method::Allocate, &[udp(), both()]);
     assert_eq!((reply.code, relayed(&reply).len()), (0, 1));
-    assert_eq!(reply.get(kind::ADDRESS_ERROR_CODE), Some(&[2, 0, 5, 8][..]));
+    assert_eq!(
+        reply.get(kind::ADDRESS_ERROR_CODE),
+        Some(&b"\x02\0\x05\x08Insufficient Capacity"[..])
+    );
     // IPv4 can't be bound.
     let mut world = World::new();
     world.bind = |address| address.is_ipv6().then_some(()).ok_or(OpenError::Failed);
@@ -159,7 +162,10 @@ fn what_is_not_to_be_had_is_told_by_address_error_code() {
     let reply = world.request(&mut client, Method::Allocate, &[udp(), both()]);
     assert_eq!(reply.code, 0);
     assert!(matches!(relayed(&reply)[..], [address] if address.is_ipv6()));
-    assert_eq!(reply.get(kind::ADDRESS_ERROR_CODE), Some(&[1, 0, 5, 8][..]));
+    assert_eq!(
+        reply.get(kind::ADDRESS_ERROR_CODE),
+        Some(&b"\x01\0\x05\x08Insufficient Capacity"[..])
+    );
     // There is no IPv6 at all.
     let mut world = World::new();
     world.reconfigure(|settings| settings.relay_addresses.retain(|it| it.local.is_ipv4()));
@@ -168,7 +174,7 @@ fn what_is_not_to_be_had_is_told_by_address_error_code() {
     assert_eq!((reply.code, relayed(&reply).len()), (0, 1));
     assert_eq!(
         reply.get(kind::ADDRESS_ERROR_CODE),
-        Some(&[2, 0, 4, 40][..])
+        Some(&b"\x02\0\x04\x28Address Family not Supported"[..])
     );
     // Nothing can be bound.
     let mut world = World::new();
