@@ -147,18 +147,35 @@ test('the loss of a relay has links through it look for another way, and no othe
 });
 
 test('back on the server, links that have lost their way look for another one at once', () => {
-  const { connections, receive, welcome } = setUp();
+  const { clock, connections, receive, welcome } = setUp();
   const peers = ['a', 'b', 'c'].map((name) => ({ ...info(name), polite: false }));
   welcome('me', ...peers);
   for (const connection of connections) connection.become('connected');
   connections[1].become('disconnected');
   connections[2].become('failed');
   assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 0, 1]);
-  receive({
+  const back = () => receive({
     type: 'welcome', peer: 'me', role: 'participant', ticket: 't2', resumed: true, received: 0, ice_servers: [],
     room: { name: 'r', locked: false, capacity: 16, peers },
   });
-  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 1, 2]);
+  back();
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 1, 1], 'one that has just begun to look is left alone');
+  clock.advance(1500);
+  back();
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 2, 2]);
+});
+
+// A relay that was back was told as a renewal, on which nobody acted: calls waited for the next failure.
+test('whatever ICE servers come for, links without a way try them', () => {
+  const { clock, connections, receive, welcome } = setUp();
+  const peers = ['a', 'b', 'c'].map((name) => ({ ...info(name), polite: false }));
+  welcome('me', ...peers);
+  connections[0].become('connected');
+  connections[1].become('connected');
+  connections[1].become('failed');
+  clock.advance(5000);
+  receive({ type: 'ice_servers', seq: 1, ice_servers: [], reason: 'renewal' });
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 2, 0], 'what begins looks already');
 });
 
 test('in another network every link looks for its way at once, also one that has not noticed yet', () => {

@@ -8,7 +8,11 @@ import { FakeClock } from '../testing/random.js';
 function setUp(polite) {
   const clock = new FakeClock();
   let restarts = 0;
+  let silences = 0;
+  /** @type {object[]} */ let statistics = [];
   const connection = {
+    onicecandidateerror: (/** @type {object} */ _error) => {},
+    getStats: async () => new Map(statistics.map((entry, index) => [index, entry])),
     connectionState: 'new',
     onconnectionstatechange: () => {},
     onsignalingstatechange: () => {},
@@ -25,13 +29,22 @@ function setUp(polite) {
     onChat: () => {},
     onFiles: () => {},
     onClosed: () => {},
+    onSilence: () => void (silences += 1),
     clock,
   });
+  /** A second passes, in which so many bytes come. @param {number} bytes @param {object} [more] */
+  const second = async (bytes, more) => {
+    clock.advance(1000);
+    heard += bytes;
+    statistics = [{ id: 'P', type: 'candidate-pair', selected: true, bytesReceived: heard, timestamp: clock.now(), ...more }];
+    await link.updateStatistics();
+  };
+  let heard = 0;
   const become = (/** @type {string} */ state) => {
     connection.connectionState = state;
     connection.onconnectionstatechange();
   };
-  return { link, connection, clock, become, restarts: () => restarts };
+  return { link, connection, clock, become, second, restarts: () => restarts, silences: () => silences };
 }
 
 test('a failed path is replaced at once, by the impolite side', () => {
@@ -69,6 +82,64 @@ test('an interruption gets three seconds to end by itself', () => {
   become('disconnected');
   clock.advance(3000);
   assert.equal(restarts(), 1);
+});
+
+// An address that a router had changed was told to nobody: six seconds until the browser noticed, and three of ours.
+test('where packets came steadily and come no more, another way is looked for before the browser says so', async () => {
+  const { link, become, second, restarts, silences } = setUp(false);
+  become('connected');
+  for (let n = 0; n < 4; n += 1) await second(1000);
+  assert.equal(link.carries, true);
+  await second(0);
+  assert.deepEqual([restarts(), silences()], [0, 0]);
+  await second(0);
+  assert.deepEqual([restarts(), silences(), link.carries], [1, 1, false]);
+  assert.equal(link.state, 'connected', 'by the browser');
+  await second(0);
+  assert.equal(restarts(), 1, 'once');
+  await second(1000);
+  assert.equal(link.carries, true);
+});
+
+test('a pause is looked at again when it is one for too long, not a second later', async () => {
+  const { clock, become, second, restarts } = setUp(false);
+  become('connected');
+  for (let n = 0; n < 4; n += 1) await second(1000);
+  await second(0);
+  // The clock of these statistics stands still; what counts is that they are asked for.
+  const looked = clock.pending;
+  assert.deepEqual(looked.filter((ms) => ms < 1000), [800]);
+  assert.equal(restarts(), 0);
+});
+
+test('the polite side leaves it to the other, unless packets come again', async () => {
+  const { clock, become, second, restarts } = setUp(true);
+  become('connected');
+  for (let n = 0; n < 4; n += 1) await second(1000);
+  await second(0);
+  await second(0);
+  await second(1000);
+  clock.advance(10_000);
+  assert.equal(restarts(), 0);
+});
+
+// "No way through yet" was to be read for half a second every 15 s, as looking again made it "connecting".
+test('without a way so far it stays so until there is one', () => {
+  const { link, connection, clock, become } = setUp(false);
+  become('connecting');
+  clock.advance(15_000);
+  assert.equal(link.state, 'failed', 'also where the browser has nothing to try');
+  for (const state of ['failed', 'connecting', 'new', 'disconnected']) {
+    become(state);
+    assert.equal(link.state, 'failed', state);
+  }
+  connection.onicecandidateerror({ errorCode: 701 });
+  assert.equal(link.state, 'failed');
+  connection.onicecandidateerror({ errorCode: 486 });
+  assert.equal(link.state, 'full');
+  become('connected');
+  become('connecting');
+  assert.equal(link.state, 'interrupted');
 });
 
 test('a path under way is a first attempt or a recovery', () => {

@@ -93,6 +93,8 @@ export class Call {
       onBack: (info) => this.#joined(info),
       onLeft: ({ name }) => options.onNotice({ kind: 'left', name }),
       onInterrupted: ({ name }, interrupted) => options.onNotice({ kind: interrupted ? 'interrupted' : 'restored', name }),
+      // The network may be another one, of which no browser tells: what the server says would not come either.
+      onSilence: () => this.signalingState === 'open' && this.#signaling.reconnect(),
       onFile: (name, file) => options.onNotice({ kind: 'file', name, file }),
     });
     this.#events = new Events({
@@ -275,7 +277,7 @@ export class Call {
       }
       case 'ice_servers':
         this.#people.setIceServers(message.ice_servers);
-        return message.reason === 'relay_lost' ? this.#people.relayLost() : undefined;
+        return message.reason === 'relay_lost' ? this.#people.relayLost() : this.#people.findWays();
       case 'room_updated':
         if (message.locked !== this.room.locked) this.#options.onNotice({ kind: 'locked', locked: message.locked });
         this.room.locked = message.locked;

@@ -6,19 +6,30 @@ import { Negotiation, isUnbundled } from './negotiation.js';
 import { readStatistics } from './path.js';
 import { History } from './quality.js';
 import { readSample } from './sample.js';
+import { SILENCE_LIMIT_MS, Silence, readHeard } from './silence.js';
 
 /** @import { Candidate } from '../protocol/messages.js' */
 /** @import { Clock, SignalBody } from '../protocol/types.js' */
 /** @import { Limits } from './bandwidth.js' */
 /** @import { LinkStatistics } from './path.js' */
 
-/** How long a path may be interrupted before another one is looked for, in milliseconds. */
+/** How long a path may be interrupted, by the browser's word, before another one is looked for, in milliseconds. */
 const INTERRUPTION_LIMIT_MS = 3000;
+/** A path that nothing has come over for this long is looked at again before the next second, in milliseconds. */
+const PAUSE_MS = 500;
+/** Without a way for this long there is none so far, in milliseconds: browsers do not say so while there is nothing to try. */
+const NO_WAY_MS = 15_000;
+/** Another way is not looked for twice within this time, in milliseconds. */
+const RESTART_PAUSE_MS = 1500;
+/** A link that begins looks for its way already, and what is not wanted needs none. @type {Set<LinkState>} */
+const UNWAYED = new Set(['connecting', 'refused', 'unfit', 'closed']);
+/** Errors of a relay that has no place for us: too many allocations of one user, or none left (RFC 8656, section 19). */
+const NO_PLACE = new Set([486, 508]);
 
 /**
- * `interrupted`: it had worked and may come back. `failed`: no way was found so far. `refused`: the other side wants no
- * encryption. `unfit`: the browser cannot use what the other side has said.
- * @typedef {'connecting' | 'connected' | 'interrupted' | 'failed' | 'refused' | 'unfit' | 'closed'} LinkState
+ * `interrupted`: it had worked and may come back. `failed`: no way was found so far; it stays so until there is one, though
+ * another is looked for all the time. `full`: the same, and a relay had no place for us. `refused`: the other side wants no encryption. `unfit`: the browser cannot use what the other side has said.
+ * @typedef {'connecting' | 'connected' | 'interrupted' | 'failed' | 'full' | 'refused' | 'unfit' | 'closed'} LinkState
  *
  * What a link sends. Both streams stay the same during a call, so that the other side can tell them apart.
  * @typedef {object} Outgoing
@@ -35,6 +46,7 @@ const INTERRUPTION_LIMIT_MS = 3000;
  * @property {(data: unknown) => void} onChat a message of the chat channel, as it came
  * @property {() => void} onFiles the channel for files is open
  * @property {() => void} onClosed the other side closed the connection
+ * @property {() => void} onSilence nothing comes any more over a way that the browser takes for good
  * @property {((body: SignalBody) => void) | null} [onUnbundled] the first offer asks for more than one transport, which this
  *   connection cannot have
  * @property {Clock} clock
@@ -51,6 +63,13 @@ export class Link {
   /** @type {{track: MediaStreamTrack, streamId: string | undefined}[]} */ #incoming = [];
   /** Id of the other side's screen stream, once told. @type {string | null} */ #screenStreamId = null;
   /** @type {number | undefined} */ #interruptionTimer;
+  /** @type {number | undefined} */ #noWayTimer;
+  /** Until the next look at a path that pauses. @type {number | undefined} */ #pauseTimer;
+  #silence = new Silence();
+  /** Whether nothing has come for too long. */ #silent = false;
+  /** Whether no way was found since there was one. */ #wayless = false;
+  /** Whether a relay had no place for us. */ #noPlace = false;
+  #restartedAt = -Infinity;
   /** Preferred video codec. @type {string | null} */ #codec = null;
   /** @type {Limits | null} */ #limits = null;
   /** Why their last description was not taken. @type {'refused' | 'unfit' | null} */ #unusable = null;
@@ -88,6 +107,7 @@ export class Link {
         options.onChange();
       },
     });
+    this.#noWayTimer = options.clock.setTimeout(() => this.#foundNoWay(), NO_WAY_MS);
   }
 
   /** The connection with its channels. */
@@ -114,6 +134,9 @@ export class Link {
       preferCodec(transceiver, this.#codec);
       this.#trackArrived(track, streams[0]?.id);
     };
+    connection.onicecandidateerror = ({ errorCode }) => {
+      if (NO_PLACE.has(errorCode)) this.#noPlace = true;
+    };
     connection.onconnectionstatechange = () => this.#stateChanged();
     connection.onsignalingstatechange = () => {
       const { currentLocalDescription: ours, currentRemoteDescription: theirs } = connection;
@@ -125,18 +148,15 @@ export class Link {
   /** @returns {LinkState} */
   get state() {
     if (this.#unusable && !this.#wasConnected) return this.#unusable;
-    switch (this.#connection.connectionState) {
-      case 'connected':
-        return 'connected';
-      case 'disconnected':
-        return 'interrupted';
-      case 'failed':
-        return 'failed';
-      case 'closed':
-        return 'closed';
-      default:
-        return this.#wasConnected ? 'interrupted' : 'connecting';
-    }
+    const state = this.#connection.connectionState;
+    if (state === 'connected' || state === 'closed') return state;
+    if (this.#wayless) return this.#noPlace ? 'full' : 'failed';
+    return this.#wasConnected ? 'interrupted' : 'connecting';
+  }
+
+  /** Whether what is sent arrives, as far as one can know. */
+  get carries() {
+    return this.state === 'connected' && !this.#silent;
   }
 
   /** The browser's own words for the state of ICE and of the whole connection. */
@@ -205,7 +225,7 @@ export class Link {
    *   way is interrupted
    */
   sendChat(message) {
-    if (this.#chat.readyState !== 'open' || this.state !== 'connected') return false;
+    if (this.#chat.readyState !== 'open' || !this.carries) return false;
     this.#chat.send(JSON.stringify(message));
     return true;
   }
@@ -221,14 +241,50 @@ export class Link {
   }
 
   restartIce() {
+    this.#restartedAt = this.#options.clock.now();
     this.#negotiation.restartIce();
   }
 
+  /** Looks for another way where none carries; one that is being looked for already is waited for. */
+  findWay() {
+    if (this.carries || UNWAYED.has(this.state) || this.#options.clock.now() < this.#restartedAt + RESTART_PAUSE_MS) return;
+    this.restartIce();
+  }
+
   async updateStatistics() {
-    const report = await this.#connection.getStats();
-    const entries = [.../** @type {Map<string, any>} */ (/** @type {unknown} */ (report)).values()];
+    const entries = await this.#readStatistics();
     this.statistics = readStatistics(entries);
     this.history.add(readSample(entries, this.#options.clock.now()));
+  }
+
+  async #readStatistics() {
+    const report = await this.#connection.getStats();
+    const entries = [.../** @type {Map<string, any>} */ (/** @type {unknown} */ (report)).values()];
+    this.#listen(this.#silence.look(readHeard(entries)));
+    return entries;
+  }
+
+  /** @param {number} silentMs for how long nothing has come */
+  #listen(silentMs) {
+    const wasSilent = this.#silent;
+    this.#silent = silentMs >= SILENCE_LIMIT_MS;
+    if (this.#silent === wasSilent) {
+      if (!this.#silent && silentMs >= PAUSE_MS) this.#lookAgain(SILENCE_LIMIT_MS - silentMs);
+    } else if (!this.#silent) {
+      this.#negotiation.keepPath();
+    } else if (this.state === 'connected') {
+      console.debug('silence:', silentMs);
+      this.restartIce();
+      this.#options.onSilence();
+    }
+  }
+
+  /** @param {number} waitMs */
+  #lookAgain(waitMs) {
+    this.#pauseTimer ??= this.#options.clock.setTimeout(() => {
+      this.#pauseTimer = undefined;
+      if (!this.#closed) this.#readStatistics().catch(() => undefined);
+    }, waitMs);
   }
 
   /** How loud the person is now, 0 to 1, as their browser measured it. */
@@ -243,7 +299,7 @@ export class Link {
 
   close() {
     this.#closed = true;
-    this.#options.clock.clearTimeout(this.#interruptionTimer ?? 0);
+    for (const timer of [this.#interruptionTimer, this.#noWayTimer, this.#pauseTimer]) this.#options.clock.clearTimeout(timer ?? 0);
     this.#negotiation.close();
     this.#connection.close();
   }
@@ -303,13 +359,25 @@ export class Link {
     this.#interruptionTimer = undefined;
     if (state === 'connected') {
       this.#wasConnected = true;
+      this.#wayless = false;
+      this.#noPlace = false;
+      clock.clearTimeout(this.#noWayTimer ?? 0);
       this.#negotiation.keepPath();
     }
-    if (state === 'failed') this.restartIce();
+    if (state === 'failed') {
+      this.#wayless = true;
+      this.restartIce();
+    }
     if (state === 'disconnected') {
       this.#interruptionTimer = clock.setTimeout(() => this.restartIce(), INTERRUPTION_LIMIT_MS);
     }
     onChange();
+  }
+
+  #foundNoWay() {
+    if (this.#wasConnected) return;
+    this.#wayless = true;
+    this.#options.onChange();
   }
 }
 

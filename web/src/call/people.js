@@ -28,6 +28,7 @@ const CHAT = { burst: 200, perSecond: 3 };
  * @property {(participant: Participant) => void} onLeft
  * @property {(info: PeerInfo) => void} onBack somebody who had hung up is there again
  * @property {(participant: Participant, interrupted: boolean) => void} onInterrupted the way to them is interrupted, or there again
+ * @property {() => void} onSilence nothing comes any more over any of the ways that had carried
  * @property {(name: string, file: string) => void} onFile somebody offers a file
  * @property {() => void} onChange
  */
@@ -192,11 +193,9 @@ export class People {
     }
   }
 
-  /** Links that have lost their way look for another one now: with the server back they can agree on it. */
+  /** Links that have lost their way look for another one now: with the server or a relay back they can agree on it. */
   findWays() {
-    for (const { link } of this.list) {
-      if (link.state === 'interrupted' || link.state === 'failed') link.restartIce();
-    }
+    for (const { link } of this.list) link.findWay();
   }
 
   close() {
@@ -293,6 +292,9 @@ export class People {
       },
       onFiles: () => this.#ownerOf(link)?.attachFiles(),
       onClosed: () => this.#linkClosed(link),
+      onSilence: () => {
+        if (!this.list.some(({ active }) => active.carries)) this.#options.onSilence();
+      },
       onUnbundled: bundlePolicy === 'max-bundle' ? (body) => this.#unbundle(link, body) : null,
     });
     return link;
@@ -324,7 +326,7 @@ export class People {
       owner.previous = null;
     }
     // While the server waits for them it will say when they have left.
-    if (owner?.forgotten && link.state === 'failed') this.#linkClosed(link);
+    if (owner?.forgotten && (link.state === 'failed' || link.state === 'full')) this.#linkClosed(link);
     if (owner) this.#tellInterruption(owner);
     this.#options.onChange();
   }

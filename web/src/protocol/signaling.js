@@ -94,6 +94,7 @@ export class SignalingClient {
   #inbox = new Inbox();
   #outbox = new Outbox();
   /** The next attempt, or the deadline of this one. @type {number | undefined} */ #timer;
+  /** Until when the WebSocket of this attempt must be open. @type {number | undefined} */ #openTimer;
   /** @type {number | undefined} */ #ackTimer;
   /** Until what slow recipients had no room for is sent again. @type {number | undefined} */ #retryTimer;
   #retryDue = 0;
@@ -159,9 +160,13 @@ export class SignalingClient {
     this.#setState(state);
     const socket = this.#options.connect();
     this.#socket = socket;
-    this.#timer = this.#options.clock.setTimeout(() => this.#giveUp(), deadlineMs);
+    const { clock } = this.#options;
+    this.#timer = clock.setTimeout(() => this.#giveUp(), deadlineMs);
+    if (state === 'connecting') this.#openTimer = clock.setTimeout(() => this.#swallowed(), this.#backoff.openDeadlineMs);
     socket.onopen = () => {
-      if (this.#socket === socket) this.#sayHello();
+      if (this.#socket !== socket) return;
+      clock.clearTimeout(this.#openTimer ?? 0);
+      this.#sayHello();
     };
     socket.onmessage = ({ data }) => {
       if (this.#socket === socket) this.#receive(data);
@@ -341,6 +346,21 @@ export class SignalingClient {
     this.#closed(undefined);
   }
 
+  /** Nothing that was sent has come anywhere, or nothing of the answer. */
+  #swallowed() {
+    this.#gaveUp = true;
+    this.#socket?.close();
+    this.#socket = null;
+    this.#stopTimers();
+    this.#wait(this.#backoff.afterSwallowed(this.#options.random()));
+  }
+
+  /** @param {number} waitMs */
+  #wait(waitMs) {
+    this.#timer = this.#options.clock.setTimeout(() => this.connect(), waitMs);
+    this.#setState('waiting', { waitMs });
+  }
+
   /** @param {number | undefined} code */
   #closed(code) {
     this.#socket = null;
@@ -353,9 +373,9 @@ export class SignalingClient {
     const isTooLate = this.#isRestored && error === 'resume_failed';
     if (error !== undefined && (FINAL.has(error) || isTooLate) && !isOurs) return this.#end(error);
     if (error !== undefined && SESSION_OVER.has(error)) this.#forgetSession();
-    const waitMs = this.#backoff.next(this.#options.random());
-    this.#timer = this.#options.clock.setTimeout(() => this.connect(), waitMs);
-    return this.#setState('waiting', { waitMs });
+    // The server is there: what was waited for before is over.
+    if (error === 'resume_failed') this.#backoff.reset();
+    return this.#wait(this.#backoff.next(this.#options.random()));
   }
 
   /** @param {string} [refusal] */
@@ -375,8 +395,8 @@ export class SignalingClient {
 
   #stopTimers() {
     const { clock } = this.#options;
-    for (const timer of [this.#timer, this.#ackTimer, this.#silenceTimer]) clock.clearTimeout(timer ?? 0);
-    this.#timer = this.#ackTimer = this.#silenceTimer = undefined;
+    for (const timer of [this.#timer, this.#openTimer, this.#ackTimer, this.#silenceTimer]) clock.clearTimeout(timer ?? 0);
+    this.#timer = this.#openTimer = this.#ackTimer = this.#silenceTimer = undefined;
   }
 
   /**
