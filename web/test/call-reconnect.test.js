@@ -241,10 +241,15 @@ test('who closes the page and keeps the place has left, and whoever loads it ane
   assert.deepEqual(ids(call), ['a']);
   assert.equal(connections.length, 3);
   assert.deepEqual(notices.map(({ kind }) => kind), ['left', 'left', 'joined']);
-  // Whom the server gives up does not come back, and who was never here is nobody.
   receive({ type: 'peer_left', seq: 9, peer: 'b', reason: 'timeout' });
-  for (const peer of ['b', 'c']) receive(here(peer));
   assert.deepEqual(ids(call), ['a']);
+  // Who is here is here, also if this page had taken them for gone.
+  receive(here('b'));
+  receive(here('b'));
+  assert.deepEqual(ids(call), ['a', 'b']);
+  assert.deepEqual(notices.at(-1), { kind: 'joined', name: 'b' });
+  receive(away('nobody'));
+  assert.deepEqual(ids(call), ['a', 'b']);
 });
 
 test('who comes back in the same session on another page gets a new link, and nobody else does', () => {

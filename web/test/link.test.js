@@ -9,6 +9,8 @@ function setUp(polite) {
   const clock = new FakeClock();
   let restarts = 0;
   let silences = 0;
+  const world = { hears: true };
+  /** @type {Record<string, any>} */ const channels = {};
   /** @type {object[]} */ let statistics = [];
   const connection = {
     onicecandidateerror: (/** @type {object} */ _error) => {},
@@ -16,7 +18,10 @@ function setUp(polite) {
     connectionState: 'new',
     onconnectionstatechange: () => {},
     onsignalingstatechange: () => {},
-    createDataChannel: () => ({ addEventListener: () => {} }),
+    createDataChannel: (/** @type {string} */ label) => {
+      /** @type {string[]} */ const sent = [];
+      return (channels[label] = { addEventListener: () => {}, readyState: 'connecting', bufferedAmount: 0, sent, send: (/** @type {string} */ text) => sent.push(text) });
+    },
     restartIce: () => void (restarts += 1),
     close: () => {},
   };
@@ -29,12 +34,13 @@ function setUp(polite) {
     onChat: () => {},
     onFiles: () => {},
     onClosed: () => {},
+    mayRestart: () => world.hears,
     onSilence: () => void (silences += 1),
     clock,
   });
   /** A second passes, in which so many bytes come. @param {number} bytes @param {object} [more] */
-  const second = async (bytes, more) => {
-    clock.advance(1000);
+  const second = async (bytes, more, ms = 1000) => {
+    clock.advance(ms);
     heard += bytes;
     statistics = [{ id: 'P', type: 'candidate-pair', selected: true, bytesReceived: heard, timestamp: clock.now(), ...more }];
     await link.updateStatistics();
@@ -44,7 +50,7 @@ function setUp(polite) {
     connection.connectionState = state;
     connection.onconnectionstatechange();
   };
-  return { link, connection, clock, become, second, restarts: () => restarts, silences: () => silences };
+  return { link, connection, clock, become, second, world, channels, restarts: () => restarts, silences: () => silences };
 }
 
 test('a failed path is replaced at once, by the impolite side', () => {
@@ -60,13 +66,13 @@ test('a failed path is replaced at once, by the impolite side', () => {
 test('the polite side replaces a failed path when the other does not, as it may not know', () => {
   const { clock, become, restarts } = setUp(true);
   become('failed');
-  clock.advance(1900);
+  clock.advance(900);
   assert.equal(restarts(), 0);
   become('connected');
   clock.advance(60_000);
   assert.equal(restarts(), 0, 'the other one has done it');
   become('failed');
-  clock.advance(2000);
+  clock.advance(1000);
   assert.equal(restarts(), 1);
 });
 
@@ -88,7 +94,7 @@ test('an interruption gets three seconds to end by itself', () => {
 test('where packets came steadily and come no more, another way is looked for before the browser says so', async () => {
   const { link, become, second, restarts, silences } = setUp(false);
   become('connected');
-  for (let n = 0; n < 4; n += 1) await second(1000);
+  for (let n = 0; n < 4; n += 1) await second(5000);
   assert.equal(link.carries, true);
   await second(0);
   assert.deepEqual([restarts(), silences()], [0, 0]);
@@ -97,14 +103,14 @@ test('where packets came steadily and come no more, another way is looked for be
   assert.equal(link.state, 'connected', 'by the browser');
   await second(0);
   assert.equal(restarts(), 1, 'once');
-  await second(1000);
+  await second(5000);
   assert.equal(link.carries, true);
 });
 
 test('a pause is looked at again when it is one for too long, not a second later', async () => {
   const { clock, become, second, restarts } = setUp(false);
   become('connected');
-  for (let n = 0; n < 4; n += 1) await second(1000);
+  for (let n = 0; n < 4; n += 1) await second(5000);
   await second(0);
   // The clock of these statistics stands still; what counts is that they are asked for.
   const looked = clock.pending;
@@ -112,13 +118,63 @@ test('a pause is looked at again when it is one for too long, not a second later
   assert.equal(restarts(), 0);
 });
 
+// A person who mutes everything, or a call of files alone, must not be taken for dead; an empty second asks for a sign of life.
+test('where little comes the other side is asked, and silence is longer', async () => {
+  const { channels, become, second, restarts } = setUp(false);
+  become('connected');
+  channels.echo.readyState = 'open';
+  for (let n = 0; n < 5; n += 1) await second(5000);
+  await second(0);
+  assert.deepEqual(channels.echo.sent, ['{"type":"ping","n":0}']);
+  for (let n = 0; n < 30; n += 1) await second(n % 2 ? 0 : 120);
+  assert.equal(restarts(), 0);
+  for (let n = 0; n < 5; n += 1) await second(0);
+  assert.equal(restarts(), 1);
+});
+
+test('attempts that do not help become rarer, and there is none that the other side could not hear of', async () => {
+  const { link, clock, become, second, restarts, world } = setUp(false);
+  become('connected');
+  for (let n = 0; n < 5; n += 1) await second(5000);
+  world.hears = false;
+  for (let n = 0; n < 30; n += 1) await second(0);
+  assert.equal(restarts(), 0);
+  // Back: that is news, once.
+  world.hears = true;
+  link.findWay();
+  link.findWay();
+  assert.equal(restarts(), 1);
+  /** @type {number[]} */ const seen = [];
+  for (let n = 0; n < 60; n += 1) {
+    await second(0);
+    seen.push(restarts());
+  }
+  assert.deepEqual([3, 7, 20, 40, 59].map((at) => seen[at]), [1, 2, 3, 4, 5]);
+  // A way that has carried for a while ends the series.
+  for (let n = 0; n < 15; n += 1) await second(5000);
+  for (let n = 0; n < 2; n += 1) await second(0);
+  assert.equal(restarts(), 6);
+  world.hears = false;
+  become('failed');
+  clock.advance(60_000);
+  assert.equal(restarts(), 6);
+});
+
+test('the polite side does not wait for the other where that can know of nothing', () => {
+  const { link, clock, become, restarts } = setUp(true);
+  become('connected');
+  link.restartIce(true);
+  clock.advance(0);
+  assert.equal(restarts(), 1);
+});
+
 test('the polite side leaves it to the other, unless packets come again', async () => {
   const { clock, become, second, restarts } = setUp(true);
   become('connected');
-  for (let n = 0; n < 4; n += 1) await second(1000);
+  for (let n = 0; n < 4; n += 1) await second(5000);
   await second(0);
   await second(0);
-  await second(1000);
+  await second(5000, {}, 500);
   clock.advance(10_000);
   assert.equal(restarts(), 0);
 });

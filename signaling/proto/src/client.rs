@@ -368,7 +368,7 @@ impl Client {
                 self.transmit(&ClientMessage::Bye);
                 self.outputs.push_back(Output::Disconnect);
             }
-            State::Connecting(_) => self.outputs.push_back(Output::Disconnect),
+            State::Connecting { .. } => self.outputs.push_back(Output::Disconnect),
             State::New | State::Waiting(_) => {}
         }
         self.close(None);

@@ -93,6 +93,7 @@ export class Call {
       onBack: (info) => this.#joined(info),
       onLeft: ({ name }) => options.onNotice({ kind: 'left', name }),
       onInterrupted: ({ name }, interrupted) => options.onNotice({ kind: interrupted ? 'interrupted' : 'restored', name }),
+      isHeard: () => this.hasSignaling,
       // The network may be another one, of which no browser tells: what the server says would not come either.
       onSilence: () => this.signalingState === 'open' && this.#signaling.reconnect(),
       onFile: (name, file) => options.onNotice({ kind: 'file', name, file }),
@@ -176,7 +177,7 @@ export class Call {
   /** To be called when the network may be another one than before: no way through the old one is waited for. */
   networkChanged() {
     this.#signaling.reconnect();
-    for (const { link } of this.participants) link.restartIce();
+    for (const { link } of this.participants) link.restartIce(true);
   }
 
   leave() {

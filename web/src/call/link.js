@@ -1,17 +1,17 @@
 // The connection to one other peer: media, the chat and echo channels, and how well it goes. No DOM.
 
-import { limitSender, preferCodec } from './codecs.js';
+import { limitSender, preferCodec, refusesPictures } from './codecs.js';
 import { Echo } from './echo.js';
 import { Negotiation, isUnbundled } from './negotiation.js';
 import { readStatistics } from './path.js';
 import { History } from './quality.js';
-import { readSample } from './sample.js';
-import { SILENCE_LIMIT_MS, Silence, readHeard } from './silence.js';
+import { Recovery } from './recovery.js';
 
 /** @import { Candidate } from '../protocol/messages.js' */
 /** @import { Clock, SignalBody } from '../protocol/types.js' */
 /** @import { Limits } from './bandwidth.js' */
 /** @import { LinkStatistics } from './path.js' */
+/** @import { Silence } from './silence.js' */
 
 /** How long a path may be interrupted, by the browser's word, before another one is looked for, in milliseconds. */
 const INTERRUPTION_LIMIT_MS = 3000;
@@ -19,8 +19,6 @@ const INTERRUPTION_LIMIT_MS = 3000;
 const PAUSE_MS = 500;
 /** Without a way for this long there is none so far, in milliseconds: browsers do not say so while there is nothing to try. */
 const NO_WAY_MS = 15_000;
-/** Another way is not looked for twice within this time, in milliseconds. */
-const RESTART_PAUSE_MS = 1500;
 /** A link that begins looks for its way already, and what is not wanted needs none. @type {Set<LinkState>} */
 const UNWAYED = new Set(['connecting', 'refused', 'unfit', 'closed']);
 /** Errors of a relay that has no place for us: too many allocations of one user, or none left (RFC 8656, section 19). */
@@ -46,6 +44,7 @@ const NO_PLACE = new Set([486, 508]);
  * @property {(data: unknown) => void} onChat a message of the chat channel, as it came
  * @property {() => void} onFiles the channel for files is open
  * @property {() => void} onClosed the other side closed the connection
+ * @property {() => boolean} mayRestart whether the other side can hear of another way that is looked for
  * @property {() => void} onSilence nothing comes any more over a way that the browser takes for good
  * @property {((body: SignalBody) => void) | null} [onUnbundled] the first offer asks for more than one transport, which this
  *   connection cannot have
@@ -65,11 +64,11 @@ export class Link {
   /** @type {number | undefined} */ #interruptionTimer;
   /** @type {number | undefined} */ #noWayTimer;
   /** Until the next look at a path that pauses. @type {number | undefined} */ #pauseTimer;
-  #silence = new Silence();
+  /** Loaded with the first look. @type {Silence | null} */ #silence = null;
   /** Whether nothing has come for too long. */ #silent = false;
   /** Whether no way was found since there was one. */ #wayless = false;
   /** Whether a relay had no place for us. */ #noPlace = false;
-  #restartedAt = -Infinity;
+  #recovery;
   /** Preferred video codec. @type {string | null} */ #codec = null;
   /** @type {Limits | null} */ #limits = null;
   /** Why their last description was not taken. @type {'refused' | 'unfit' | null} */ #unusable = null;
@@ -107,6 +106,12 @@ export class Link {
         options.onChange();
       },
     });
+    this.#recovery = new Recovery({
+      clock: options.clock,
+      may: options.mayRestart,
+      isBroken: () => this.#silent || ['disconnected', 'failed', ...(this.#wayless ? ['new'] : [])].includes(this.#connection.connectionState),
+      restart: (isUrgent) => this.#negotiation.restartIce(isUrgent),
+    });
     this.#noWayTimer = options.clock.setTimeout(() => this.#foundNoWay(), NO_WAY_MS);
   }
 
@@ -128,6 +133,7 @@ export class Link {
     connection.onicecandidate = ({ candidate }) => {
       // What a browser found always has its line, though the type of `toJSON` leaves it open.
       const found = /** @type {Candidate | null} */ (candidate?.toJSON() ?? null);
+      if (candidate?.type === 'relay') this.#noPlace = false;
       this.#negotiation.localCandidate(found);
     };
     connection.ontrack = ({ track, streams, transceiver }) => {
@@ -161,7 +167,8 @@ export class Link {
 
   /** The browser's own words for the state of ICE and of the whole connection. */
   get rawStates() {
-    return { connectionState: this.#connection.connectionState, iceState: this.#connection.iceConnectionState };
+    const { connectionState, iceConnectionState: iceState } = this.#connection;
+    return { connectionState, iceState };
   }
 
   /** @param {SignalBody} body */
@@ -240,19 +247,22 @@ export class Link {
     this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers });
   }
 
-  restartIce() {
-    this.#restartedAt = this.#options.clock.now();
-    this.#negotiation.restartIce();
+  /**
+   * Looks for another way, also where this one seems to carry.
+   * @param {boolean} [isUrgent] whether the other side can't know that it is needed
+   */
+  restartIce(isUrgent) {
+    this.#recovery.news(isUrgent);
   }
 
-  /** Looks for another way where none carries; one that is being looked for already is waited for. */
+  /** Looks for another way where none carries, as there may be one. A link that begins looks already. */
   findWay() {
-    if (this.carries || UNWAYED.has(this.state) || this.#options.clock.now() < this.#restartedAt + RESTART_PAUSE_MS) return;
-    this.restartIce();
+    if (!this.carries && !UNWAYED.has(this.state)) this.#recovery.news();
   }
 
   async updateStatistics() {
     const entries = await this.#readStatistics();
+    const { readSample } = await import('./sample.js');
     this.statistics = readStatistics(entries);
     this.history.add(readSample(entries, this.#options.clock.now()));
   }
@@ -260,23 +270,35 @@ export class Link {
   async #readStatistics() {
     const report = await this.#connection.getStats();
     const entries = [.../** @type {Map<string, any>} */ (/** @type {unknown} */ (report)).values()];
-    this.#listen(this.#silence.look(readHeard(entries)));
+    const { Silence, readHeard } = await import('./silence.js');
+    this.#silence ??= new Silence();
+    if (!this.#closed) this.#listen(this.#silence, this.#silence.look(readHeard(entries)));
     return entries;
   }
 
-  /** @param {number} silentMs for how long nothing has come */
-  #listen(silentMs) {
+  /**
+   * @param {Silence} silence
+   * @param {number} silentMs for how long nothing has come
+   */
+  #listen(silence, silentMs) {
     const wasSilent = this.#silent;
-    this.#silent = silentMs >= SILENCE_LIMIT_MS;
-    if (this.#silent === wasSilent) {
-      if (!this.#silent && silentMs >= PAUSE_MS) this.#lookAgain(SILENCE_LIMIT_MS - silentMs);
-    } else if (!this.#silent) {
-      this.#negotiation.keepPath();
-    } else if (this.state === 'connected') {
+    const limitMs = silence.limitMs(silentMs >= PAUSE_MS && this.#echo.ask());
+    this.#silent = silentMs >= limitMs;
+    if (!this.#silent && silentMs >= PAUSE_MS) this.#lookAgain(limitMs - silentMs);
+    if (this.#silent === wasSilent) return;
+    if (!this.#silent) this.#carriesAgain();
+    else if (this.state === 'connected') {
       console.debug('silence:', silentMs);
-      this.restartIce();
+      this.#recovery.broken();
       this.#options.onSilence();
     }
+    this.#options.onChange();
+  }
+
+  #carriesAgain() {
+    if (this.#connection.connectionState !== 'connected' || this.#silent) return;
+    this.#recovery.good();
+    this.#negotiation.keepPath();
   }
 
   /** @param {number} waitMs */
@@ -299,6 +321,7 @@ export class Link {
 
   close() {
     this.#closed = true;
+    this.#recovery.close();
     for (const timer of [this.#interruptionTimer, this.#noWayTimer, this.#pauseTimer]) this.#options.clock.clearTimeout(timer ?? 0);
     this.#negotiation.close();
     this.#connection.close();
@@ -362,14 +385,14 @@ export class Link {
       this.#wayless = false;
       this.#noPlace = false;
       clock.clearTimeout(this.#noWayTimer ?? 0);
-      this.#negotiation.keepPath();
+      this.#carriesAgain();
     }
     if (state === 'failed') {
       this.#wayless = true;
-      this.restartIce();
+      this.#recovery.broken();
     }
     if (state === 'disconnected') {
-      this.#interruptionTimer = clock.setTimeout(() => this.restartIce(), INTERRUPTION_LIMIT_MS);
+      this.#interruptionTimer = clock.setTimeout(() => this.#recovery.broken(), INTERRUPTION_LIMIT_MS);
     }
     onChange();
   }
@@ -377,14 +400,7 @@ export class Link {
   #foundNoWay() {
     if (this.#wasConnected) return;
     this.#wayless = true;
+    if (this.#connection.connectionState === 'new') this.#recovery.broken();
     this.#options.onChange();
   }
-}
-
-/**
- * Whether a description refuses pictures: by port 0, which Firefox also writes in an offer for what is to share another section's way.
- * @param {string} sdp
- */
-function refusesPictures(sdp) {
-  return sdp.split(/^(?=m=)/m).some((section) => /^m=video 0 /.test(section) && !/^a=bundle-only/m.test(section));
 }

@@ -28,6 +28,7 @@ const CHAT = { burst: 200, perSecond: 3 };
  * @property {(participant: Participant) => void} onLeft
  * @property {(info: PeerInfo) => void} onBack somebody who had hung up is there again
  * @property {(participant: Participant, interrupted: boolean) => void} onInterrupted the way to them is interrupted, or there again
+ * @property {() => boolean} isHeard whether the server hears us
  * @property {() => void} onSilence nothing comes any more over any of the ways that had carried
  * @property {(name: string, file: string) => void} onFile somebody offers a file
  * @property {() => void} onChange
@@ -137,13 +138,15 @@ export class People {
     if (participant) {
       participant.info = info;
       participant.forgotten = false;
-      if (!participant.away) return;
+      if (!participant.away) return participant.link.findWay();
       participant.wasAway = true;
       // Their link was closed in good order: they are gone, until they come back.
       if (participant.hungUp) this.#hangUp(participant);
     } else if (this.#audience.has(info.peer)) {
       this.#audience.set(info.peer, info);
-    } else if (info.state === 'here' && this.#hungUp.delete(info.peer)) {
+    } else if (info.state === 'here') {
+      // Who had hung up, or was taken for gone too early.
+      this.#hungUp.delete(info.peer);
       if (this.joined(info)) this.#options.onBack(info);
     }
   }
@@ -189,7 +192,7 @@ export class People {
   /** A relay is gone: links through one, or whose way is not known, look for another way. */
   relayLost() {
     for (const { link } of this.list) {
-      if (link.state !== 'connected' || link.statistics.path === null || link.statistics.path === 'relay') link.restartIce();
+      if (!link.carries || link.statistics.path === null || link.statistics.path === 'relay') link.restartIce();
     }
   }
 
@@ -292,6 +295,7 @@ export class People {
       },
       onFiles: () => this.#ownerOf(link)?.attachFiles(),
       onClosed: () => this.#linkClosed(link),
+      mayRestart: () => this.#options.isHeard() && !this.#ownerOf(link)?.away,
       onSilence: () => {
         if (!this.list.some(({ active }) => active.carries)) this.#options.onSilence();
       },

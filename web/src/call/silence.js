@@ -1,17 +1,25 @@
-// Whether a way that carried packets still carries any, told by the browser's statistics seconds before the browser itself says so. Pure.
+// Whether a way that carried packets still carries any, told by the browser's statistics seconds before the browser says so. Pure.
 
 import { selectedPair } from './path.js';
 
 /** @typedef {{pair: string, count: number, lastAt: number | null, at: number}} Heard */
 
-/** After this long without a packet, where they had come steadily, the way is taken for broken, in milliseconds. */
-export const SILENCE_LIMIT_MS = 1800;
-/** So many looks in a row, each with new packets, are a steady flow. A call without media hears something every few seconds only. */
+/** After this long without a packet, where media had come, the way is taken for broken, in milliseconds. */
+const MEDIA_LIMIT_MS = 1800;
+/** The same where little comes and the other side has been asked for an answer once a second. */
+const ASKED_LIMIT_MS = 4500;
+/** The same where it can't be asked: browsers check a way every 2.5 s. */
+const CHECKS_LIMIT_MS = 9000;
+/** Less than sound takes, in bytes a second. */
+const MEDIA_RATE = 1500;
+/** So many looks in a row with new packets make a flow: of media, or of anything. */
 const STEADY_LOOKS = 3;
+/** Looks further apart than this tell nothing, in milliseconds: the whole program may have stood still between them. */
+const GAP_MS = 3000;
 
 /**
- * What the selected pair has received so far: packets, and answers to its checks. All times are milliseconds since 1970, by the clock of
- * the statistics: a page whose timers are late has not heard less.
+ * What the selected pair has received so far: bytes, and checks with their answers. All times are milliseconds since 1970, by the clock
+ * of the statistics: a page whose timers are late has not heard less.
  * @param {Iterable<any>} report the values of an RTCStatsReport
  * @returns {Heard | null} null while no pair is selected
  */
@@ -23,10 +31,10 @@ export function readHeard(report) {
 }
 
 export class Silence {
-  #pair = '';
-  #count = 0;
+  /** @type {Heard | null} */ #last = null;
   #heardAt = 0;
-  #steady = 0;
+  /** Looks with new packets since the pair was selected. */ #looks = 0;
+  /** The same in a row, each with as many as media take. */ #media = 0;
 
   /**
    * A look at the connection.
@@ -34,21 +42,31 @@ export class Silence {
    * @returns {number} for how many milliseconds nothing has come, 0 where nothing steady had come before
    */
   look(heard) {
-    if (!heard || heard.pair !== this.#pair) {
-      this.#pair = heard?.pair ?? '';
-      this.#count = heard?.count ?? 0;
+    const last = this.#last;
+    this.#last = heard;
+    if (!heard || heard.pair !== last?.pair) {
       this.#heardAt = heard?.at ?? 0;
-      this.#steady = 0;
+      this.#looks = this.#media = 0;
       return 0;
     }
-    if (heard.count === this.#count) {
-      if (this.#steady >= STEADY_LOOKS) return heard.at - this.#heardAt;
-      this.#steady = 0;
-      return 0;
+    const passed = heard.at - last.at;
+    if (heard.count !== last.count) {
+      const { lastAt, at } = heard;
+      this.#heardAt = lastAt !== null && lastAt > last.at && lastAt < at ? lastAt : at;
+      this.#looks += 1;
+      this.#media = (heard.count - last.count) * 1000 >= MEDIA_RATE * passed ? this.#media + 1 : 0;
+    } else if (passed > GAP_MS) {
+      this.#heardAt = heard.at;
     }
-    this.#count = heard.count;
-    this.#heardAt = Math.max(this.#heardAt, heard.lastAt ?? heard.at);
-    this.#steady += 1;
-    return this.#steady >= STEADY_LOOKS ? heard.at - this.#heardAt : 0;
+    return this.#looks >= STEADY_LOOKS ? heard.at - this.#heardAt : 0;
+  }
+
+  /**
+   * How long it may be.
+   * @param {boolean} isAsked whether the other side has been asked for answers meanwhile
+   */
+  limitMs(isAsked) {
+    if (this.#media >= STEADY_LOOKS) return MEDIA_LIMIT_MS;
+    return isAsked ? ASKED_LIMIT_MS : CHECKS_LIMIT_MS;
   }
 }

@@ -6,7 +6,7 @@
 // The conversations in signaling/proto/tests/golden/conversations say what must come of what; the Rust client passes the same.
 
 import { Backoff } from './backoff.js';
-import { readFrame } from './frames.js';
+import { CLOSE_CODES, FINAL, SESSION_OVER, readFrame } from './frames.js';
 import { Inbox } from './inbox.js';
 import { Outbox } from './outbox.js';
 
@@ -27,23 +27,6 @@ const MOVE_DEADLINE_MS = 3000;
 const RETRY_MS = 1000;
 /** How long the server may say nothing at all after something was said to it. */
 const SILENCE_LIMIT_MS = 6000;
-
-/** What the close codes say, if the error before them was lost. */
-const CLOSE_CODES = new Map([
-  [4400, 'bad_message'],
-  [4401, 'unauthorized'],
-  [4403, 'forbidden'],
-  [4404, 'resume_failed'],
-  [4409, 'replaced'],
-  [4413, 'too_large'],
-  [4423, 'room_locked'],
-  [4430, 'slow_consumer'],
-  [4431, 'room_full'],
-]);
-/** Trying again would only repeat these. */
-const FINAL = new Set(['bad_message', 'unauthorized', 'forbidden', 'replaced', 'too_large', 'room_locked', 'room_full']);
-/** After these the next `hello` begins a new session. */
-const SESSION_OVER = new Set(['resume_failed', 'slow_consumer']);
 
 /**
  * What this client needs of a WebSocket.
