@@ -298,3 +298,49 @@ test('a page that goes on with a session of an earlier one hears nothing that wa
   await settled();
   assert.deepEqual(heard, [{ candidate: 'fresh' }]);
 });
+
+// After one description that Chromium refuses it refuses all that follow: such a call was dead for good.
+test('a link that takes no description any more is made anew, on both sides and not without end', async () => {
+  const { call, sent, connections, clock, receive, welcome } = setUp();
+  welcome('me', { ...info('a'), polite: false }, info('old'));
+  receive({ ...streams('a'), data: { screen: 's', link: 0 } });
+  receive(streams('old'));
+  const sdp = 'v=0\r\na=fingerprint:sha-256 00\r\na=ice-ufrag:x\r\n';
+  let refuses = false;
+  const offer = async (/** @type {string} */ from, /** @type {any} */ connection, /** @type {number} */ epoch) => {
+    connection.setRemoteDescription ??= async () => {
+      if (refuses) throw new Error('it refuses everything');
+    };
+    connection.setLocalDescription ??= async () => {};
+    receive({ type: 'signal', seq: 0, from, id: 0, epoch, description: { type: 'offer', sdp } });
+    await settled();
+  };
+  for (const [index, from] of ['a', 'old'].entries()) {
+    connections[index].become('connected');
+    await offer(from, connections[index], 1);
+  }
+  refuses = true;
+  for (const [index, from] of ['a', 'old'].entries()) await offer(from, connections[index], 2);
+  assert.equal(connections.length, 3, 'not where the other side would not know of it');
+  assert.equal(call.participants[0].state, 'connected', 'the old one carries until then');
+  assert.deepEqual(sent.filter(({ name, to }) => name === 'streams' && to === 'a').map(({ data }) => data.link), [0, 1]);
+  // What they said before they have heard of it is about the old one.
+  refuses = false;
+  /** @type {unknown[]} */ const heard = [];
+  Object.assign(connections[2], { setRemoteDescription: async (/** @type {unknown} */ description) => heard.push(description) });
+  await offer('a', connections[2], 3);
+  receive({ ...streams('a'), data: { screen: 's', link: 0 } });
+  await offer('a', connections[2], 3);
+  assert.deepEqual(heard, []);
+  receive({ ...streams('a'), data: { screen: 's', link: 1 } });
+  await offer('a', connections[2], 1);
+  assert.equal(heard.length, 1);
+  connections[2].become('connected');
+  assert.equal(connections[0].closed, true);
+  // They may do so as well, a few times.
+  for (const link of [2, 3, 4, 5, 6]) receive({ ...streams('a'), data: { screen: 's', link } });
+  assert.equal(connections.length, 5);
+  clock.advance(60_000);
+  receive({ ...streams('a'), data: { screen: 's', link: 7 } });
+  assert.equal(connections.length, 6);
+});

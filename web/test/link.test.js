@@ -34,6 +34,7 @@ function setUp(polite) {
     onChat: () => {},
     onFiles: () => {},
     onClosed: () => {},
+    onBroken: () => {},
     mayRestart: () => world.hears,
     onSilence: () => void (silences += 1),
     clock,

@@ -44,6 +44,7 @@ const NO_PLACE = new Set([486, 508]);
  * @property {(data: unknown) => void} onChat a message of the chat channel, as it came
  * @property {() => void} onFiles the channel for files is open
  * @property {() => void} onClosed the other side closed the connection
+ * @property {() => void} onBroken the connection takes no description any more
  * @property {() => boolean} mayRestart whether the other side can hear of another way that is looked for
  * @property {() => void} onSilence nothing comes any more over a way that the browser takes for good
  * @property {((body: SignalBody) => void) | null} [onUnbundled] the first offer asks for more than one transport, which this
@@ -101,6 +102,7 @@ export class Link {
       send: options.send,
       clock: options.clock,
       onProblem: (problem, error) => console.debug('negotiation:', problem, error ?? ''),
+      onBroken: options.onBroken,
       onDescription: (why) => {
         this.#unusable = why;
         options.onChange();

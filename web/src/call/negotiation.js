@@ -43,6 +43,7 @@ const MAX_EARLY = 256;
  *   the negotiation itself goes on
  * @property {(why: 'refused' | 'unfit' | null) => void} [onDescription] a description of the other side is in force, or was refused:
  *   as what it describes would not be encrypted, or by the browser
+ * @property {() => void} [onBroken] a description failed after others had been in force: some browsers refuse all that follow
  * @property {Clock} clock
  */
 
@@ -160,7 +161,9 @@ export class Negotiation {
       try {
         await step();
       } catch (error) {
-        if (!this.#closed) this.#options.onProblem(what, error);
+        if (this.#closed) return;
+        this.#options.onProblem(what, error);
+        if (what !== 'candidate' && this.#agreed > 0) this.#options.onBroken?.();
       }
     });
   }

@@ -15,6 +15,9 @@ const MOST_LINKS = 64;
 /** More chat messages than anybody writes or pastes, of which each may be ten; a flood of them must not stop the page. */
 const CHAT = { burst: 200, perSecond: 3 };
 
+/** How often a link may be made anew, which costs both sides a connection. */
+const REMAKES = { burst: 3, perSecond: 1 / 60 };
+
 /**
  * @typedef {object} PeopleOptions
  * @property {(configuration: RTCConfiguration) => RTCPeerConnection} createConnection
@@ -126,7 +129,7 @@ export class People {
     }
     if (this.#participants.size >= MOST_LINKS) return false;
     const link = this.#createLink(info);
-    const participant = new Participant(info, link, this.#createExchange(cleanName(info.name)));
+    const participant = new Participant(info, link, this.#createExchange(cleanName(info.name)), new Allowance(REMAKES, this.#options.clock));
     this.#participants.set(info.peer, participant);
     this.#options.onLink(participant);
     return true;
@@ -173,7 +176,7 @@ export class People {
     for (const other of this.list) {
       if (other === participant || other.page !== page) continue;
       this.#participants.delete(other.id);
-      participant.adoptFiles(other);
+      participant.adopt(other);
       this.#retire(participant, other.link);
       other.previous?.close();
     }
@@ -213,9 +216,31 @@ export class People {
   #renew(known, info) {
     known.info = info;
     known.forgotten = false;
-    this.#retire(known, known.link);
-    known.link = this.#createLink(info);
-    this.#options.onLink(known);
+    this.replaceLink(known);
+  }
+
+  /**
+   * Another link to somebody; the one that is there carries until then.
+   * @param {Participant} participant
+   */
+  replaceLink(participant) {
+    this.#retire(participant, participant.link);
+    participant.link = this.#createLink(participant.info);
+    this.#options.onLink(participant);
+  }
+
+  /**
+   * A connection that refuses everything is made anew, on both sides, where the other one can do that.
+   * @param {Link} link
+   */
+  #linkBroken(link) {
+    const owner = this.#ownerOf(link);
+    if (owner?.link !== link || !owner.numbered || !owner.remakes.take()) return;
+    owner.linkNumber += 1;
+    // What they say until they have heard of it is about the other one.
+    owner.stale = true;
+    owner.introduced = false;
+    this.replaceLink(owner);
   }
 
   /**
@@ -295,6 +320,7 @@ export class People {
       },
       onFiles: () => this.#ownerOf(link)?.attachFiles(),
       onClosed: () => this.#linkClosed(link),
+      onBroken: () => this.#linkBroken(link),
       mayRestart: () => this.#options.isHeard() && !this.#ownerOf(link)?.away,
       onSilence: () => {
         if (!this.list.some(({ active }) => active.carries)) this.#options.onSilence();
