@@ -1,7 +1,6 @@
 // A call, connected to the browser: signaling, connections, files, and the view of all of it. Loaded while the preview is shown.
 
 import { Call } from './call/call.js';
-import { newIdentity } from './call/identity.js';
 import { roomPath } from './protocol/room.js';
 import { SignalingClient, SUBPROTOCOL } from './protocol/signaling.js';
 import { systemClock } from './protocol/types.js';
@@ -12,6 +11,7 @@ import { callView } from './view/call.js';
 import { addStyles } from './view/styles.js';
 
 /** @import { Devices } from './call/devices.js' */
+/** @import { Identity } from './call/identity.js' */
 /** @import { Destinations } from './call/files/destination.js' */
 /** @import { WorkerHashes } from './call/files/worker-hash.js' */
 /** @import { Session } from './protocol/signaling.js' */
@@ -39,8 +39,13 @@ function randomId() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** Of this page, in all its calls. */
-const identity = newIdentity();
+/** @type {Promise<Identity> | null} */ let loading = null;
+const loadIdentity = () => (loading ??= import('./call/identity.js').then(({ newIdentity }) => newIdentity()));
+/** Of this page, in all its calls; without it others take this page for another one after a loss. @type {Identity} */
+const identity = {
+  introduce: async (self, to) => (await loadIdentity()).introduce(self, to),
+  recognise: async (said, from, self) => (await loadIdentity()).recognise(said, from, self),
+};
 /** Of this page, in all its calls. @type {Destinations | null} */ let destinations = null;
 
 /** What shows files and keeps them: loaded when a call begins, as nobody needs it before. */

@@ -164,6 +164,13 @@ addEventListener('popstate', () => {
   else route();
 });
 addEventListener('online', () => rooms?.call?.networkChanged());
+// Some browsers tell the kind of network (Android): from Wi-Fi to mobile there is no moment without one.
+const network = /** @type {(EventTarget & {type?: string}) | undefined} */ (/** @type {any} */ (navigator).connection);
+let networkType = network?.type;
+network?.addEventListener('change', () => {
+  if (network.type !== networkType && network.type !== 'none') rooms?.call?.networkChanged();
+  networkType = network.type;
+});
 addEventListener('pagehide', () => rooms?.hide());
 addEventListener('pageshow', ({ persisted }) => persisted && rooms?.comeBack());
 navigator.mediaDevices?.addEventListener('devicechange', scheduleUpdate);

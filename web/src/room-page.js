@@ -3,7 +3,6 @@
 import { Devices } from './call/devices.js';
 import { readRoom } from './protocol/room.js';
 import { t } from './texts/texts.js';
-import { endView } from './view/end.js';
 import { previewView } from './view/preview.js';
 import { addStyles } from './view/styles.js';
 
@@ -36,6 +35,9 @@ async function loadCall() {
   ]);
   return page;
 }
+
+/** What is shown after a call; loaded when one begins, as there may be no network at its end. */
+const loadEnd = () => import('./view/end.js');
 
 /** Whether an earlier page of this tab has left a place in a locked room (seat.js). */
 function hasPlace() {
@@ -152,12 +154,13 @@ export function createRooms(shell) {
     if (!page || devices !== opened) return;
     ({ call, leave, hide: hideCall } = page.startCall(shell, room, opened, { explained, place, onLeave: () => endCall('left') }));
     call.enter();
+    void loadEnd().catch(() => undefined);
   }
 
   /** @param {string} reason `left`, or the server's error code */
   function endCall(reason) {
     leaveCall();
-    showEnd(reason);
+    void showEnd(reason);
   }
 
   function leaveCall() {
@@ -175,7 +178,11 @@ export function createRooms(shell) {
   }
 
   /** @param {string} reason */
-  function showEnd(reason) {
+  async function showEnd(reason) {
+    const turn = ++begun;
+    const page = await loadEnd().catch(() => location.reload());
+    if (!page || turn !== begun) return;
+    const { endView } = page;
     show(() => endView({ reason, onAgain: () => void begin(roomName, false), onHome: () => go('/'), onLanguage: changeLanguage }));
   }
 
@@ -190,7 +197,7 @@ export function createRooms(shell) {
     open(name) {
       const { room = '', problem } = readRoom(name);
       roomName = room;
-      if (problem || typeof RTCPeerConnection === 'undefined') showEnd(problem ?? 'unsupported');
+      if (problem || typeof RTCPeerConnection === 'undefined') void showEnd(problem ?? 'unsupported');
       else void begin(room, query.autojoin);
     },
     leave: leaveCall,

@@ -10,7 +10,7 @@ test('chat goes over the data channel, and through the server where that is clos
   connections[0].become('connected');
   call.sendChat(' hello ');
   call.sendChat('   ');
-  assert.deepEqual(connections[0].channels.chat.sent.map(JSON.parse), [{ type: 'chat', id: '1', text: 'hello' }]);
+  assert.deepEqual(connections[0].channels.chat.sent.map(JSON.parse), [{ type: 'chat', id: '2', text: 'hello', n: 1, of: '1' }]);
   assert.deepEqual(sent.filter(({ type }) => type === 'chat'), [{ type: 'chat', text: 'hello', to: 'b' }]);
   assert.deepEqual(call.chat.map(({ from, text }) => [from, text]), [['', 'hello']]);
 });
@@ -101,4 +101,73 @@ test('no half of a character is sent', () => {
   for (const text of [`${'x'.repeat(3999)}🎉`, 'a\ud83d', '\ude00b']) call.sendChat(text);
   const said = sent.flatMap(({ type, text }) => (type === 'chat' ? text : []));
   assert.deepEqual(said, ['x'.repeat(3999), '🎉', 'a\ufffd', '\ufffdb']);
+});
+
+/** A page of this version. @param {string} from */
+const page = (from, link = 0) => ({ ...streams(from), data: { screen: `screen of ${from}`, link } });
+/** @param {number} n */
+const line = (n, text = String(n), of = 'page') => ({ id: `line ${n}`, text, n, of });
+/** @param {number} n */
+const event = (n, text = String(n)) => ({ type: 'event', seq: 0, from: 'a', id: 100 + n, name: 'chat', data: line(n, text) });
+
+// In every interruption later lines went through the server and overtook those that waited in the data channel: 7, 8, 4, 5, 6, 9.
+test('lines of one sender are shown in their order and once, by whichever way they come', () => {
+  const { call, clock, connections, notices, receive, welcome } = setUp();
+  welcome('me', info('a'));
+  receive(page('a'));
+  connections[0].become('connected');
+  const { chat } = connections[0].channels;
+  const near = (/** @type {number} */ n) => chat.onmessage({ data: JSON.stringify({ type: 'chat', ...line(n) }) });
+  const shown = () => call.chat.map(({ text }) => text).join(' ');
+  near(3);
+  for (const n of [7, 8]) receive(event(n));
+  assert.equal(shown(), '3');
+  for (const n of [4, 5, 6, 9, 7]) near(n);
+  assert.equal(shown(), '3 4 5 6 7 8 9');
+  assert.deepEqual(chat.sent.map((/** @type {string} */ text) => JSON.parse(text)).flatMap((/** @type {any} */ { type, n }) => (type === 'heard' ? n : [])), [3, 4, 5, 6, 9, 7]);
+  // What does not come is not waited for, and comes when it comes.
+  receive(event(12));
+  clock.advance(999);
+  assert.equal(shown(), '3 4 5 6 7 8 9');
+  clock.advance(1);
+  near(11);
+  near(13);
+  assert.equal(shown(), '3 4 5 6 7 8 9 12 11 13');
+  assert.equal(notices.filter(({ kind }) => kind === 'chat').length, 10);
+  // Another page of theirs counts anew, and one of an earlier version does not count.
+  receive({ ...event(1), data: line(1, 'anew', 'other page') });
+  receive({ type: 'chat', seq: 0, from: 'a', id: 300, text: 'uncounted' });
+  assert.match(shown(), /13 anew uncounted$/);
+  receive({ ...event(1), data: 'nonsense' });
+  receive({ ...event(1), data: null });
+});
+
+test('what went into a channel that carries no more goes through the server, too', () => {
+  const { call, sent, connections, receive, welcome } = setUp();
+  welcome('me', info('a'), info('old'));
+  receive(page('a'));
+  receive(streams('old'));
+  for (const connection of connections) connection.become('connected');
+  for (const text of ['one', 'two', 'three']) call.sendChat(text);
+  const [toA, toOld] = connections.map(({ channels }) => channels.chat);
+  assert.deepEqual([toA, toOld].map(({ sent: said }) => said.map((/** @type {string} */ text) => JSON.parse(text).n)), [[1, 2, 3], [1, 2, 3]]);
+  toA.onmessage({ data: '{"type":"heard","n":1}' });
+  const before = sent.length;
+  for (const connection of connections) connection.become('disconnected');
+  const late = sent.slice(before);
+  assert.deepEqual(late.map(({ type, name, to, data }) => [type, name, to, data.n, data.text]), [['event', 'chat', 'a', 2, 'two'], ['event', 'chat', 'a', 3, 'three']]);
+  call.sendChat('four');
+  assert.deepEqual(sent.slice(-2).map(({ type, to, data, text }) => [type, to, data?.n ?? text]), [['event', 'a', 4], ['chat', 'old', 'four']]);
+});
+
+test('who leaves with lines on their way may not have got them', () => {
+  const { call, connections, receive, welcome } = setUp();
+  welcome('me', info('a'));
+  receive(page('a'));
+  connections[0].become('connected');
+  call.sendChat('one');
+  call.sendChat('two');
+  connections[0].channels.chat.onmessage({ data: '{"type":"heard","n":1}' });
+  receive({ type: 'peer_left', seq: 1, peer: 'a', reason: 'bye' });
+  assert.deepEqual(call.chat.map(({ uncertain }) => uncertain), [false, true]);
 });

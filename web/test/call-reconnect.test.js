@@ -147,18 +147,35 @@ test('the loss of a relay has links through it look for another way, and no othe
 });
 
 test('back on the server, links that have lost their way look for another one at once', () => {
-  const { connections, receive, welcome } = setUp();
+  const { clock, connections, receive, welcome } = setUp();
   const peers = ['a', 'b', 'c'].map((name) => ({ ...info(name), polite: false }));
   welcome('me', ...peers);
   for (const connection of connections) connection.become('connected');
   connections[1].become('disconnected');
   connections[2].become('failed');
   assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 0, 1]);
-  receive({
+  const back = () => receive({
     type: 'welcome', peer: 'me', role: 'participant', ticket: 't2', resumed: true, received: 0, ice_servers: [],
     room: { name: 'r', locked: false, capacity: 16, peers },
   });
-  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 1, 2]);
+  back();
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 1, 1], 'one that has just begun to look is left alone');
+  clock.advance(1500);
+  back();
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 2, 2]);
+});
+
+// A relay that was back was told as a renewal, on which nobody acted: calls waited for the next failure.
+test('whatever ICE servers come for, links without a way try them', () => {
+  const { clock, connections, receive, welcome } = setUp();
+  const peers = ['a', 'b', 'c'].map((name) => ({ ...info(name), polite: false }));
+  welcome('me', ...peers);
+  connections[0].become('connected');
+  connections[1].become('connected');
+  connections[1].become('failed');
+  clock.advance(5000);
+  receive({ type: 'ice_servers', seq: 1, ice_servers: [], reason: 'renewal' });
+  assert.deepEqual(connections.map(({ restarts }) => restarts), [0, 2, 0], 'what begins looks already');
 });
 
 test('in another network every link looks for its way at once, also one that has not noticed yet', () => {
@@ -224,10 +241,15 @@ test('who closes the page and keeps the place has left, and whoever loads it ane
   assert.deepEqual(ids(call), ['a']);
   assert.equal(connections.length, 3);
   assert.deepEqual(notices.map(({ kind }) => kind), ['left', 'left', 'joined']);
-  // Whom the server gives up does not come back, and who was never here is nobody.
   receive({ type: 'peer_left', seq: 9, peer: 'b', reason: 'timeout' });
-  for (const peer of ['b', 'c']) receive(here(peer));
   assert.deepEqual(ids(call), ['a']);
+  // Who is here is here, also if this page had taken them for gone.
+  receive(here('b'));
+  receive(here('b'));
+  assert.deepEqual(ids(call), ['a', 'b']);
+  assert.deepEqual(notices.at(-1), { kind: 'joined', name: 'b' });
+  receive(away('nobody'));
+  assert.deepEqual(ids(call), ['a', 'b']);
 });
 
 test('who comes back in the same session on another page gets a new link, and nobody else does', () => {
@@ -275,4 +297,50 @@ test('a page that goes on with a session of an earlier one hears nothing that wa
   receive({ ...candidate, candidate: { candidate: 'fresh' } });
   await settled();
   assert.deepEqual(heard, [{ candidate: 'fresh' }]);
+});
+
+// After one description that Chromium refuses it refuses all that follow: such a call was dead for good.
+test('a link that takes no description any more is made anew, on both sides and not without end', async () => {
+  const { call, sent, connections, clock, receive, welcome } = setUp();
+  welcome('me', { ...info('a'), polite: false }, info('old'));
+  receive({ ...streams('a'), data: { screen: 's', link: 0 } });
+  receive(streams('old'));
+  const sdp = 'v=0\r\na=fingerprint:sha-256 00\r\na=ice-ufrag:x\r\n';
+  let refuses = false;
+  const offer = async (/** @type {string} */ from, /** @type {any} */ connection, /** @type {number} */ epoch) => {
+    connection.setRemoteDescription ??= async () => {
+      if (refuses) throw new Error('it refuses everything');
+    };
+    connection.setLocalDescription ??= async () => {};
+    receive({ type: 'signal', seq: 0, from, id: 0, epoch, description: { type: 'offer', sdp } });
+    await settled();
+  };
+  for (const [index, from] of ['a', 'old'].entries()) {
+    connections[index].become('connected');
+    await offer(from, connections[index], 1);
+  }
+  refuses = true;
+  for (const [index, from] of ['a', 'old'].entries()) await offer(from, connections[index], 2);
+  assert.equal(connections.length, 3, 'not where the other side would not know of it');
+  assert.equal(call.participants[0].state, 'connected', 'the old one carries until then');
+  assert.deepEqual(sent.filter(({ name, to }) => name === 'streams' && to === 'a').map(({ data }) => data.link), [0, 1]);
+  // What they said before they have heard of it is about the old one.
+  refuses = false;
+  /** @type {unknown[]} */ const heard = [];
+  Object.assign(connections[2], { setRemoteDescription: async (/** @type {unknown} */ description) => heard.push(description) });
+  await offer('a', connections[2], 3);
+  receive({ ...streams('a'), data: { screen: 's', link: 0 } });
+  await offer('a', connections[2], 3);
+  assert.deepEqual(heard, []);
+  receive({ ...streams('a'), data: { screen: 's', link: 1 } });
+  await offer('a', connections[2], 1);
+  assert.equal(heard.length, 1);
+  connections[2].become('connected');
+  assert.equal(connections[0].closed, true);
+  // They may do so as well, a few times.
+  for (const link of [2, 3, 4, 5, 6]) receive({ ...streams('a'), data: { screen: 's', link } });
+  assert.equal(connections.length, 5);
+  clock.advance(60_000);
+  receive({ ...streams('a'), data: { screen: 's', link: 7 } });
+  assert.equal(connections.length, 6);
 });

@@ -7,7 +7,7 @@ test('everybody in the room gets a link, and hears first which stream is the scr
   welcome('me', info('a'), info('b'));
   assert.deepEqual(ids(call), ['a', 'b']);
   assert.deepEqual(sent.map(({ type, to }) => [type, to]), [['event', 'a'], ['event', 'b']]);
-  assert.deepEqual(sent[0].data, { screen: devices.screenStream.id });
+  assert.deepEqual(sent[0].data, { screen: devices.screenStream.id, link: 0 });
   assert.deepEqual(connections[0].configuration.iceServers, [{ urls: ['turn:127.0.0.1:3478'], username: 'u', credential: 'c' }]);
   assert.deepEqual(
     Object.values(connections[0].channels).map(({ label, options }) => [label, options]),

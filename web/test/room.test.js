@@ -199,3 +199,13 @@ test('what names are is one rule of the server and the page', () => {
   }
   for (const { name, canonical } of people) assert.equal(cleanName(written(name)), canonical, JSON.stringify(name));
 });
+
+// "…/tea 2" led to the room "tea", in which the others were not.
+test('a number behind the one link of an input belongs to the name', () => {
+  const made = 'abcde-fghjk-mnpqr-stuvw';
+  assert.deepEqual(readInvitation('https://call.example/room/tea 2', 'call.example'), { path: '/room/tea%202' });
+  assert.deepEqual(readInvitation(`call.example/room/${made} 2`, 'call.example'), { path: `/room/${made}%202` });
+  for (const text of [`https://call.example/room/${made} at 9`, `https://call.example/room/${made}, 2`, `See https://call.example/room/${made} 2`]) {
+    assert.deepEqual(readInvitation(text, 'call.example'), { path: `/room/${made}` }, text);
+  }
+});

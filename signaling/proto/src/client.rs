@@ -86,8 +86,11 @@ pub enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     New,
-    /// On the way to a `welcome`, until this moment at the latest.
-    Connecting(Instant),
+    /// On the way to a `welcome`, until this moment at the latest, and to an open WebSocket until the other one.
+    Connecting {
+        until: Instant,
+        open_until: Option<Instant>,
+    },
     Open,
     /// Connects again at this moment.
     Waiting(Instant),
@@ -139,13 +142,19 @@ impl Client {
     }
 
     fn connect(&mut self, now: Instant) {
-        self.state = State::Connecting(now + WELCOME_DEADLINE);
+        self.state = State::Connecting {
+            until: now + WELCOME_DEADLINE,
+            open_until: Some(now + self.backoff.open_deadline()),
+        };
         self.refusal = None;
         self.outputs.push_back(Output::Connect);
     }
 
     /// The WebSocket is open.
     pub fn handle_open(&mut self) {
+        if let State::Connecting { open_until, .. } = &mut self.state {
+            *open_until = None;
+        }
         let mut hello = self.hello.clone();
         hello.resume = self.ticket.clone().map(|ticket| Resume {
             ticket,
@@ -157,7 +166,7 @@ impl Client {
 
     /// A text frame has come. What is not a message of this version is skipped.
     pub fn handle_text(&mut self, now: Instant, text: &str) {
-        if !matches!(self.state, State::Connecting(_) | State::Open) {
+        if !matches!(self.state, State::Connecting { .. } | State::Open) {
             return;
         }
         if let Ok(message) = ServerMessage::parse(text) {
@@ -252,18 +261,26 @@ impl Client {
     /// The WebSocket is gone, with this close code, or there never was one. `jitter` is a random
     /// number from 0 to 1.
     pub fn handle_close(&mut self, now: Instant, code: Option<u16>, jitter: f64) {
-        if !matches!(self.state, State::Connecting(_) | State::Open) {
+        if !matches!(self.state, State::Connecting { .. } | State::Open) {
             return;
         }
         self.ack_due = None;
         let refusal = self.refusal.take().or_else(|| code.and_then(error_of));
         match refusal.as_ref().map(|refusal| refusal.code) {
             Some(code) if is_final(code) => return self.close(refusal),
-            // The next `hello` begins a new session.
-            Some(ErrorCode::ResumeFailed | ErrorCode::SlowConsumer) => self.forget_session(),
+            // The next `hello` begins a new session. The server is there: what was waited for before is over.
+            Some(ErrorCode::ResumeFailed) => {
+                self.backoff.reset();
+                self.forget_session();
+            }
+            Some(ErrorCode::SlowConsumer) => self.forget_session(),
             _ => {}
         }
         let wait = self.backoff.next(jitter);
+        self.wait(now, wait, refusal);
+    }
+
+    fn wait(&mut self, now: Instant, wait: Duration, refusal: Option<Error>) {
         self.state = State::Waiting(now + wait);
         self.tell(Event::Waiting { wait, refusal });
     }
@@ -284,7 +301,15 @@ impl Client {
         }
         match self.state {
             State::Waiting(until) if until <= now => self.connect(now),
-            State::Connecting(until) if until <= now => {
+            State::Connecting {
+                open_until: Some(open_until),
+                ..
+            } if open_until <= now => {
+                self.outputs.push_back(Output::Disconnect);
+                let wait = self.backoff.after_swallowed(jitter);
+                self.wait(now, wait, None);
+            }
+            State::Connecting { until, .. } if until <= now => {
                 self.outputs.push_back(Output::Disconnect);
                 self.handle_close(now, None, jitter);
             }
@@ -296,7 +321,8 @@ impl Client {
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {
         let state = match self.state {
-            State::Waiting(until) | State::Connecting(until) => Some(until),
+            State::Waiting(until) => Some(until),
+            State::Connecting { until, open_until } => Some(open_until.unwrap_or(until)),
             State::New | State::Open | State::Closed => None,
         };
         let dues = state.into_iter().chain(self.ack_due);
@@ -342,7 +368,7 @@ impl Client {
                 self.transmit(&ClientMessage::Bye);
                 self.outputs.push_back(Output::Disconnect);
             }
-            State::Connecting(_) => self.outputs.push_back(Output::Disconnect),
+            State::Connecting { .. } => self.outputs.push_back(Output::Disconnect),
             State::New | State::Waiting(_) => {}
         }
         self.close(None);

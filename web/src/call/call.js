@@ -87,12 +87,21 @@ export class Call {
       sendSignal: (to, body) => this.#signaling.hasSession && this.#signaling.send({ type: 'signal', to, ...body }),
       onLink: (participant) => this.#introduce(participant),
       onChat: (participant, data) => {
-        const message = typeof data === 'string' && data.length <= LONGEST_CHAT ? parseObject(data) : null;
-        if (message?.type === 'chat') this.#chatted(this.#conversation.take(participant.id, String(message.id), message.text));
+        if (typeof data === 'string' && data.length <= LONGEST_CHAT) this.#conversation.hear(participant, parseObject(data));
       },
       onBack: (info) => this.#joined(info),
-      onLeft: ({ name }) => options.onNotice({ kind: 'left', name }),
+      onLeft: (participant) => {
+        this.#conversation.left(participant);
+        options.onNotice({ kind: 'left', name: participant.name });
+      },
+      onChange: () => {
+        this.#conversation.linksChanged();
+        options.onChange();
+      },
       onInterrupted: ({ name }, interrupted) => options.onNotice({ kind: interrupted ? 'interrupted' : 'restored', name }),
+      isHeard: () => this.hasSignaling,
+      // The network may be another one, of which no browser tells: what the server says would not come either.
+      onSilence: () => this.signalingState === 'open' && this.#signaling.reconnect(),
       onFile: (name, file) => options.onNotice({ kind: 'file', name, file }),
     });
     this.#events = new Events({
@@ -101,13 +110,15 @@ export class Call {
       selfId: () => this.selfId,
       onPage: (participant, page) => this.#people.recognise(participant, page),
       onOtherPage: (participant) => this.#people.renew(participant),
+      onOtherLink: (participant) => this.#people.replaceLink(participant),
       onAppetite: () => this.#upload.share(),
     });
     this.#upload = new Upload({ ...options, participants: () => this.participants });
     this.#conversation = new Conversation({
       ...options,
       people: this.#people,
-      sendThroughServer: (text, to) => this.#signaling.send({ type: 'chat', text, to }),
+      sendThroughServer: (message) => this.#signaling.send(message),
+      onMessage: (message) => this.#chatted(message),
     });
   }
 
@@ -174,7 +185,7 @@ export class Call {
   /** To be called when the network may be another one than before: no way through the old one is waited for. */
   networkChanged() {
     this.#signaling.reconnect();
-    for (const { link } of this.participants) link.restartIce();
+    for (const { link } of this.participants) link.restartIce(true);
   }
 
   leave() {
@@ -268,14 +279,15 @@ export class Call {
       case 'signal':
         return this.#people.signalled(message);
       case 'chat':
-        return this.#chatted(this.#conversation.takeFromServer(message.from, String(message.id), message.text));
+        return this.#conversation.takeFromServer(message.from, message);
       case 'event': {
         const from = this.#people.get(message.from);
+        if (from && message.name === 'chat') return this.#conversation.takeFromServer(from.id, message.data ?? {});
         return from && this.#events.receive(from, message);
       }
       case 'ice_servers':
         this.#people.setIceServers(message.ice_servers);
-        return message.reason === 'relay_lost' ? this.#people.relayLost() : undefined;
+        return message.reason === 'relay_lost' ? this.#people.relayLost() : this.#people.findWays();
       case 'room_updated':
         if (message.locked !== this.room.locked) this.#options.onNotice({ kind: 'locked', locked: message.locked });
         this.room.locked = message.locked;
@@ -346,8 +358,9 @@ export class Call {
    * Said first: it must arrive before our first description.
    * @param {Participant} participant
    */
-  #introduce({ id, link }) {
-    this.#events.introduce(id);
+  #introduce(participant) {
+    const { link } = participant;
+    this.#events.introduce(participant);
     link.setCodec(this.#options.preferences().codec);
     this.#sendMedia(link);
   }
@@ -368,9 +381,9 @@ export class Call {
     this.#signaling.send({ type: 'update', media });
   }
 
-  /** @param {ChatMessage | null} message */
+  /** @param {ChatMessage} message */
   #chatted(message) {
-    if (!message) return;
+    if (this.#ended) return;
     this.#options.onNotice({ kind: 'chat', message });
     this.#options.onChange();
   }

@@ -30,3 +30,11 @@ export async function limitSender(sender, limits) {
   Object.assign(encoding, limits);
   await sender.setParameters(parameters);
 }
+
+/**
+ * Whether a description refuses pictures: by port 0, which Firefox also writes in an offer for what is to share another section's way.
+ * @param {string} sdp
+ */
+export function refusesPictures(sdp) {
+  return sdp.split(/^(?=m=)/m).some((section) => /^m=video 0 /.test(section) && !/^a=bundle-only/m.test(section));
+}

@@ -2,17 +2,19 @@
 
 import { Allowance } from './allowance.js';
 import { chatMessages, chatText } from './chat.js';
+import { Order } from './order.js';
 
 /** @import { Outcome } from '../protocol/signaling.js' */
-/** @import { Clock } from '../protocol/types.js' */
+/** @import { Clock, OutMessage } from '../protocol/types.js' */
 /** @import { ChatMessage } from './chat.js' */
-/** @import { Participant } from './participant.js' */
+/** @import { Participant, Unheard } from './participant.js' */
 /** @import { People } from './people.js' */
 
 /**
  * @typedef {object} ConversationOptions
  * @property {People} people
- * @property {(text: string, to: string) => number | null} sendThroughServer its number, or null if it was not taken
+ * @property {(message: OutMessage) => number | null} sendThroughServer its number, or null if it was not taken
+ * @property {(message: ChatMessage) => void} onMessage somebody has said something
  * @property {() => string} newId
  * @property {Clock} clock
  */
@@ -23,6 +25,13 @@ const KEPT = 500;
 const FROM_SERVER = { burst: KEPT, perSecond: 20 };
 /** With more senders than a room has, those who have left are forgotten. */
 const MOST_SENDERS = 256;
+/** So many lines may be on their way to somebody over the data channel. */
+const MOST_UNHEARD = 200;
+
+/**
+ * A line as pages tell it to pages, over the data channel or as an event called `chat`. `n` counts what the page `of` has said.
+ * @typedef {{id?: unknown, text?: unknown, n?: unknown, of?: unknown}} Line
+ */
 
 export class Conversation {
   #options;
@@ -31,9 +40,13 @@ export class Conversation {
   /** What each sender may say through the server. @type {Map<string, Allowance>} */ #allowances = new Map();
   /** What went through the server and may still be lost, by its number. @type {Map<number, ChatMessage>} */ #underway = new Map();
 
+  /** How many lines were said here. */ #said = 0;
+  /** This page, for those who count its lines. */ #page;
+
   /** @param {ConversationOptions} options */
   constructor(options) {
     this.#options = options;
+    this.#page = options.newId();
   }
 
   /**
@@ -49,18 +62,53 @@ export class Conversation {
 
   /** @param {string} text */
   #say(text) {
-    const { people, sendThroughServer, newId, clock } = this.#options;
+    const { people, newId, clock } = this.#options;
     const id = newId();
     const message = { id, from: '', name: '', text, at: clock.now(), uncertain: false };
-    // Who has not told about streams is another program, which may read nothing on our channel.
-    const isNear = (/** @type {Participant} */ { introduced, active }) => introduced && active.sendChat({ type: 'chat', id, text });
-    const far = people.list.filter((participant) => !isNear(participant)).map((participant) => participant.id);
-    for (const to of [...far, ...people.audience.map(({ peer }) => peer)]) {
-      const sent = sendThroughServer(text, to);
-      if (sent === null) message.uncertain = true;
-      else this.#underway.set(sent, message);
-    }
+    this.#said += 1;
+    for (const participant of people.list) this.#tell(participant, { message, n: this.#said });
+    for (const { peer } of people.audience) this.#sendFar(message, { type: 'chat', text, to: peer });
     this.#keep(message);
+  }
+
+  /**
+   * @param {Participant} participant
+   * @param {Pick<Unheard, 'message' | 'n'>} line
+   */
+  #tell(participant, { message, n }) {
+    const { active, introduced, unheard, numbered, id: to } = participant;
+    const { id, text } = message;
+    const line = { id, text, n, of: this.#page };
+    // Who has not told about streams is another program, which may read nothing on our channel.
+    if (introduced && active.sendChat({ type: 'chat', ...line })) {
+      if (numbered && unheard.size < MOST_UNHEARD) unheard.set(n, { message, n, link: active });
+    } else this.#sendFar(message, numbered ? { type: 'event', name: 'chat', data: line, to } : { type: 'chat', text, to });
+  }
+
+  /**
+   * @param {ChatMessage} message
+   * @param {OutMessage} frame
+   */
+  #sendFar(message, frame) {
+    const sent = this.#options.sendThroughServer(frame);
+    if (sent === null) message.uncertain = true;
+    else this.#underway.set(sent, message);
+  }
+
+  /** What went into a channel that carries no more goes through the server, too: who has it takes it once. */
+  linksChanged() {
+    for (const participant of this.#options.people.list) {
+      for (const [n, line] of participant.unheard) {
+        if (line.link.carries) continue;
+        participant.unheard.delete(n);
+        this.#tell(participant, line);
+      }
+    }
+  }
+
+  /** @param {Participant} participant who has left */
+  left({ unheard }) {
+    for (const { message } of unheard.values()) message.uncertain = true;
   }
 
   /** @param {ChatMessage} message */
@@ -71,15 +119,25 @@ export class Conversation {
   }
 
   /**
+   * A message of somebody's chat channel.
+   * @param {Participant} participant
+   * @param {Record<string, unknown> | null} message
+   */
+  hear(participant, message) {
+    if (message?.type === 'heard') participant.unheard.delete(Number(message.n));
+    if (message?.type !== 'chat') return;
+    if (typeof message.n === 'number') participant.active.sendChat({ type: 'heard', n: message.n });
+    this.#take(participant.id, message);
+  }
+
+  /**
    * Somebody said something through the server, which passes on more than a page can show.
    * @param {string} from
-   * @param {string} id
-   * @param {unknown} input
-   * @returns {ChatMessage | null} null when there is nothing to show of it
+   * @param {Line} line
    */
-  takeFromServer(from, id, input) {
+  takeFromServer(from, line) {
     const { people, clock } = this.#options;
-    if (people.nameOf(from) === undefined) return null;
+    if (people.nameOf(from) === undefined) return;
     let allowance = this.#allowances.get(from);
     if (!allowance) {
       for (const sender of this.#allowances.size >= MOST_SENDERS ? [...this.#allowances.keys()] : []) {
@@ -88,23 +146,29 @@ export class Conversation {
       allowance = new Allowance(FROM_SERVER, clock);
       this.#allowances.set(from, allowance);
     }
-    return allowance.take() ? this.take(from, id, input) : null;
+    if (allowance.take()) this.#take(from, line);
   }
 
   /**
-   * Somebody said something.
    * @param {string} from
-   * @param {string} id
-   * @param {unknown} input
-   * @returns {ChatMessage | null} null when there is nothing to show of it
+   * @param {Line} line
    */
-  take(from, id, input) {
+  #take(from, { id, text: input, n, of }) {
+    const { people, clock } = this.#options;
     const text = chatText(input);
-    const name = this.#options.people.nameOf(from);
-    if (!text || name === undefined) return null;
-    const message = { id, from, name, text, at: this.#options.clock.now(), uncertain: false };
+    const name = people.nameOf(from);
+    if (!text || name === undefined) return;
+    const message = { id: String(id), from, name, text, at: clock.now(), uncertain: false };
+    const participant = people.get(from);
+    if (!participant || typeof n !== 'number' || !Number.isSafeInteger(n) || typeof of !== 'string') return this.#show(message);
+    if (participant.lines?.of !== of) participant.lines = { of, order: new Order(clock, (line) => this.#show(line)) };
+    participant.lines.order.take(n, message);
+  }
+
+  /** @param {ChatMessage} message */
+  #show(message) {
     this.#keep(message);
-    return message;
+    this.#options.onMessage(message);
   }
 
   /**

@@ -28,9 +28,20 @@ export class Echo {
     const message = parseObject(data);
     if (message?.type === 'ping' && Number.isFinite(message.n)) {
       this.#channel.send(JSON.stringify({ type: 'pong', n: message.n }));
-    } else if (message?.type === 'pong' && typeof message.n === 'number') {
+    } else if (message?.type === 'pong' && typeof message.n === 'number' && message.n > 0) {
       this.#onPong?.(message.n);
     }
+  }
+
+  /**
+   * Asks the other side for a sign of life: whatever comes of it is received.
+   * @returns {boolean} whether it could be asked
+   */
+  ask() {
+    if (this.#channel.readyState !== 'open') return false;
+    // What could not be sent yet asks already.
+    if (this.#channel.bufferedAmount === 0) this.#channel.send('{"type":"ping","n":0}');
+    return true;
   }
 
   /**

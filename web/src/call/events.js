@@ -27,6 +27,7 @@ const PAGE_EVENT = 'page';
  * @property {(participant: Participant, page: string) => void} onPage somebody has proven which page theirs is
  * @property {(participant: Participant) => void} onOtherPage somebody is in the same session on another page, which knows nothing of
  *   the link to the one before
+ * @property {(participant: Participant) => void} onOtherLink somebody has made another link to us, as the one that was there was broken
  * @property {() => void} onAppetite somebody wants more or less to be sent to them than before
  * @property {() => void} onChange
  * @property {(notice: GestureNotice) => void} onNotice
@@ -46,11 +47,11 @@ export class Events {
 
   /**
    * To be called before our first description goes out to somebody.
-   * @param {string} to
+   * @param {Participant} participant
    */
-  introduce(to) {
+  introduce({ id: to, linkNumber }) {
     const { send, devices, preferences } = this.#options;
-    send({ type: 'event', name: STREAMS_EVENT, data: { screen: devices.screenStream.id }, to });
+    send({ type: 'event', name: STREAMS_EVENT, data: { screen: devices.screenStream.id, link: linkNumber }, to });
     void this.#tellPage(to);
     const { low } = preferences();
     if (this.hand || low) send({ type: 'event', name: PRESENCE_EVENT, data: { hand: this.hand, low }, to });
@@ -94,11 +95,14 @@ export class Events {
    */
   #streamsTold(participant, data) {
     if (data === null || typeof data !== 'object') return;
-    const { screen } = /** @type {Record<string, unknown>} */ (data);
+    const { screen, link } = /** @type {Record<string, unknown>} */ (data);
+    // Said before they heard of another link.
+    if (typeof link === 'number' && link < participant.linkNumber && participant.stale) return;
     if (typeof screen === 'string') {
       // Only who was away or has hung up can be another page: others must not have links made at will.
       const isOther = participant.screen !== null && participant.screen !== screen && (participant.hungUp || participant.wasAway);
       participant.screen = screen;
+      this.#linkTold(participant, link, isOther);
       if (isOther) this.#options.onOtherPage(participant);
       participant.link.setScreenStreamId(screen);
     }
@@ -108,10 +112,26 @@ export class Events {
     participant.presence = noPresence();
   }
 
+  /**
+   * Who counts links as well has made another one if the number is higher than ours.
+   * @param {Participant} participant
+   * @param {unknown} link
+   * @param {boolean} isOther whether they are on another page, which counts anew
+   */
+  #linkTold(participant, link, isOther) {
+    participant.numbered = typeof link === 'number';
+    const number = typeof link === 'number' && Number.isSafeInteger(link) ? link : 0;
+    if (isOther) participant.linkNumber = number;
+    else if (number > participant.linkNumber && participant.remakes.take()) {
+      participant.linkNumber = number;
+      this.#options.onOtherLink(participant);
+    }
+  }
+
   /** @param {string} to */
   async #tellPage(to) {
     const { identity, selfId, send } = this.#options;
-    const data = await identity.introduce(selfId(), to);
+    const data = await identity.introduce(selfId(), to).catch(() => null);
     if (data) send({ type: 'event', name: PAGE_EVENT, data, to });
   }
 
@@ -121,7 +141,7 @@ export class Events {
    */
   async #pageTold(participant, data) {
     const { identity, selfId, onPage } = this.#options;
-    const page = await identity.recognise(data, participant.id, selfId());
+    const page = await identity.recognise(data, participant.id, selfId()).catch(() => null);
     if (page !== null) onPage(participant, page);
   }
 

@@ -1,24 +1,33 @@
 // The connection to one other peer: media, the chat and echo channels, and how well it goes. No DOM.
 
-import { limitSender, preferCodec } from './codecs.js';
+import { limitSender, preferCodec, refusesPictures } from './codecs.js';
 import { Echo } from './echo.js';
 import { Negotiation, isUnbundled } from './negotiation.js';
 import { readStatistics } from './path.js';
 import { History } from './quality.js';
-import { readSample } from './sample.js';
+import { Recovery } from './recovery.js';
 
 /** @import { Candidate } from '../protocol/messages.js' */
 /** @import { Clock, SignalBody } from '../protocol/types.js' */
 /** @import { Limits } from './bandwidth.js' */
 /** @import { LinkStatistics } from './path.js' */
+/** @import { Silence } from './silence.js' */
 
-/** How long a path may be interrupted before another one is looked for, in milliseconds. */
+/** How long a path may be interrupted, by the browser's word, before another one is looked for, in milliseconds. */
 const INTERRUPTION_LIMIT_MS = 3000;
+/** A path that nothing has come over for this long is looked at again before the next second, in milliseconds. */
+const PAUSE_MS = 500;
+/** Without a way for this long there is none so far, in milliseconds: browsers do not say so while there is nothing to try. */
+const NO_WAY_MS = 15_000;
+/** A link that begins looks for its way already, and what is not wanted needs none. @type {Set<LinkState>} */
+const UNWAYED = new Set(['connecting', 'refused', 'unfit', 'closed']);
+/** Errors of a relay that has no place for us: too many allocations of one user, or none left (RFC 8656, section 19). */
+const NO_PLACE = new Set([486, 508]);
 
 /**
- * `interrupted`: it had worked and may come back. `failed`: no way was found so far. `refused`: the other side wants no
- * encryption. `unfit`: the browser cannot use what the other side has said.
- * @typedef {'connecting' | 'connected' | 'interrupted' | 'failed' | 'refused' | 'unfit' | 'closed'} LinkState
+ * `interrupted`: it had worked and may come back. `failed`: no way was found so far; it stays so until there is one, though
+ * another is looked for all the time. `full`: the same, and a relay had no place for us. `refused`: the other side wants no encryption. `unfit`: the browser cannot use what the other side has said.
+ * @typedef {'connecting' | 'connected' | 'interrupted' | 'failed' | 'full' | 'refused' | 'unfit' | 'closed'} LinkState
  *
  * What a link sends. Both streams stay the same during a call, so that the other side can tell them apart.
  * @typedef {object} Outgoing
@@ -35,6 +44,9 @@ const INTERRUPTION_LIMIT_MS = 3000;
  * @property {(data: unknown) => void} onChat a message of the chat channel, as it came
  * @property {() => void} onFiles the channel for files is open
  * @property {() => void} onClosed the other side closed the connection
+ * @property {() => void} onBroken the connection takes no description any more
+ * @property {() => boolean} mayRestart whether the other side can hear of another way that is looked for
+ * @property {() => void} onSilence nothing comes any more over a way that the browser takes for good
  * @property {((body: SignalBody) => void) | null} [onUnbundled] the first offer asks for more than one transport, which this
  *   connection cannot have
  * @property {Clock} clock
@@ -51,6 +63,13 @@ export class Link {
   /** @type {{track: MediaStreamTrack, streamId: string | undefined}[]} */ #incoming = [];
   /** Id of the other side's screen stream, once told. @type {string | null} */ #screenStreamId = null;
   /** @type {number | undefined} */ #interruptionTimer;
+  /** @type {number | undefined} */ #noWayTimer;
+  /** Until the next look at a path that pauses. @type {number | undefined} */ #pauseTimer;
+  /** Loaded with the first look. @type {Silence | null} */ #silence = null;
+  /** Whether nothing has come for too long. */ #silent = false;
+  /** Whether no way was found since there was one. */ #wayless = false;
+  /** Whether a relay had no place for us. */ #noPlace = false;
+  #recovery;
   /** Preferred video codec. @type {string | null} */ #codec = null;
   /** @type {Limits | null} */ #limits = null;
   /** Why their last description was not taken. @type {'refused' | 'unfit' | null} */ #unusable = null;
@@ -83,11 +102,19 @@ export class Link {
       send: options.send,
       clock: options.clock,
       onProblem: (problem, error) => console.debug('negotiation:', problem, error ?? ''),
+      onBroken: options.onBroken,
       onDescription: (why) => {
         this.#unusable = why;
         options.onChange();
       },
     });
+    this.#recovery = new Recovery({
+      clock: options.clock,
+      may: options.mayRestart,
+      isBroken: () => this.#silent || ['disconnected', 'failed', ...(this.#wayless ? ['new'] : [])].includes(this.#connection.connectionState),
+      restart: (isUrgent) => this.#negotiation.restartIce(isUrgent),
+    });
+    this.#noWayTimer = options.clock.setTimeout(() => this.#foundNoWay(), NO_WAY_MS);
   }
 
   /** The connection with its channels. */
@@ -108,11 +135,15 @@ export class Link {
     connection.onicecandidate = ({ candidate }) => {
       // What a browser found always has its line, though the type of `toJSON` leaves it open.
       const found = /** @type {Candidate | null} */ (candidate?.toJSON() ?? null);
+      if (candidate?.type === 'relay') this.#noPlace = false;
       this.#negotiation.localCandidate(found);
     };
     connection.ontrack = ({ track, streams, transceiver }) => {
       preferCodec(transceiver, this.#codec);
       this.#trackArrived(track, streams[0]?.id);
+    };
+    connection.onicecandidateerror = ({ errorCode }) => {
+      if (NO_PLACE.has(errorCode)) this.#noPlace = true;
     };
     connection.onconnectionstatechange = () => this.#stateChanged();
     connection.onsignalingstatechange = () => {
@@ -125,23 +156,21 @@ export class Link {
   /** @returns {LinkState} */
   get state() {
     if (this.#unusable && !this.#wasConnected) return this.#unusable;
-    switch (this.#connection.connectionState) {
-      case 'connected':
-        return 'connected';
-      case 'disconnected':
-        return 'interrupted';
-      case 'failed':
-        return 'failed';
-      case 'closed':
-        return 'closed';
-      default:
-        return this.#wasConnected ? 'interrupted' : 'connecting';
-    }
+    const state = this.#connection.connectionState;
+    if (state === 'connected' || state === 'closed') return state;
+    if (this.#wayless) return this.#noPlace ? 'full' : 'failed';
+    return this.#wasConnected ? 'interrupted' : 'connecting';
+  }
+
+  /** Whether what is sent arrives, as far as one can know. */
+  get carries() {
+    return this.state === 'connected' && !this.#silent;
   }
 
   /** The browser's own words for the state of ICE and of the whole connection. */
   get rawStates() {
-    return { connectionState: this.#connection.connectionState, iceState: this.#connection.iceConnectionState };
+    const { connectionState, iceConnectionState: iceState } = this.#connection;
+    return { connectionState, iceState };
   }
 
   /** @param {SignalBody} body */
@@ -205,7 +234,7 @@ export class Link {
    *   way is interrupted
    */
   sendChat(message) {
-    if (this.#chat.readyState !== 'open' || this.state !== 'connected') return false;
+    if (this.#chat.readyState !== 'open' || !this.carries) return false;
     this.#chat.send(JSON.stringify(message));
     return true;
   }
@@ -220,15 +249,66 @@ export class Link {
     this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers });
   }
 
-  restartIce() {
-    this.#negotiation.restartIce();
+  /**
+   * Looks for another way, also where this one seems to carry.
+   * @param {boolean} [isUrgent] whether the other side can't know that it is needed
+   */
+  restartIce(isUrgent) {
+    this.#recovery.news(isUrgent);
+  }
+
+  /** Looks for another way where none carries, as there may be one. A link that begins looks already. */
+  findWay() {
+    if (!this.carries && !UNWAYED.has(this.state)) this.#recovery.news();
   }
 
   async updateStatistics() {
-    const report = await this.#connection.getStats();
-    const entries = [.../** @type {Map<string, any>} */ (/** @type {unknown} */ (report)).values()];
+    const entries = await this.#readStatistics();
+    const { readSample } = await import('./sample.js');
     this.statistics = readStatistics(entries);
     this.history.add(readSample(entries, this.#options.clock.now()));
+  }
+
+  async #readStatistics() {
+    const report = await this.#connection.getStats();
+    const entries = [.../** @type {Map<string, any>} */ (/** @type {unknown} */ (report)).values()];
+    const { Silence, readHeard } = await import('./silence.js');
+    this.#silence ??= new Silence();
+    if (!this.#closed) this.#listen(this.#silence, this.#silence.look(readHeard(entries)));
+    return entries;
+  }
+
+  /**
+   * @param {Silence} silence
+   * @param {number} silentMs for how long nothing has come
+   */
+  #listen(silence, silentMs) {
+    const wasSilent = this.#silent;
+    const limitMs = silence.limitMs(silentMs >= PAUSE_MS && this.#echo.ask());
+    this.#silent = silentMs >= limitMs;
+    if (!this.#silent && silentMs >= PAUSE_MS) this.#lookAgain(limitMs - silentMs);
+    if (this.#silent === wasSilent) return;
+    if (!this.#silent) this.#carriesAgain();
+    else if (this.state === 'connected') {
+      console.debug('silence:', silentMs);
+      this.#recovery.broken();
+      this.#options.onSilence();
+    }
+    this.#options.onChange();
+  }
+
+  #carriesAgain() {
+    if (this.#connection.connectionState !== 'connected' || this.#silent) return;
+    this.#recovery.good();
+    this.#negotiation.keepPath();
+  }
+
+  /** @param {number} waitMs */
+  #lookAgain(waitMs) {
+    this.#pauseTimer ??= this.#options.clock.setTimeout(() => {
+      this.#pauseTimer = undefined;
+      if (!this.#closed) this.#readStatistics().catch(() => undefined);
+    }, waitMs);
   }
 
   /** How loud the person is now, 0 to 1, as their browser measured it. */
@@ -243,7 +323,8 @@ export class Link {
 
   close() {
     this.#closed = true;
-    this.#options.clock.clearTimeout(this.#interruptionTimer ?? 0);
+    this.#recovery.close();
+    for (const timer of [this.#interruptionTimer, this.#noWayTimer, this.#pauseTimer]) this.#options.clock.clearTimeout(timer ?? 0);
     this.#negotiation.close();
     this.#connection.close();
   }
@@ -303,20 +384,25 @@ export class Link {
     this.#interruptionTimer = undefined;
     if (state === 'connected') {
       this.#wasConnected = true;
-      this.#negotiation.keepPath();
+      this.#wayless = false;
+      this.#noPlace = false;
+      clock.clearTimeout(this.#noWayTimer ?? 0);
+      this.#carriesAgain();
     }
-    if (state === 'failed') this.restartIce();
+    if (state === 'failed') {
+      this.#wayless = true;
+      this.#recovery.broken();
+    }
     if (state === 'disconnected') {
-      this.#interruptionTimer = clock.setTimeout(() => this.restartIce(), INTERRUPTION_LIMIT_MS);
+      this.#interruptionTimer = clock.setTimeout(() => this.#recovery.broken(), INTERRUPTION_LIMIT_MS);
     }
     onChange();
   }
-}
 
-/**
- * Whether a description refuses pictures: by port 0, which Firefox also writes in an offer for what is to share another section's way.
- * @param {string} sdp
- */
-function refusesPictures(sdp) {
-  return sdp.split(/^(?=m=)/m).some((section) => /^m=video 0 /.test(section) && !/^a=bundle-only/m.test(section));
+  #foundNoWay() {
+    if (this.#wasConnected) return;
+    this.#wayless = true;
+    if (this.#connection.connectionState === 'new') this.#recovery.broken();
+    this.#options.onChange();
+  }
 }

@@ -20,7 +20,7 @@ import { withoutCollisions } from './extmap.js';
 const FIRST_OFFER_WAIT_MS = 1500;
 
 /** How long the polite side leaves an ICE restart to the other, in milliseconds: longer than its offer travels. */
-const RESTART_WAIT_MS = 2000;
+const RESTART_WAIT_MS = 1000;
 
 /** How long an offer that is not in force waits for its answer before another one is made, in milliseconds. */
 const ANSWER_LIMIT_MS = 10_000;
@@ -43,6 +43,7 @@ const MAX_EARLY = 256;
  *   the negotiation itself goes on
  * @property {(why: 'refused' | 'unfit' | null) => void} [onDescription] a description of the other side is in force, or was refused:
  *   as what it describes would not be encrypted, or by the browser
+ * @property {() => void} [onBroken] a description failed after others had been in force: some browsers refuse all that follow
  * @property {Clock} clock
  */
 
@@ -114,17 +115,22 @@ export class Negotiation {
   /**
    * Looks for a new path. The impolite side does so at once. The polite side only when the other has not done it after a
    * while, as it may not know: so one side does, and the two do not restart against each other.
+   * @param {boolean} [isUrgent] whether the other side can't know: then the polite one does not wait
    */
-  restartIce() {
+  restartIce(isUrgent = false) {
     const { polite, clock } = this.#options;
     if (this.#closed) return;
     if (!polite) return this.#connection.restartIce();
-    this.#restartTimer ??= clock.setTimeout(() => {
-      this.#restartTimer = undefined;
-      this.#connection.restartIce();
-      // The browser had asked for an offer already, when one is on its way.
-      if (this.#proposal) this.#proposeAnew();
-    }, RESTART_WAIT_MS);
+    if (isUrgent) this.keepPath();
+    this.#restartTimer ??= clock.setTimeout(
+      () => {
+        this.#restartTimer = undefined;
+        this.#connection.restartIce();
+        // The browser had asked for an offer already, when one is on its way.
+        if (this.#proposal) this.#proposeAnew();
+      },
+      isUrgent ? 0 : RESTART_WAIT_MS,
+    );
   }
 
   /** The path is good again: what was to be restarted need not be. */
@@ -155,7 +161,9 @@ export class Negotiation {
       try {
         await step();
       } catch (error) {
-        if (!this.#closed) this.#options.onProblem(what, error);
+        if (this.#closed) return;
+        this.#options.onProblem(what, error);
+        if (what !== 'candidate' && this.#agreed > 0) this.#options.onBroken?.();
       }
     });
   }

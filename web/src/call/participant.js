@@ -2,9 +2,17 @@ import { cleanName } from '../protocol/room.js';
 import { noPresence } from './gestures.js';
 
 /** @import { PeerInfo } from '../protocol/types.js' */
+/** @import { Allowance } from './allowance.js' */
+/** @import { ChatMessage } from './chat.js' */
 /** @import { FileExchange } from './files/exchange.js' */
 /** @import { Reaction } from './gestures.js' */
 /** @import { Link, LinkState } from './link.js' */
+/** @import { Order } from './order.js' */
+
+/**
+ * A line that went into a data channel, until they say that they have it.
+ * @typedef {{message: ChatMessage, n: number, link: Link}} Unheard
+ */
 
 /** Somebody else in the call. */
 export class Participant {
@@ -18,6 +26,10 @@ export class Participant {
   /** Whether they have been away since. */ wasAway = false;
   /** Whether their page has closed the link. */ hungUp = false;
   /** Whether what they say of links is meant for the page before ours, until they have told about their streams. */ stale = false;
+  /** Which link it is between us, counted by both: it has been made anew so often. */ linkNumber = 0;
+  /** Whether their page counts links and lines. */ numbered = false;
+  /** Their lines, of the page that they are on. @type {{of: string, order: Order<ChatMessage>} | null} */ lines = null;
+  /** By number. @type {Map<number, Unheard>} */ unheard = new Map();
 
   /** What they have told about themselves. */ presence = noPresence();
   /** Their reaction, while it is shown. @type {Reaction | null} */ reaction = null;
@@ -27,11 +39,13 @@ export class Participant {
    * @param {PeerInfo} info
    * @param {Link} link
    * @param {FileExchange} files
+   * @param {Allowance} remakes how often the link may be made anew
    */
-  constructor(info, link, files) {
+  constructor(info, link, files, remakes) {
     this.info = info;
     this.link = link;
     this.files = files;
+    this.remakes = remakes;
   }
 
   get id() {
@@ -70,7 +84,9 @@ export class Participant {
    * They came back as somebody new: what was under way goes on.
    * @param {Participant} before
    */
-  adoptFiles(before) {
+  adopt(before) {
+    this.lines ??= before.lines;
+    for (const [n, line] of before.unheard) this.unheard.set(n, line);
     this.files.end();
     this.files = before.files;
     this.attachFiles();

@@ -15,6 +15,9 @@ const MOST_LINKS = 64;
 /** More chat messages than anybody writes or pastes, of which each may be ten; a flood of them must not stop the page. */
 const CHAT = { burst: 200, perSecond: 3 };
 
+/** How often a link may be made anew, which costs both sides a connection. */
+const REMAKES = { burst: 3, perSecond: 1 / 60 };
+
 /**
  * @typedef {object} PeopleOptions
  * @property {(configuration: RTCConfiguration) => RTCPeerConnection} createConnection
@@ -28,6 +31,8 @@ const CHAT = { burst: 200, perSecond: 3 };
  * @property {(participant: Participant) => void} onLeft
  * @property {(info: PeerInfo) => void} onBack somebody who had hung up is there again
  * @property {(participant: Participant, interrupted: boolean) => void} onInterrupted the way to them is interrupted, or there again
+ * @property {() => boolean} isHeard whether the server hears us
+ * @property {() => void} onSilence nothing comes any more over any of the ways that had carried
  * @property {(name: string, file: string) => void} onFile somebody offers a file
  * @property {() => void} onChange
  */
@@ -124,7 +129,7 @@ export class People {
     }
     if (this.#participants.size >= MOST_LINKS) return false;
     const link = this.#createLink(info);
-    const participant = new Participant(info, link, this.#createExchange(cleanName(info.name)));
+    const participant = new Participant(info, link, this.#createExchange(cleanName(info.name)), new Allowance(REMAKES, this.#options.clock));
     this.#participants.set(info.peer, participant);
     this.#options.onLink(participant);
     return true;
@@ -136,13 +141,15 @@ export class People {
     if (participant) {
       participant.info = info;
       participant.forgotten = false;
-      if (!participant.away) return;
+      if (!participant.away) return participant.link.findWay();
       participant.wasAway = true;
       // Their link was closed in good order: they are gone, until they come back.
       if (participant.hungUp) this.#hangUp(participant);
     } else if (this.#audience.has(info.peer)) {
       this.#audience.set(info.peer, info);
-    } else if (info.state === 'here' && this.#hungUp.delete(info.peer)) {
+    } else if (info.state === 'here') {
+      // Who had hung up, or was taken for gone too early.
+      this.#hungUp.delete(info.peer);
       if (this.joined(info)) this.#options.onBack(info);
     }
   }
@@ -169,7 +176,7 @@ export class People {
     for (const other of this.list) {
       if (other === participant || other.page !== page) continue;
       this.#participants.delete(other.id);
-      participant.adoptFiles(other);
+      participant.adopt(other);
       this.#retire(participant, other.link);
       other.previous?.close();
     }
@@ -188,15 +195,13 @@ export class People {
   /** A relay is gone: links through one, or whose way is not known, look for another way. */
   relayLost() {
     for (const { link } of this.list) {
-      if (link.state !== 'connected' || link.statistics.path === null || link.statistics.path === 'relay') link.restartIce();
+      if (!link.carries || link.statistics.path === null || link.statistics.path === 'relay') link.restartIce();
     }
   }
 
-  /** Links that have lost their way look for another one now: with the server back they can agree on it. */
+  /** Links that have lost their way look for another one now: with the server or a relay back they can agree on it. */
   findWays() {
-    for (const { link } of this.list) {
-      if (link.state === 'interrupted' || link.state === 'failed') link.restartIce();
-    }
+    for (const { link } of this.list) link.findWay();
   }
 
   close() {
@@ -211,9 +216,31 @@ export class People {
   #renew(known, info) {
     known.info = info;
     known.forgotten = false;
-    this.#retire(known, known.link);
-    known.link = this.#createLink(info);
-    this.#options.onLink(known);
+    this.replaceLink(known);
+  }
+
+  /**
+   * Another link to somebody; the one that is there carries until then.
+   * @param {Participant} participant
+   */
+  replaceLink(participant) {
+    this.#retire(participant, participant.link);
+    participant.link = this.#createLink(participant.info);
+    this.#options.onLink(participant);
+  }
+
+  /**
+   * A connection that refuses everything is made anew, on both sides, where the other one can do that.
+   * @param {Link} link
+   */
+  #linkBroken(link) {
+    const owner = this.#ownerOf(link);
+    if (owner?.link !== link || !owner.numbered || !owner.remakes.take()) return;
+    owner.linkNumber += 1;
+    // What they say until they have heard of it is about the other one.
+    owner.stale = true;
+    owner.introduced = false;
+    this.replaceLink(owner);
   }
 
   /**
@@ -293,6 +320,11 @@ export class People {
       },
       onFiles: () => this.#ownerOf(link)?.attachFiles(),
       onClosed: () => this.#linkClosed(link),
+      onBroken: () => this.#linkBroken(link),
+      mayRestart: () => this.#options.isHeard() && !this.#ownerOf(link)?.away,
+      onSilence: () => {
+        if (!this.list.some(({ active }) => active.carries)) this.#options.onSilence();
+      },
       onUnbundled: bundlePolicy === 'max-bundle' ? (body) => this.#unbundle(link, body) : null,
     });
     return link;
@@ -324,7 +356,7 @@ export class People {
       owner.previous = null;
     }
     // While the server waits for them it will say when they have left.
-    if (owner?.forgotten && link.state === 'failed') this.#linkClosed(link);
+    if (owner?.forgotten && (link.state === 'failed' || link.state === 'full')) this.#linkClosed(link);
     if (owner) this.#tellInterruption(owner);
     this.#options.onChange();
   }

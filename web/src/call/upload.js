@@ -1,13 +1,14 @@
 // Looks every second how the connections fare, and shares our upload among those whom we send to.
 
-import { SendBudget } from './bandwidth.js';
-
+/** @import { SendBudget } from './bandwidth.js' */
 /** @import { Clock } from '../protocol/types.js' */
 /** @import { Devices } from './devices.js' */
 /** @import { Participant } from './participant.js' */
 
 /** How often paths and quality are read, in milliseconds. */
 const STATISTICS_INTERVAL_MS = 1000;
+/** For how many viewers an upload is enough of which nothing is known. */
+const USUAL_VIEWERS = 12;
 
 /**
  * @typedef {object} UploadOptions
@@ -20,7 +21,7 @@ const STATISTICS_INTERVAL_MS = 1000;
 
 export class Upload {
   #options;
-  #budget = new SendBudget();
+  /** Loaded with the first look. @type {SendBudget | null} */ #budget = null;
   /** @type {number | undefined} */ #timer;
   #ended = false;
 
@@ -31,7 +32,7 @@ export class Upload {
 
   /** For how many viewers it is enough. */
   get viewers() {
-    return this.#budget.viewers;
+    return this.#budget?.viewers ?? USUAL_VIEWERS;
   }
 
   start() {
@@ -49,6 +50,7 @@ export class Upload {
   /** Gives each of them as much as there is for one, and as they want. */
   share() {
     const { low } = this.#options.preferences();
+    if (!this.#budget) return;
     const { video, screen } = this.#options.devices.media;
     const participants = this.#options.participants();
     for (const { active, presence } of participants) {
@@ -58,7 +60,9 @@ export class Upload {
 
   async #look() {
     await Promise.allSettled(this.#options.participants().map(({ active }) => active.updateStatistics()));
+    const { SendBudget } = await import('./bandwidth.js');
     if (this.#ended) return;
+    this.#budget ??= new SendBudget();
     // A connection that is still finding its pace is short of everything.
     const settled = this.#options.participants().filter(({ active }) => active.history.quality !== null);
     this.#budget.look(settled.flatMap(({ active }) => active.history.latest?.sending ?? []));

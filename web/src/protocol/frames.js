@@ -52,3 +52,20 @@ export function readFrame(data) {
     return null;
   }
 }
+
+/** What the close codes say, if the error before them was lost. */
+export const CLOSE_CODES = new Map([
+  [4400, 'bad_message'],
+  [4401, 'unauthorized'],
+  [4403, 'forbidden'],
+  [4404, 'resume_failed'],
+  [4409, 'replaced'],
+  [4413, 'too_large'],
+  [4423, 'room_locked'],
+  [4430, 'slow_consumer'],
+  [4431, 'room_full'],
+]);
+/** Trying again would only repeat these. */
+export const FINAL = new Set(['bad_message', 'unauthorized', 'forbidden', 'replaced', 'too_large', 'room_locked', 'room_full']);
+/** After these the next `hello` begins a new session. */
+export const SESSION_OVER = new Set(['resume_failed', 'slow_consumer']);

@@ -51,7 +51,9 @@ export function readInvitation(input, host) {
   if (isElsewhere) return { problem: text.includes(host) ? 'missing' : 'elsewhere' };
   const name = link ? (nameFromPath(link.pathname) ?? '') : (new RegExp(PAGE_MADE, 'i').exec(text)?.[0] ?? text);
   if (!name) return { problem: 'missing' };
-  const { room, problem } = readRoom(name.replace(EDGES, ''));
+  // A number behind the whole input's one link belongs to a name with a space that was pasted as it is shown.
+  const [, number = ''] = (link && !link.search && !link.hash && /^\S*[^\s\p{P}]( \d{1,3})$/u.exec(text)) || [];
+  const { room, problem } = readRoom(name.replace(EDGES, '') + number);
   return problem ? { problem } : { path: roomPath(room) + (link ? extras(link) : '') };
 }
 

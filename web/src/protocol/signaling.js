@@ -6,7 +6,7 @@
 // The conversations in signaling/proto/tests/golden/conversations say what must come of what; the Rust client passes the same.
 
 import { Backoff } from './backoff.js';
-import { readFrame } from './frames.js';
+import { CLOSE_CODES, FINAL, SESSION_OVER, readFrame } from './frames.js';
 import { Inbox } from './inbox.js';
 import { Outbox } from './outbox.js';
 
@@ -27,23 +27,6 @@ const MOVE_DEADLINE_MS = 3000;
 const RETRY_MS = 1000;
 /** How long the server may say nothing at all after something was said to it. */
 const SILENCE_LIMIT_MS = 6000;
-
-/** What the close codes say, if the error before them was lost. */
-const CLOSE_CODES = new Map([
-  [4400, 'bad_message'],
-  [4401, 'unauthorized'],
-  [4403, 'forbidden'],
-  [4404, 'resume_failed'],
-  [4409, 'replaced'],
-  [4413, 'too_large'],
-  [4423, 'room_locked'],
-  [4430, 'slow_consumer'],
-  [4431, 'room_full'],
-]);
-/** Trying again would only repeat these. */
-const FINAL = new Set(['bad_message', 'unauthorized', 'forbidden', 'replaced', 'too_large', 'room_locked', 'room_full']);
-/** After these the next `hello` begins a new session. */
-const SESSION_OVER = new Set(['resume_failed', 'slow_consumer']);
 
 /**
  * What this client needs of a WebSocket.
@@ -94,6 +77,7 @@ export class SignalingClient {
   #inbox = new Inbox();
   #outbox = new Outbox();
   /** The next attempt, or the deadline of this one. @type {number | undefined} */ #timer;
+  /** Until when the WebSocket of this attempt must be open. @type {number | undefined} */ #openTimer;
   /** @type {number | undefined} */ #ackTimer;
   /** Until what slow recipients had no room for is sent again. @type {number | undefined} */ #retryTimer;
   #retryDue = 0;
@@ -159,9 +143,13 @@ export class SignalingClient {
     this.#setState(state);
     const socket = this.#options.connect();
     this.#socket = socket;
-    this.#timer = this.#options.clock.setTimeout(() => this.#giveUp(), deadlineMs);
+    const { clock } = this.#options;
+    this.#timer = clock.setTimeout(() => this.#giveUp(), deadlineMs);
+    if (state === 'connecting') this.#openTimer = clock.setTimeout(() => this.#swallowed(), this.#backoff.openDeadlineMs);
     socket.onopen = () => {
-      if (this.#socket === socket) this.#sayHello();
+      if (this.#socket !== socket) return;
+      clock.clearTimeout(this.#openTimer ?? 0);
+      this.#sayHello();
     };
     socket.onmessage = ({ data }) => {
       if (this.#socket === socket) this.#receive(data);
@@ -341,6 +329,21 @@ export class SignalingClient {
     this.#closed(undefined);
   }
 
+  /** Nothing that was sent has come anywhere, or nothing of the answer. */
+  #swallowed() {
+    this.#gaveUp = true;
+    this.#socket?.close();
+    this.#socket = null;
+    this.#stopTimers();
+    this.#wait(this.#backoff.afterSwallowed(this.#options.random()));
+  }
+
+  /** @param {number} waitMs */
+  #wait(waitMs) {
+    this.#timer = this.#options.clock.setTimeout(() => this.connect(), waitMs);
+    this.#setState('waiting', { waitMs });
+  }
+
   /** @param {number | undefined} code */
   #closed(code) {
     this.#socket = null;
@@ -353,9 +356,9 @@ export class SignalingClient {
     const isTooLate = this.#isRestored && error === 'resume_failed';
     if (error !== undefined && (FINAL.has(error) || isTooLate) && !isOurs) return this.#end(error);
     if (error !== undefined && SESSION_OVER.has(error)) this.#forgetSession();
-    const waitMs = this.#backoff.next(this.#options.random());
-    this.#timer = this.#options.clock.setTimeout(() => this.connect(), waitMs);
-    return this.#setState('waiting', { waitMs });
+    // The server is there: what was waited for before is over.
+    if (error === 'resume_failed') this.#backoff.reset();
+    return this.#wait(this.#backoff.next(this.#options.random()));
   }
 
   /** @param {string} [refusal] */
@@ -375,8 +378,8 @@ export class SignalingClient {
 
   #stopTimers() {
     const { clock } = this.#options;
-    for (const timer of [this.#timer, this.#ackTimer, this.#silenceTimer]) clock.clearTimeout(timer ?? 0);
-    this.#timer = this.#ackTimer = this.#silenceTimer = undefined;
+    for (const timer of [this.#timer, this.#openTimer, this.#ackTimer, this.#silenceTimer]) clock.clearTimeout(timer ?? 0);
+    this.#timer = this.#openTimer = this.#ackTimer = this.#silenceTimer = undefined;
   }
 
   /**

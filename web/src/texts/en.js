@@ -160,6 +160,7 @@ export const en = {
   'peer.connecting': 'Connecting…',
   'peer.interrupted': 'Interrupted, looking for another way…',
   'peer.failed': 'No way through yet, trying again…',
+  'peer.full': 'The relay has no place for us, trying again…',
   'peer.refused': 'Their program does not encrypt: refused',
   'peer.unfit': 'This browser cannot talk to their program',
   'peer.no_codec': 'No picture: your browsers have no video format in common',

@@ -160,6 +160,7 @@ export const ko = {
   'peer.connecting': '연결하는 중…',
   'peer.interrupted': '끊김, 다른 길을 찾는 중…',
   'peer.failed': '아직 길이 없어 다시 시도하는 중…',
+  'peer.full': '중계 서버에 자리가 없어 다시 시도하는 중…',
   'peer.refused': '상대 프로그램이 암호화하지 않아 거절했습니다',
   'peer.unfit': '이 브라우저는 상대 프로그램과 통화할 수 없습니다',
   'peer.no_codec': '두 브라우저에 공통된 영상 형식이 없어 화면이 보이지 않습니다',

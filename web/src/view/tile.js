@@ -108,7 +108,7 @@ export function createTile({ id, kind, onSoundBlocked, onDetails, onPin }) {
       setText(avatar, initials(content.shortFor ?? content.name));
       setText(name, content.name);
       setText(statusWords, text);
-      why.hidden = content.state !== 'failed';
+      why.hidden = content.state !== 'failed' && content.state !== 'full';
       status.hidden = text === '';
       mutedMark.hidden = !content.muted;
       hand.hidden = !content.hand;
@@ -165,6 +165,8 @@ function statusText({ state, away, withoutPictures }) {
       return t('peer.interrupted');
     case 'failed':
       return t('peer.failed');
+    case 'full':
+      return t('peer.full');
     case 'refused':
       return t('peer.refused');
     case 'unfit':
