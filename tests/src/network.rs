@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -45,7 +46,11 @@ pub fn may_be_made() -> bool {
 
 /// A network namespace.
 #[derive(Debug)]
-pub struct Place(Process);
+pub struct Place {
+    holder: Process,
+    /// What programs there read as `/etc/resolv.conf`, where it is not the host's.
+    names: Option<PathBuf>,
+}
 
 impl Place {
     /// A network of its own, with loopback alone.
@@ -55,7 +60,10 @@ impl Place {
     pub async fn new(stage: &Stage, name: &str) -> anyhow::Result<Self> {
         let mut holder = Command::new("unshare");
         holder.args(["--net", "sleep", "infinity"]);
-        let place = Self(stage.process(name, &mut holder)?);
+        let place = Self {
+            holder: stage.process(name, &mut holder)?,
+            names: None,
+        };
         let ours = fs::read_link("/proc/self/ns/net")?;
         poll::until("a network namespace", async || {
             // It is `unshare` until it has made the network, and `sleep` from then on.
@@ -71,18 +79,35 @@ impl Place {
     }
 
     fn file(&self) -> String {
-        format!("/proc/{}/ns/net", self.0.id())
+        format!("/proc/{}/ns/net", self.holder.id())
     }
 
     /// The number of the process that holds it, by which `ip` names it.
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.0.id()
+        self.holder.id()
+    }
+
+    /// Has programs there read `file` in place of `/etc/resolv.conf`.
+    pub fn set_names(&mut self, file: PathBuf) {
+        self.names = Some(file);
     }
 
     /// The same command, there.
     #[must_use]
     pub fn command(&self, command: &Command) -> Command {
+        let Some(names) = &self.names else {
+            return self.in_its_network(command);
+        };
+        // A mount of its own process, and of none besides.
+        let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+        let mut there = Command::new("unshare");
+        there.args(["--mount", "sh", "-c", script]).arg(names);
+        there.arg(command.get_program()).args(command.get_args());
+        self.in_its_network(&there)
+    }
+
+    fn in_its_network(&self, command: &Command) -> Command {
         let mut there = Command::new("nsenter");
         there.arg(format!("--net={}", self.file()));
         there.arg(command.get_program()).args(command.get_args());
@@ -97,7 +122,7 @@ impl Place {
     fn run(&self, program: &str, arguments: &str) -> anyhow::Result<()> {
         let mut command = Command::new(program);
         command.args(arguments.split(' '));
-        let output = self.command(&command).output();
+        let output = self.in_its_network(&command).output();
         let output = output.with_context(|| format!("{program}, of iproute2"))?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{program} {arguments}: {said}");
@@ -113,7 +138,7 @@ impl Place {
         let mut command = Command::new(program);
         command.args(arguments);
         let mut child = self
-            .command(&command)
+            .in_its_network(&command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -231,7 +256,7 @@ impl Networks {
         let away = Place::new(stage, "away").await?;
         home.ip(&format!("address add {}/32 dev lo", Self::SERVER))?;
         for way in [Way::Cable, Way::Radio] {
-            let (number, holder) = (way.number(), away.0.id());
+            let (number, holder) = (way.number(), away.holder.id());
             home.ip(&format!(
                 "link add way{number} type veth peer name way{number} netns {holder}"
             ))?;

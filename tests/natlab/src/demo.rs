@@ -37,7 +37,7 @@ pub fn start(
     name: &str,
     (wait, seconds): (u64, u64),
 ) -> anyhow::Result<Process> {
-    let page = Servers::page(side.router());
+    let page = Servers::page();
     let url = format!("{}/signal", page.replacen("https", "wss", 1));
     let mut command = Command::new(program("peer-demo")?);
     command.args(["--url", &url, "--room", "lab", "--name", name, "--json"]);

@@ -8,6 +8,7 @@ use ::tests::stage::Stage;
 use anyhow::Context as _;
 
 use crate::lines::{Host, Line};
+use crate::names::{self, NameServer};
 use crate::router::Router;
 
 /// Whether this process may make networks with routers.
@@ -24,6 +25,7 @@ pub struct Side {
     pub host: Place,
     /// The line in use at the start, and the other network where it may go.
     pub lines: [Plug; 2],
+    _names: NameServer,
 }
 
 /// A line that is laid, with its routers.
@@ -46,6 +48,7 @@ pub struct Lab {
     pub relay: Place,
     /// Who calls whom.
     pub sides: Vec<Side>,
+    _names: NameServer,
 }
 
 impl Lab {
@@ -55,16 +58,20 @@ impl Lab {
     /// When the system does not let this process do that.
     pub async fn new(stage: &Stage, routers: &[Router]) -> anyhow::Result<Self> {
         let core = place(stage, "core", true).await?;
-        let signaling = server(stage, &core, "signaling-host", Host::SIGNALING).await?;
+        let mut signaling = server(stage, &core, "signaling-host", Host::SIGNALING).await?;
+        // It asks its relay how it is, by its name.
+        let names = look_up(stage, &mut signaling)?;
         let relay = server(stage, &core, "relay-host", Host::RELAY).await?;
         let mut lab = Self {
             core,
             signaling,
             relay,
             sides: Vec::new(),
+            _names: names,
         };
         for (side, router) in (0..).zip(routers) {
-            let host = place(stage, &format!("host-{side}"), false).await?;
+            let mut host = place(stage, &format!("host-{side}"), false).await?;
+            let names = look_up(stage, &mut host)?;
             host.feed("nft", &["-f", "-"], COUNTERS)?;
             let mut lines = Vec::new();
             for way in 0..2 {
@@ -76,7 +83,11 @@ impl Lab {
                 lines.push(lab.lay(stage, &host, line).await?);
             }
             let lines = <[Plug; 2]>::try_from(lines).ok().context("two lines")?;
-            let side = Side { host, lines };
+            let side = Side {
+                host,
+                lines,
+                _names: names,
+            };
             side.plug_in(0)?;
             lab.sides.push(side);
         }
@@ -318,6 +329,14 @@ async fn place(stage: &Stage, name: &str, forwards: bool) -> anyhow::Result<Plac
         anyhow::Ok(())
     })??;
     Ok(place)
+}
+
+/// Has programs of a place look up names in it.
+fn look_up(stage: &Stage, place: &mut Place) -> anyhow::Result<NameServer> {
+    let file = stage.folder().join("resolv.conf");
+    fs::write(&file, names::RESOLV_CONF)?;
+    place.set_names(file);
+    NameServer::start(place)
 }
 
 async fn server(stage: &Stage, core: &Place, name: &str, host: Host) -> anyhow::Result<Place> {

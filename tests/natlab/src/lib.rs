@@ -2,7 +2,7 @@
 //!
 //! The pure half says what there is and what must come of it: routers and their rules ([`router`]), addresses ([`lines`]),
 //! expectations ([`expect`]), events ([`event`]), silences ([`silence`]), verdicts and tables ([`results`]). The drivers make
-//! it happen: namespaces ([`lab`]), servers ([`servers`]), clients ([`demo`], [`page`]), questions to routers ([`probe`]), and
+//! it happen: namespaces ([`lab`]), names ([`names`]), servers ([`servers`]), clients ([`demo`], [`page`]), questions to routers ([`probe`]), and
 //! runs of all of them ([`run`]).
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ pub mod event;
 pub mod expect;
 pub mod lab;
 pub mod lines;
+pub mod names;
 pub mod page;
 pub mod probe;
 pub mod results;

@@ -19,6 +19,15 @@ impl Host {
     /// The relay, when it is apart.
     pub const RELAY: Self = Self { number: 2 };
 
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self.number {
+            1 => "call.lab",
+            _ => "turn.lab",
+        }
+    }
+
     /// Its IPv4 address.
     #[must_use]
     pub const fn ipv4(self) -> Ipv4Addr {

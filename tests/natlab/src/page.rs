@@ -31,8 +31,8 @@ impl Pages {
             stage.browser_in(&a.host, Kind::TRUSTING, "ann"),
             stage.browser_in(&b.host, Kind::TRUSTING, "bob")
         )?;
-        for (browser, side, name) in [(&ann, a, "ann"), (&bob, b, "bob")] {
-            let page = Servers::page(side.router());
+        for (browser, name) in [(&ann, "ann"), (&bob, "bob")] {
+            let page = Servers::page();
             browser
                 .enter(&format!("{page}/room/lab?name={name}&lang=en&autojoin=1"))
                 .await?;

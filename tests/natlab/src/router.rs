@@ -265,7 +265,9 @@ impl Router {
             rules.push_str("tcp flags syn tcp option maxseg size set 1240\n");
         }
         if self.translation() == Translation::Restricted {
-            rules.push_str("iifname lan meta l4proto udp update @contacted { udp sport . ip daddr }\n");
+            rules.push_str(
+                "iifname lan meta l4proto udp update @contacted { udp sport . ip daddr }\n",
+            );
         }
         if self.translation() != Translation::None || self.has_ipv6() {
             rules.push_str("iifname wan ct state new ct status & dnat == 0 drop\n");

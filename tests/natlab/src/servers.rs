@@ -14,7 +14,6 @@ use rustix::process::Signal;
 use crate::expect::Deployment;
 use crate::lab::Lab;
 use crate::lines::Host;
-use crate::router::Router;
 
 const SECRET: &str = "between us";
 /// Port of the relay's second address for RFC 5780.
@@ -49,8 +48,8 @@ impl Servers {
     /// When one does not start.
     pub async fn start(stage: &Stage, lab: &Lab, deployment: Deployment) -> anyhow::Result<Self> {
         let hosts = [Host::SIGNALING, Host::RELAY];
-        let addresses = hosts.map(|host| [host.ipv4().to_string(), host.ipv6().to_string()]);
-        let made = rcgen::generate_simple_self_signed(addresses.concat())?;
+        let names = hosts.map(|host| host.name().to_owned());
+        let made = rcgen::generate_simple_self_signed(names)?;
         let [certificate, key] = ["lab.pem", "lab.key"].map(|name| stage.folder().join(name));
         std::fs::write(&certificate, made.cert.pem())?;
         std::fs::write(&key, made.signing_key.serialize_pem())?;
@@ -73,13 +72,10 @@ impl Servers {
         &self.certificate
     }
 
-    /// The address of the page for a client behind this router.
+    /// The address of the page.
     #[must_use]
-    pub fn page(router: Router) -> String {
-        match router.has_ipv4() {
-            true => format!("https://{}", Host::SIGNALING.ipv4()),
-            false => format!("https://[{}]", Host::SIGNALING.ipv6()),
-        }
+    pub fn page() -> String {
+        format!("https://{}", Host::SIGNALING.name())
     }
 
     /// Starts the relay, where there is one apart.
@@ -131,17 +127,14 @@ impl Servers {
         }
         if !self.deployment.one_process {
             command.args(["--turn-mode", "external", "--auth-secret", SECRET]);
-            for host in [
-                Host::RELAY.ipv4().to_string(),
-                format!("[{}]", Host::RELAY.ipv6()),
+            let host = Host::RELAY.name();
+            for url in [
+                format!("stun:{host}:{PORT}"),
+                format!("turn:{host}:{PORT}?transport=udp"),
+                format!("turn:{host}:{PORT}?transport=tcp"),
+                format!("turns:{host}:443?transport=tcp"),
             ] {
-                for url in [
-                    format!("turn:{host}:{PORT}?transport=udp"),
-                    format!("turn:{host}:{PORT}?transport=tcp"),
-                    format!("turns:{host}:443?transport=tcp"),
-                ] {
-                    command.args(["--turn-url", &url]);
-                }
+                command.args(["--turn-url", &url]);
             }
         }
         let process = stage.process("signaling", &mut lab.signaling.command(&command))?;
