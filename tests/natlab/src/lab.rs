@@ -99,78 +99,65 @@ impl Lab {
         let Line { number, router } = line;
         let home = place(stage, &format!("router-{number}"), true).await?;
         link(host, &format!("net{number}"), &home, "lan")?;
-        let (outer, gate) = (line.outer(), line.gate());
         let carrier = match router.has_carrier() {
             true => Some(place(stage, &format!("carrier-{number}"), true).await?),
             false => None,
         };
-        let last = carrier.as_ref().unwrap_or(&home);
-        link(&self.core, &format!("line{number}"), last, "wan")?;
-        batch(
-            &self.core,
-            &format!(
-                "address add {gate}/24 dev line{number}
-             link set line{number} up"
-            ),
-        )?;
-        // The line goes down for a moment with its last address otherwise.
-        last.inside(|| fs::write("/proc/sys/net/ipv4/conf/wan/promote_secondaries", "1"))??;
-        batch(
-            last,
-            &format!(
-                "address add {outer}/24 dev wan
-             link set wan up
-             route add default via {gate}"
-            ),
-        )?;
+        self.join(carrier.as_ref().unwrap_or(&home), line)?;
         if let Some(carrier) = &carrier {
-            let (inside, outside) = line.carrier();
-            link(carrier, "lan", &home, "wan")?;
-            batch(
-                carrier,
-                &format!("address add {inside}/24 dev lan\nlink set lan up"),
-            )?;
-            batch(
-                &home,
-                &format!(
-                    "address add {outside}/24 dev wan
-                 link set wan up
-                 route add default via {inside}"
-                ),
-            )?;
-            carrier.feed("nft", &["-f", "-"], &router.rules(outside))?;
+            stand_behind(carrier, &home, line)?;
         }
         let (inner, inner_host) = line.inner();
-        batch(
-            &home,
-            &format!("address add {inner}/24 dev lan\nlink set lan up"),
-        )?;
+        let up = format!("address add {inner}/24 dev lan\nlink set lan up");
+        batch(&home, &up)?;
         if router == Router::Open {
-            batch(
-                &self.core,
-                &format!("route add {inner_host}/32 via {outer}"),
-            )?;
+            let route = format!("route add {inner_host}/32 via {}", line.outer());
+            batch(&self.core, &route)?;
         }
         if router.has_ipv6() {
             self.route_ipv6(&home, line)?;
         }
         home.feed("nft", &["-f", "-"], &router.rules(inner_host))?;
+        self.limit(&home, line)?;
+        Ok(Plug {
+            line,
+            router: home,
+            _carrier: carrier,
+        })
+    }
+
+    /// Connects the outermost router of a line to the core.
+    fn join(&self, router: &Place, line: Line) -> anyhow::Result<()> {
+        let (outer, gate) = (line.outer(), line.gate());
+        let device = format!("line{}", line.number);
+        link(&self.core, &device, router, "wan")?;
+        let up = format!("address add {gate}/24 dev {device}\nlink set {device} up");
+        batch(&self.core, &up)?;
+        // So that a second address outlives the first one.
+        router.inside(|| fs::write("/proc/sys/net/ipv4/conf/wan/promote_secondaries", "1"))??;
+        let up = format!(
+            "address add {outer}/24 dev wan
+             link set wan up
+             route add default via {gate}"
+        );
+        batch(router, &up)
+    }
+
+    /// Sizes and times, where they are not the kernel's.
+    fn limit(&self, home: &Place, line: Line) -> anyhow::Result<()> {
+        let Line { number, router } = line;
         if let Some(rules) = router.rules_of_the_core() {
             self.core.feed("nft", &["-f", "-"], &rules)?;
         }
         if let Some(mtu) = router.mtu() {
             // Of both ends: the kernel drops what is larger than the receiving end without a word.
             batch(&self.core, &format!("link set line{number} mtu {mtu}"))?;
-            batch(&home, &format!("link set wan mtu {mtu}"))?;
+            batch(home, &format!("link set wan mtu {mtu}"))?;
         }
-        if let Some(seconds) = router.idle_seconds() {
-            forget_after(&home, seconds)?;
+        match router.idle_seconds() {
+            Some(seconds) => forget_after(home, seconds),
+            None => Ok(()),
         }
-        Ok(Plug {
-            line,
-            router: home,
-            _carrier: carrier,
-        })
     }
 
     fn route_ipv6(&self, router: &Place, line: Line) -> anyhow::Result<()> {
@@ -366,6 +353,23 @@ async fn server(stage: &Stage, core: &Place, name: &str, host: Host) -> anyhow::
         ),
     )?;
     Ok(place)
+}
+
+/// Puts a carrier's router in front of a home router.
+fn stand_behind(carrier: &Place, home: &Place, line: Line) -> anyhow::Result<()> {
+    let (inside, outside) = line.carrier();
+    link(carrier, "lan", home, "wan")?;
+    let up = format!("address add {inside}/24 dev lan\nlink set lan up");
+    batch(carrier, &up)?;
+    let up = format!(
+        "address add {outside}/24 dev wan
+         link set wan up
+         route add default via {inside}"
+    );
+    batch(home, &up)?;
+    let rules = line.router.rules(outside);
+    carrier.feed("nft", &["-f", "-"], &rules)?;
+    Ok(())
 }
 
 /// How long a router remembers mappings of UDP.

@@ -1,7 +1,8 @@
 //! Calls through NAT routers of every kind, and through what happens to networks in the middle of a call.
 //!
 //! The pure half says what there is and what must come of it: routers and their rules ([`router`]), addresses ([`lines`]),
-//! expectations ([`expect`]), events ([`event`]), silences ([`silence`]), verdicts and tables ([`results`]). The drivers make
+//! expectations ([`expect`]), events ([`event`]), silences ([`silence`]), verdicts ([`results`]) and
+//! [`tables`]. The drivers make
 //! it happen: namespaces ([`lab`]), names ([`names`]), servers ([`servers`]), clients ([`demo`], [`page`]), questions to routers ([`probe`]), and
 //! runs of all of them ([`run`]).
 #![forbid(unsafe_code)]
@@ -19,3 +20,4 @@ pub mod router;
 pub mod run;
 pub mod servers;
 pub mod silence;
+pub mod tables;

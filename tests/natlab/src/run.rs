@@ -148,7 +148,7 @@ pub fn event(client: Client, event: &'static Event) -> EventRun {
         let call = match client {
             Client::Demo => {
                 let peers = demo::start_two(stage, &lab, &servers, DEMO_TIMES_OF_EVENTS)?;
-                Call::Demos(peers)
+                Call::Demos(Box::new(peers))
             }
             Client::Page => {
                 let pages = Pages::start(stage, &lab).await?;
@@ -174,7 +174,7 @@ pub fn event(client: Client, event: &'static Event) -> EventRun {
 
 /// Who is in the call.
 enum Call {
-    Demos([Process; 2]),
+    Demos(Box<[Process; 2]>),
     Pages(Pages),
 }
 

@@ -84,6 +84,14 @@ fn ipv6_only_calls_port_restricted() {
     calls(Router::V6Only, Router::PortRestricted);
 }
 
+/// As soon as `peer-demo` reaches relays over TCP and TLS.
+#[test]
+fn without_udp_calls_port_443_alone() {
+    if Client::Demo.has_turn_over_streams() {
+        calls(Router::UdpBlocked, Router::Tcp443);
+    }
+}
+
 #[test]
 fn a_call_outlives_new_mappings() {
     if !can_run() {
