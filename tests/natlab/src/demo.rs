@@ -98,7 +98,7 @@ fn read(report: &Value) -> Told {
     let is_verified = report["ok"] == true;
     let note = match is_verified {
         true => format!("{}/{}", end("local"), end("remote")),
-        false => report["problems"].to_string(),
+        false => problems(report),
     };
     Told {
         // A number of milliseconds that small is exact in a float.
@@ -109,6 +109,23 @@ fn read(report: &Value) -> Told {
         is_verified,
         note,
     }
+}
+
+/// What a report complains of, without the ids of peers, which differ in each run.
+fn problems(report: &Value) -> String {
+    let problems = report["problems"].as_array().into_iter().flatten();
+    let is_id = |word: &&str| {
+        let id = word.trim_start_matches('(').trim_end_matches([')', ':']);
+        id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let plain = |problem: &Value| {
+        let words = problem.as_str().unwrap_or_default().split(' ');
+        words
+            .filter(|word| !is_id(word))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    problems.map(plain).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -128,9 +145,9 @@ mod tests {
 
     #[test]
     fn who_never_connected_says_why() {
-        let report = json!({"ok": false, "problems": ["bob never connected"], "peers": []});
-        let told = read(&report);
+        let problem = "bob (ec629eed46e884faee0e45add5a6347c): never connected";
+        let told = read(&json!({"ok": false, "problems": [problem], "peers": []}));
         assert_eq!((told.seconds, told.way), (None, None));
-        assert!(told.note.contains("never connected"));
+        assert_eq!(told.note, "bob never connected");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::event::EVENTS;
-use crate::expect::{Client, Deployment, Way};
+use crate::expect::{Client, Deployment, Expected, Way};
 use crate::results::{EventRun, PairRun, Results, RouterRun, Verdict};
 use crate::router::{Behaviour, Router};
 use crate::silence::Silence;
@@ -112,9 +112,17 @@ fn write_pairs(text: &mut String, client: Client, runs: &[&PairRun]) {
                     .map(|run| run.way.map_or("-", Way::name).to_owned())
             ),
             listed(same.iter().map(|run| seconds(run.seconds))),
-            words(same.iter().map(|run| run.note.clone())),
+            words(same.iter().map(|run| ends(run))),
             worst.map_or("", mark),
         );
+    }
+}
+
+/// Both ends of the way, or why there is none.
+fn ends(run: &PairRun) -> String {
+    match (run.verdict(), run.expected) {
+        (Verdict::Known, Expected::Missing(reason)) => reason.to_owned(),
+        _ => run.note.clone(),
     }
 }
 
@@ -183,7 +191,6 @@ fn words(words: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expect::Expected;
 
     fn pair(expected: Expected) -> PairRun {
         let routers = [Router::Symmetric; 2];
