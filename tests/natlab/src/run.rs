@@ -19,14 +19,18 @@ use crate::router::Router;
 use crate::servers::Servers;
 use crate::silence::{self, Sample};
 
-use patience::patience;
+use patience::{patience, scaled};
 
 /// Limit of a run on a calm machine.
 const LIMIT: Duration = Duration::from_secs(400);
-/// How long a headless peer waits for the other one, in seconds; and how long their call lasts.
-const DEMO_TIMES: (u64, u64) = (30, 5);
-/// The same where it lasts until it is ended.
-const DEMO_TIMES_OF_EVENTS: (u64, u64) = (60, 600);
+/// How long a call of headless peers lasts on a calm machine, and at most: all its messages and a verdict on sound must fit.
+const CALL: Duration = Duration::from_secs(6);
+const LONGEST_CALL: Duration = Duration::from_secs(40);
+/// How long they wait for each other on a calm machine, and at most.
+const MEETING: Duration = Duration::from_secs(30);
+const LONGEST_MEETING: Duration = Duration::from_secs(60);
+/// A call that lasts until it is ended.
+const ENDLESS: Duration = Duration::from_secs(600);
 /// Between two looks at the counters.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// Seconds of media before an event, and after it until a silence is over.
@@ -114,7 +118,10 @@ async fn pair_of_demos(
     servers: &Servers,
     run: &mut PairRun,
 ) -> anyhow::Result<()> {
-    let peers = demo::start_two(stage, lab, servers, DEMO_TIMES)?;
+    let meeting = scaled(MEETING).min(LONGEST_MEETING);
+    let call = scaled(CALL).min(LONGEST_CALL);
+    let times = (meeting.as_secs(), call.as_secs());
+    let peers = demo::start_two(stage, lab, servers, times)?;
     let told = [
         demo::report(&peers[0]).await?,
         demo::report(&peers[1]).await?,
@@ -147,7 +154,12 @@ pub fn event(client: Client, event: &'static Event) -> EventRun {
         let servers = Servers::start(stage, &lab, event.deployment).await?;
         let call = match client {
             Client::Demo => {
-                let peers = demo::start_two(stage, &lab, &servers, DEMO_TIMES_OF_EVENTS)?;
+                let peers = demo::start_two(
+                    stage,
+                    &lab,
+                    &servers,
+                    (LONGEST_MEETING.as_secs(), ENDLESS.as_secs()),
+                )?;
                 Call::Demos(Box::new(peers))
             }
             Client::Page => {
