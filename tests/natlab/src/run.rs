@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ::tests::process::Process;
 use ::tests::stage::{self, Stage};
 use anyhow::anyhow;
+use patience::{patience, scaled};
 use rustix::process::Signal;
 
 use crate::demo;
@@ -18,8 +19,6 @@ use crate::results::{EventRun, PairRun};
 use crate::router::Router;
 use crate::servers::Servers;
 use crate::silence::{self, Sample};
-
-use patience::{patience, scaled};
 
 /// Limit of a run on a calm machine.
 const LIMIT: Duration = Duration::from_secs(400);
@@ -61,7 +60,12 @@ pub fn on_stage<T: Send>(
                 .map_or_else(|| anyhow!("it panicked"), |text| anyhow!("{text}")),
         })
     };
-    let name = format!("natlab-{}::{name}", std::process::id());
+    // A test has its logs where its last run had them, the lab's program by its number: several may run at once.
+    let owner = match std::thread::current().name() {
+        Some("main") | None => format!("natlab-{}", std::process::id()),
+        Some(test) => format!("natlab::{test}"),
+    };
+    let name = format!("{owner}::{name}");
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(name);
         let joined = thread.spawn_scoped(scope, work)?.join();
