@@ -4,14 +4,15 @@
 //! A place is a network namespace that lives as long as the process that holds it, which ends with the test as all do.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::poll::{self, Look};
@@ -35,7 +36,8 @@ pub fn run(test: impl AsyncFnOnce(&Stage, &Networks) -> anyhow::Result<()>) {
 }
 
 /// Whether this process may make networks: root may, where its container lets it and iproute2 is installed.
-fn may_be_made() -> bool {
+#[must_use]
+pub fn may_be_made() -> bool {
     let tried = Command::new("unshare")
         .args(["--net", "ip", "link"])
         .output();
@@ -44,13 +46,24 @@ fn may_be_made() -> bool {
 
 /// A network namespace.
 #[derive(Debug)]
-pub struct Place(Process);
+pub struct Place {
+    holder: Process,
+    /// What programs there read as `/etc/resolv.conf`, where it is not the host's.
+    names: Option<PathBuf>,
+}
 
 impl Place {
-    async fn new(stage: &Stage, name: &str) -> anyhow::Result<Self> {
+    /// A network of its own, with loopback alone.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub async fn new(stage: &Stage, name: &str) -> anyhow::Result<Self> {
         let mut holder = Command::new("unshare");
         holder.args(["--net", "sleep", "infinity"]);
-        let place = Self(stage.process(name, &mut holder)?);
+        let place = Self {
+            holder: stage.process(name, &mut holder)?,
+            names: None,
+        };
         let ours = fs::read_link("/proc/self/ns/net")?;
         poll::until("a network namespace", async || {
             // It is `unshare` until it has made the network, and `sleep` from then on.
@@ -66,12 +79,35 @@ impl Place {
     }
 
     fn file(&self) -> String {
-        format!("/proc/{}/ns/net", self.0.id())
+        format!("/proc/{}/ns/net", self.holder.id())
+    }
+
+    /// The number of the process that holds it, by which `ip` names it.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.holder.id()
+    }
+
+    /// Has programs there read `file` in place of `/etc/resolv.conf`.
+    pub fn set_names(&mut self, file: PathBuf) {
+        self.names = Some(file);
     }
 
     /// The same command, there.
     #[must_use]
     pub fn command(&self, command: &Command) -> Command {
+        let Some(names) = &self.names else {
+            return self.in_its_network(command);
+        };
+        // A mount of its own process, and of none besides.
+        let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+        let mut there = Command::new("unshare");
+        there.args(["--mount", "sh", "-c", script]).arg(names);
+        there.arg(command.get_program()).args(command.get_args());
+        self.in_its_network(&there)
+    }
+
+    fn in_its_network(&self, command: &Command) -> Command {
         let mut there = Command::new("nsenter");
         there.arg(format!("--net={}", self.file()));
         there.arg(command.get_program()).args(command.get_args());
@@ -86,11 +122,55 @@ impl Place {
     fn run(&self, program: &str, arguments: &str) -> anyhow::Result<()> {
         let mut command = Command::new(program);
         command.args(arguments.split(' '));
-        let output = self.command(&command).output();
+        let output = self.in_its_network(&command).output();
         let output = output.with_context(|| format!("{program}, of iproute2"))?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{program} {arguments}: {said}");
         Ok(())
+    }
+
+    /// Gives a program there `input` to read, such as commands of `ip -batch -` or rules of `nft -f -`, and returns what it
+    /// wrote.
+    ///
+    /// # Errors
+    /// When it is missing or fails, with what it said.
+    pub fn feed(&self, program: &str, arguments: &[&str], input: &str) -> anyhow::Result<String> {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        let mut child = self
+            .in_its_network(&command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("nsenter, of util-linux")?;
+        let mut pipe = child.stdin.take().context("a pipe was asked for")?;
+        // A program that ends before it has read everything says why itself.
+        let _ = pipe.write_all(input.as_bytes());
+        drop(pipe);
+        let output = child.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "{program} {arguments:?}: {said}{input}"
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs `work` in a thread there.
+    ///
+    /// # Errors
+    /// When the place can't be entered, or the work panics.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+        let place = File::open(self.file())?;
+        let enter = || -> anyhow::Result<T> {
+            let network = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(place.as_fd(), network)
+                .context("entering a network namespace")?;
+            Ok(work())
+        };
+        let joined = thread::scope(|scope| scope.spawn(enter).join());
+        joined.map_err(|_| anyhow!("a thread in {} panicked", self.file()))?
     }
 
     /// A port of this test's own network that leads to one on the place's loopback.
@@ -176,7 +256,7 @@ impl Networks {
         let away = Place::new(stage, "away").await?;
         home.ip(&format!("address add {}/32 dev lo", Self::SERVER))?;
         for way in [Way::Cable, Way::Radio] {
-            let (number, holder) = (way.number(), away.0.id());
+            let (number, holder) = (way.number(), away.holder.id());
             home.ip(&format!(
                 "link add way{number} type veth peer name way{number} netns {holder}"
             ))?;

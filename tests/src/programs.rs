@@ -21,10 +21,13 @@ const INSECURE: &str = "insecure.test";
 /// When it has not been built.
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let folder = test.parent().and_then(|deps| deps.parent());
-    let path = folder
-        .context("a test lives in target/PROFILE/deps")?
-        .join(name);
+    let folder = test.parent().context("a program lives in a folder")?;
+    // A test lives in target/PROFILE/deps, a program in target/PROFILE.
+    let folder = match folder.parent() {
+        Some(profile) if folder.ends_with("deps") => profile,
+        _ => folder,
+    };
+    let path = folder.join(name);
     ensure!(
         path.exists(),
         "{} is missing: build it first (`cargo build --workspace`), or use tests/run",
