@@ -13,16 +13,16 @@ const LONGER: [(&str, usize); 15] = [
     ("stun-turn/proto/src/relay.rs", 428),
     ("stun-turn/proto/src/relay/request/allocate.rs", 514),
     ("stun-turn/proto/src/relay/table.rs", 408),
-    ("stun-turn/proto/src/relay/tests.rs", 429),
+    ("stun-turn/proto/src/relay/tests.rs", 431),
     ("stun-turn/proto/src/relay/tests/allocate.rs", 489),
     ("stun-turn/proto/src/relay/tests/data.rs", 416),
     ("stun-turn/proto/src/relay/tests/operator.rs", 499),
     ("stun-turn/src/control.rs", 424),
-    ("stun-turn/src/tls.rs", 422),
-    ("stun-turn/src/worker.rs", 413),
-    ("stun-turn/src/worker/stream.rs", 420),
-    ("stun-turn/tests/it/operating.rs", 456),
-    ("stun-turn/tests/it/program.rs", 410),
+    ("stun-turn/src/tls.rs", 444),
+    ("stun-turn/src/worker.rs", 422),
+    ("stun-turn/src/worker/stream.rs", 435),
+    ("stun-turn/tests/it/operating.rs", 459),
+    ("stun-turn/tests/it/program.rs", 436),
 ];
 
 #[test]

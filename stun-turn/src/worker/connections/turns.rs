@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use mio::Interest;
 use mio::net::TcpStream;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use stun_turn_proto::{ConnectionId, FiveTuple, Now, Transport};
 
 use super::super::effects::Resolved;
 use super::super::stream::{End, Expected, Stream};
 use super::super::{ACCEPT_PAUSE, Bound, Source, Turn, Worker};
+use super::tune::tune;
 use super::{Adopted, Entry};
 use crate::control::Command;
 use crate::sockets::is_out_of_descriptors;
@@ -38,8 +39,6 @@ const CHANNEL_DATA_COST: usize = 1;
 /// Bytes whose reading (and perhaps deciphering) costs as much as ChannelData.
 const BYTES_A_COST: usize = 4096;
 
-/// What the kernel may hold back for a client before writing waits, in bytes.
-const MAX_UNSENT_BYTES: u32 = 32 * 1024;
 /// How long a client may leave us without an acknowledgement, or without any sign of life.
 pub(in crate::worker) const SILENCE: Duration = Duration::from_secs(30);
 
@@ -389,16 +388,4 @@ impl Worker {
             self.close_relayed();
         }
     }
-}
-
-/// Media must not wait for more media, nor pile up in the kernel where nothing is ever dropped; and a
-/// client that vanished without a word must be noticed.
-fn tune(socket: &SockRef<'_>) -> io::Result<()> {
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES)?;
-    socket.set_tcp_user_timeout(Some(SILENCE))?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(SILENCE)
-        .with_interval(SILENCE / 3);
-    socket.set_tcp_keepalive(&keepalive.with_retries(3))
 }
