@@ -6,9 +6,9 @@ use stun_turn::config::{Listen, Protocol};
 
 use super::{IceUrl, Turn};
 
-/// Relayed addresses that a browser may ask for towards one other participant: over UDP, TCP and
-/// TLS, from two interfaces.
-const ALLOCATIONS_A_CONNECTION: u32 = 6;
+/// Relayed addresses that a browser may ask for towards one other participant: over UDP, TCP,
+/// TLS and TLS on the page's port, from two interfaces.
+const ALLOCATIONS_A_CONNECTION: u32 = 8;
 
 /// Unless told otherwise the relay listens where the page listens, and its quotas let a full room
 /// meet, even if all of it sits behind one address.
