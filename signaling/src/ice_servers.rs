@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use signaling_proto::hub::{Environment, Grant, Unauthorized};
 use signaling_proto::message::client::Hello;
 use signaling_proto::message::server::IceServer;
+use stun_turn::config::Protocol;
 use stun_turn::proto::auth::credential;
 
 use crate::config::IceUrl;
@@ -74,9 +75,7 @@ impl Told {
 pub(crate) enum Relay {
     /// On this host, which each client knows by the name that it reached the page with.
     Here {
-        udp_port: Option<u16>,
-        tcp_port: Option<u16>,
-        tls_port: Option<u16>,
+        endpoints: Vec<Endpoint>,
         secret: String,
     },
     Elsewhere {
@@ -86,24 +85,41 @@ pub(crate) enum Relay {
     Nowhere,
 }
 
+/// One way to the bundled relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) protocol: Protocol,
+    /// Where it is another one than the page's, as it stands in a URL.
+    pub(crate) host: Option<String>,
+    pub(crate) port: u16,
+}
+
+impl Endpoint {
+    fn url(&self, page: &str) -> String {
+        let (host, port) = (self.host.as_deref().unwrap_or(page), self.port);
+        match self.protocol {
+            Protocol::Udp => format!("turn:{host}:{port}?transport=udp"),
+            Protocol::Tcp => format!("turn:{host}:{port}?transport=tcp"),
+            Protocol::Tls => format!("turns:{host}:{port}?transport=tcp"),
+        }
+    }
+}
+
 impl Relay {
     /// URLs without and with a need for credentials.
     pub(crate) fn urls(&self, host: &str) -> (Vec<String>, Vec<String>) {
         match self {
-            Self::Here {
-                udp_port,
-                tcp_port,
-                tls_port,
-                ..
-            } => {
-                let udp = udp_port.iter();
-                let stun = udp.clone().map(|port| format!("stun:{host}:{port}"));
-                let udp = udp.map(|port| format!("turn:{host}:{port}?transport=udp"));
-                let tcp = tcp_port.iter();
-                let tcp = tcp.map(|port| format!("turn:{host}:{port}?transport=tcp"));
-                let tls = tls_port.iter();
-                let tls = tls.map(|port| format!("turns:{host}:{port}?transport=tcp"));
-                (stun.collect(), udp.chain(tcp).chain(tls).collect())
+            Self::Here { endpoints, .. } => {
+                let udp = endpoints.iter().filter(|it| it.protocol == Protocol::Udp);
+                let stun = udp.map(
+                    |Endpoint {
+                         host: own, port, ..
+                     }| {
+                        format!("stun:{}:{port}", own.as_deref().unwrap_or(host))
+                    },
+                );
+                let turn = endpoints.iter().map(|it| it.url(host));
+                (stun.collect(), turn.collect())
             }
             Self::Elsewhere { urls, .. } => {
                 let (turn, stun): (Vec<&IceUrl>, _) =
@@ -205,10 +221,18 @@ mod tests {
 
     #[test]
     fn a_client_finds_the_bundled_relay_where_it_found_the_page() {
+        let endpoint = |protocol, host: Option<&str>, port| Endpoint {
+            protocol,
+            host: host.map(str::to_owned),
+            port,
+        };
         let relay = Relay::Here {
-            udp_port: Some(3478),
-            tcp_port: Some(3479),
-            tls_port: Some(5349),
+            endpoints: vec![
+                endpoint(Protocol::Udp, None, 3478),
+                endpoint(Protocol::Tcp, None, 3479),
+                endpoint(Protocol::Tls, Some("[2001:db8::8]"), 5349),
+                endpoint(Protocol::Tls, None, 443),
+            ],
             secret: "north".into(),
         };
         let servers = relay.ice_servers("call.example", "p:0f", 1_000, &HashSet::new());
@@ -218,7 +242,8 @@ mod tests {
             [
                 "turn:call.example:3478?transport=udp",
                 "turn:call.example:3479?transport=tcp",
-                "turns:call.example:5349?transport=tcp"
+                "turns:[2001:db8::8]:5349?transport=tcp",
+                "turns:call.example:443?transport=tcp"
             ]
         );
         assert_eq!(servers[1].username.as_deref(), Some("1000:p:0f"));

@@ -51,6 +51,11 @@ impl Lingering {
         }
     }
 
+    /// The connection itself, which does not linger any more.
+    pub(crate) fn into_inner(mut self) -> TcpStream {
+        self.stream.take().expect("taken only when dropped")
+    }
+
     fn stream(&mut self) -> Pin<&mut TcpStream> {
         Pin::new(self.stream.as_mut().expect("taken only when dropped"))
     }

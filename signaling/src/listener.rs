@@ -15,10 +15,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::linger::{self, Lingering};
 use crate::places::{Limits, Place, Places};
 use crate::proxies::{Proxies, Remote};
+use crate::redirect;
+use crate::shared_port::{self, Speech};
 
 /// How long a TLS handshake, and then the head of a request, may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
@@ -35,11 +38,20 @@ pub(crate) struct Service {
     pub(crate) router: Router,
     /// Makes TLS connections with the certificate in force.
     pub(crate) tls: Option<watch::Receiver<TlsAcceptor>>,
+    /// Takes over the connections of clients that speak TURN.
+    pub(crate) relay: Option<stun_turn::Handle>,
     pub(crate) proxies: Arc<Proxies>,
     /// Where closed connections linger.
     pub(crate) lingering: linger::Places,
     /// Turns true once.
     pub(crate) stopping: watch::Receiver<bool>,
+}
+
+impl Service {
+    /// Whether clients may speak something else than the service's HTTP.
+    const fn is_shared(&self) -> bool {
+        self.tls.is_some() || self.relay.is_some()
+    }
 }
 
 /// Accepts until told to stop. So many connections are served before they are WebSockets; more wait, at last in the system's
@@ -106,15 +118,50 @@ async fn serve_stream(
     let Ok(Some(place)) = timeout(HANDSHAKE_DEADLINE, guest.place()).await else {
         return tracing::debug!(remote = %remote.0, "no place in time");
     };
+    let speech = match service.is_shared() {
+        false => Speech::Http,
+        true => match timeout(HANDSHAKE_DEADLINE, shared_port::spoken(&stream)).await {
+            Ok(Ok(Some(speech))) => speech,
+            Ok(Ok(None) | Err(_)) => return,
+            Err(_) => return tracing::debug!(remote = %remote.0, "nothing was said in time"),
+        },
+    };
+    if let (Speech::Turn, Some(relay)) = (speech, &service.relay) {
+        return shared_port::hand_over(stream, remote, relay);
+    }
     let stream = Lingering::new(stream, service.lingering.clone());
     let tls = service.tls.as_ref().map(|tls| tls.borrow().clone());
-    match tls {
-        None => serve_http(stream, remote, service, place).await,
-        Some(tls) => match timeout(HANDSHAKE_DEADLINE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => serve_http(stream, remote, service, place).await,
+    match (tls, speech) {
+        (None, _) => serve_http(stream, remote, service, place).await,
+        (Some(_), Speech::Http) => {
+            let router = redirect::router();
+            let service = Service { router, ..service };
+            serve_http(stream, remote, service, place).await;
+        }
+        (Some(tls), _) => match timeout(HANDSHAKE_DEADLINE, tls.accept(stream)).await {
+            Ok(Ok(stream)) => serve_tls(stream, remote, service, place).await,
             Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
             Err(_) => tracing::debug!("no TLS handshake in time"),
         },
+    }
+}
+
+/// Serves what TLS carries: the page, or the relay where it is bundled.
+async fn serve_tls(
+    mut stream: TlsStream<Lingering>,
+    remote: Remote,
+    service: Service,
+    place: Place,
+) {
+    let Some(relay) = &service.relay else {
+        return serve_http(stream, remote, service, place).await;
+    };
+    match timeout(HANDSHAKE_DEADLINE, shared_port::spoken_inside(&mut stream)).await {
+        Ok(Ok(Some(Speech::Turn))) => shared_port::hand_over_tls(stream, remote, relay),
+        Ok(Ok(Some(Speech::Http))) => serve_http(stream, remote, service, place).await,
+        Ok(Ok(Some(Speech::Tls))) => tracing::debug!("TLS inside of TLS"),
+        Ok(Ok(None) | Err(_)) => {}
+        Err(_) => tracing::debug!(remote = %remote.0, "nothing was said in time"),
     }
 }
 
@@ -191,6 +238,7 @@ mod tests {
         let service = Service {
             router: Router::new().route("/", get(move || std::future::ready(page.clone()))),
             tls: None,
+            relay: None,
             proxies: Arc::default(),
             lingering: linger::Places::default(),
             stopping,

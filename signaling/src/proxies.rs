@@ -18,9 +18,15 @@ use crate::source;
 /// What a chain of proxies appends to.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The address that a connection comes from.
+/// The address and the port that a connection comes from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Remote(pub(crate) IpAddr);
+pub(crate) struct Remote(pub(crate) IpAddr, pub(crate) u16);
+
+impl Remote {
+    const fn of(address: SocketAddr) -> Self {
+        Self(address.ip(), address.port())
+    }
+}
 
 /// Proxies that are believed.
 #[derive(Debug, Default)]
@@ -63,7 +69,7 @@ impl Proxies {
         remote: SocketAddr,
     ) -> io::Result<Remote> {
         if !self.write_header || !self.trust(remote.ip()) {
-            return Ok(Remote(remote.ip()));
+            return Ok(Remote::of(remote));
         }
         // Byte by byte, because what follows the header is not ours to read.
         let mut header = Vec::with_capacity(proxy_header::MAX_V1_BYTES);
@@ -72,7 +78,7 @@ impl Proxies {
             match proxy_header::parse(&header) {
                 Header::Partial => {}
                 Header::Whole { source, .. } => {
-                    return Ok(Remote(source.unwrap_or(remote).ip()));
+                    return Ok(Remote::of(source.unwrap_or(remote)));
                 }
                 Header::Malformed => {
                     let why = "a trusted proxy did not begin with a PROXY header";
@@ -190,7 +196,7 @@ mod tests {
             for value in forwarded {
                 headers.append(FORWARDED_FOR, HeaderValue::from_static(value));
             }
-            let found = proxies.client(Remote(remote.parse().unwrap()), &headers);
+            let found = proxies.client(Remote(remote.parse().unwrap(), 4711), &headers);
             assert_eq!(found.to_string(), client, "{remote} {forwarded:?}");
         }
     }
@@ -236,7 +242,7 @@ mod tests {
             if let Some((name, value)) = header {
                 headers.insert(name, HeaderValue::from_static(value));
             }
-            let remote = Remote(remote.parse().unwrap());
+            let remote = Remote(remote.parse().unwrap(), 4711);
             assert_eq!(
                 proxies.doubt(remote, &headers),
                 doubt,

@@ -1,6 +1,6 @@
 //! The relay in this process: how it is started, kept fresh and told of new options.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use stun_turn::StartError;
@@ -9,17 +9,54 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::config::Turn;
-use crate::ice_servers::Relay;
+use crate::ice_servers::{Endpoint, Relay};
+
+/// What the relay has to know of the page, which it shares a host and perhaps a port with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The port at which clients reach its TLS, and so the relay, if they do.
+    pub(crate) tls_port: Option<u16>,
+    /// Whether the operator has told how it is called.
+    pub(crate) has_public_url: bool,
+}
+
+impl Page {
+    /// The host of a listener's URL, if it is another one than the page's: an address that the page
+    /// does not have. An address of a private network is none, as nobody outside could reach it.
+    fn other_host(&self, listener: IpAddr) -> Option<String> {
+        let own = self.address.ip().to_canonical();
+        let is_private = match listener {
+            IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+        };
+        let is_same = own == listener || own.is_unspecified() || own.is_loopback();
+        let is_nowhere = listener.is_unspecified() || listener.is_loopback();
+        if is_same || is_nowhere || (is_private && self.has_public_url) {
+            return None;
+        }
+        Some(match listener {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        })
+    }
+}
 
 /// A running relay and what its credentials are made with.
 pub(crate) struct Bundled {
     pub(crate) server: stun_turn::Server,
     /// Made at the start; in force as long as the operator gives none.
     own_secret: String,
+    page: Page,
 }
 
-/// Starts the relay, if it is bundled. It must never relay to `own` addresses of this process.
-pub(crate) fn start(turn: Turn, own: &[SocketAddr]) -> anyhow::Result<(Option<Bundled>, Relay)> {
+/// Starts the relay, if it is bundled. It must never relay to the page and to `admin`.
+pub(crate) fn start(
+    turn: Turn,
+    admin: SocketAddr,
+    page: Page,
+) -> anyhow::Result<(Option<Bundled>, Relay)> {
     let (mut relay, secret) = match turn {
         Turn::None => return Ok((None, Relay::Nowhere)),
         Turn::External { urls, secret } => return Ok((None, Relay::Elsewhere { urls, secret })),
@@ -29,7 +66,7 @@ pub(crate) fn start(turn: Turn, own: &[SocketAddr]) -> anyhow::Result<(Option<Bu
     let secret = secret.unwrap_or_else(|| own_secret.clone());
     // The first one mints.
     relay.auth_secrets.insert(0, secret.clone());
-    relay.protected.extend(own);
+    relay.protected.extend([page.address, admin]);
     let server = stun_turn::Server::start(relay).map_err(|error| {
         anyhow::anyhow!(
             "{}\nThe bundled relay can't start: choose another port with --turn-listen udp:ADDR:PORT \
@@ -37,7 +74,11 @@ pub(crate) fn start(turn: Turn, own: &[SocketAddr]) -> anyhow::Result<(Option<Bu
             with_prefix(&error)
         )
     })?;
-    let bundled = Bundled { server, own_secret };
+    let bundled = Bundled {
+        server,
+        own_secret,
+        page,
+    };
     let told = bundled.told(secret);
     Ok((Some(bundled), told))
 }
@@ -45,17 +86,24 @@ pub(crate) fn start(turn: Turn, own: &[SocketAddr]) -> anyhow::Result<(Option<Bu
 impl Bundled {
     /// What clients are told of it.
     fn told(&self, secret: String) -> Relay {
-        let port = |wanted: Protocol| {
+        let endpoint = |wanted: Protocol| {
             let mut listeners = self.server.listeners().iter();
-            let found = listeners.find(|(protocol, _)| *protocol == wanted);
-            found.map(|(_, address)| address.port())
+            let (protocol, address) = listeners.find(|(protocol, _)| *protocol == wanted)?;
+            Some(Endpoint {
+                protocol: *protocol,
+                host: self.page.other_host(address.ip()),
+                port: address.port(),
+            })
         };
-        Relay::Here {
-            udp_port: port(Protocol::Udp),
-            tcp_port: port(Protocol::Tcp),
-            tls_port: port(Protocol::Tls),
-            secret,
-        }
+        let own = [Protocol::Udp, Protocol::Tcp, Protocol::Tls].map(endpoint);
+        let shared = self.page.tls_port.map(|port| Endpoint {
+            protocol: Protocol::Tls,
+            host: None,
+            port,
+        });
+        let mut endpoints: Vec<_> = own.into_iter().flatten().collect();
+        endpoints.extend(shared.filter(|shared| !endpoints.contains(shared)));
+        Relay::Here { endpoints, secret }
     }
 
     /// Puts new options in force, as far as they can be changed while it runs; also returns the names
@@ -116,6 +164,36 @@ async fn repeat(every: Duration, mut stopping: watch::Receiver<bool>, mut act: i
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A listener on a second address was told under the page's name.
+    #[test]
+    fn a_listener_on_another_address_has_a_host_of_its_own() {
+        for (page, public, listener, host) in [
+            ("203.0.113.7:443", true, "203.0.113.8", Some("203.0.113.8")),
+            (
+                "203.0.113.7:443",
+                true,
+                "2001:db8::8",
+                Some("[2001:db8::8]"),
+            ),
+            ("[::ffff:203.0.113.7]:443", true, "203.0.113.7", None),
+            ("203.0.113.7:443", true, "203.0.113.7", None),
+            ("203.0.113.7:443", true, "0.0.0.0", None),
+            ("[::]:443", true, "203.0.113.8", None),
+            ("127.0.0.1:8080", true, "203.0.113.8", None),
+            // Behind a NAT the name is what clients know.
+            ("10.0.0.7:443", true, "10.0.0.8", None),
+            ("10.0.0.7:443", false, "10.0.0.8", Some("10.0.0.8")),
+        ] {
+            let page = Page {
+                address: page.parse().unwrap(),
+                tls_port: None,
+                has_public_url: public,
+            };
+            let found = page.other_host(listener.parse().unwrap());
+            assert_eq!(found.as_deref(), host, "{page:?} {listener}");
+        }
+    }
 
     #[tokio::test]
     async fn what_is_repeated_ends_with_the_service() {

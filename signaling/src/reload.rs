@@ -19,7 +19,9 @@ impl Server {
         let mut unchanged = self.differing(&config);
         self.refuse_short_credentials(&config)?;
         let acceptor = match (&self.config.tls, &config.tls) {
-            (Tls::Files { .. }, Tls::Files { cert, key }) => Some(tls::from_files(cert, key)?),
+            (Tls::Files { .. }, Tls::Files { cert, key }) => {
+                Some(tls::from_files(cert, key, self.relay.is_some())?)
+            }
             _ => None,
         };
         for warning in config.warnings_of_page().unwrap_or_default() {

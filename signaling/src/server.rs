@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admin::{self, Admin};
-use crate::config::{Config, Tls};
+use crate::config::{Config, Tls, Turn};
 use crate::ended::{self, EndedSessions};
 use crate::hub_task::HubHandle;
 use crate::ice_servers::{HubEnvironment, Told};
@@ -93,9 +93,7 @@ impl Server {
     /// When a port is taken or a certificate can't be read; names the option. Nothing is left running.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let addresses = lan::addresses();
-        let (acceptor, tls) = acceptor(&config.tls, &addresses)?
-            .map(watch::channel)
-            .unzip();
+        let (acceptor, tls) = acceptor(&config, &addresses)?.map(watch::channel).unzip();
         for warning in config.warnings_of_page()? {
             tracing::warn!("{warning}");
         }
@@ -106,7 +104,7 @@ impl Server {
         let page_listener = binding::bind("--listen", config.listen)?;
         let admin_listener = binding::bind("--admin", config.admin)?;
         let (page, admin) = (page_listener.local_addr()?, admin_listener.local_addr()?);
-        let (relay, told) = relay::start(config.turn.clone(), &[page, admin])?;
+        let (relay, told) = relay::start(config.turn.clone(), admin, reach::page(&config, page))?;
         let (url, host) = reach::url_and_host(&config, page, &addresses);
         let turn_urls = told.urls(&host).1;
         let told = Told::new(told);
@@ -126,6 +124,7 @@ impl Server {
             proxies: app.proxies.clone(),
             router: router::router(app),
             tls,
+            relay: handle.clone(),
             lingering: linger::Places::default(),
             stopping: stopping.clone(),
         };
@@ -144,6 +143,7 @@ impl Server {
                 stopping: stopping.clone(),
             }),
             tls: None,
+            relay: None,
             proxies: Arc::default(),
             lingering: linger::Places::default(),
             stopping,
@@ -330,8 +330,9 @@ fn app(config: &Config, hub: HubHandle, allowed: Arc<ForeignPages>, open: mpsc::
     }
 }
 
-fn acceptor(tls: &Tls, addresses: &[IpAddr]) -> anyhow::Result<Option<TlsAcceptor>> {
-    Ok(match tls {
+fn acceptor(config: &Config, addresses: &[IpAddr]) -> anyhow::Result<Option<TlsAcceptor>> {
+    let has_relay = matches!(config.turn, Turn::Bundled { .. });
+    Ok(match &config.tls {
         Tls::Off => None,
         Tls::SelfSigned => {
             let mut names = addresses.to_vec();
@@ -339,8 +340,8 @@ fn acceptor(tls: &Tls, addresses: &[IpAddr]) -> anyhow::Result<Option<TlsAccepto
                 IpAddr::from(Ipv4Addr::LOCALHOST),
                 IpAddr::from(Ipv6Addr::LOCALHOST),
             ]);
-            Some(tls::self_signed(&names)?)
+            Some(tls::self_signed(&names, has_relay)?)
         }
-        Tls::Files { cert, key } => Some(tls::from_files(cert, key)?),
+        Tls::Files { cert, key } => Some(tls::from_files(cert, key, has_relay)?),
     })
 }

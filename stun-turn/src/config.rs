@@ -68,12 +68,12 @@ pub struct Options {
     /// Allocations on the whole server [default: as many as there are ports]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     pub max_allocations: Option<u32>,
-    /// Allocations of one user, 0 for any number; as many may be made a second, 10 at least [default: 96,
+    /// Allocations of one user, 0 for any number; as many may be made a second, 10 at least [default: 128,
     /// what one person takes in a room of 16 where everything is relayed]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub user_quota: Option<u32>,
     /// Allocations from one IPv4 address or IPv6 /64, 0 for any number; as many may be made a second, 10 at
-    /// least; 8 times as many from an IPv6 /56, 64 times from a /48 [default: 1536, what a room of 16 takes
+    /// least; 8 times as many from an IPv6 /56, 64 times from a /48 [default: 2048, what a room of 16 takes
     /// behind one address]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub source_quota: Option<u32>,
@@ -118,9 +118,9 @@ pub struct Options {
 
 /// The room that the default quotas let meet: the largest one of `signaling` by its defaults.
 pub const DEFAULT_ROOM: u32 = 16;
-/// Relayed addresses that a browser may ask for towards one other participant: over UDP, TCP and TLS, from
-/// two interfaces.
-const ALLOCATIONS_A_CONNECTION: u32 = 6;
+/// Relayed addresses that a browser may ask for towards one other participant: over UDP, TCP, TLS and
+/// TLS on the page's port, from two interfaces.
+const ALLOCATIONS_A_CONNECTION: u32 = 8;
 
 /// Allocations of one user and from one source that let a room of this size meet where everything is
 /// relayed, even if all of it sits behind one address.

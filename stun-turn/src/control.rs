@@ -1,6 +1,7 @@
 //! How other threads talk to the workers of a running relay: commands into their mailboxes, and
 //! totals read from where the workers count.
 
+mod connection;
 mod reload;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::streams::{StreamTotals, Streams};
 use crate::tally::Tally;
 use crate::worker::Adopted;
 
+pub use connection::ClientConnection;
 pub(crate) use reload::authenticator;
 
 /// How long one key for nonces should be used; see [`Handle::rotate_nonce_key`].
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     ShowLife,
     /// Serve a client's connection that another worker has accepted.
     Adopt(Adopted),
+    /// Serve a client's connection that another part of the process has accepted.
+    Serve(ClientConnection),
     /// End everything and return.
     Stop,
 }

@@ -36,6 +36,6 @@ mod text;
 mod udp;
 mod worker;
 
-pub use control::{Handle, NONCE_KEY_LIFETIME, SessionInfo};
+pub use control::{ClientConnection, Handle, NONCE_KEY_LIFETIME, SessionInfo};
 pub use server::{Server, StartError, check as check_config};
 pub use stun_turn_proto as proto;

@@ -60,6 +60,12 @@ impl HttpUrl {
         &self.host
     }
 
+    /// The port, also where the scheme implies it.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Whether the origins differ in their hosts at most.
     pub(super) fn has_scheme_and_port_of(&self, other: &Self) -> bool {
         (self.scheme, self.port) == (other.scheme, other.port)

@@ -51,8 +51,8 @@ pub fn example(name: &str) -> Option<&'static str> {
         "session-secret-file" => r#""/run/credentials/session-secret""#,
         "admin-token-file" => r#""/run/credentials/admin-token""#,
         "turn-listen" => r#"["udp:127.0.0.1:3478", "tcp:127.0.0.1:3478"]"#,
-        "turn-user-quota" => "96",
-        "turn-source-quota" => "1536",
+        "turn-user-quota" => "128",
+        "turn-source-quota" => "2048",
         other => return stun_turn::config::example(other.strip_prefix(RELAY)?),
     })
 }

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::config::{Config, HttpUrl};
+use crate::config::{Config, HttpUrl, Tls};
+use crate::relay::Page;
 
 /// What people open, when the page is bound to `page`, and by which host clients on this way know the
 /// relay.
@@ -17,6 +18,20 @@ pub(super) fn url_and_host(
     let reachable = reachable(page, addresses, config.lan);
     let url = format!("{}://{reachable}/", config.tls.scheme());
     (url, bracketed(reachable.ip()))
+}
+
+/// What the bundled relay is told of the page.
+pub(super) fn page(config: &Config, address: SocketAddr) -> Page {
+    // A proxy that speaks HTTP passes nothing else on.
+    let is_behind_http = !config.trusted_proxies.is_empty() && !config.proxy_protocol;
+    let public = config.public_url.as_ref();
+    let is_shared = !matches!(config.tls, Tls::Off) && !is_behind_http;
+    let port = public.map_or(address.port(), HttpUrl::port);
+    Page {
+        address,
+        tls_port: is_shared.then_some(port),
+        has_public_url: public.is_some(),
+    }
 }
 
 /// An address that a browser can be given for `bound`.

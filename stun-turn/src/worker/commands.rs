@@ -40,6 +40,7 @@ impl Worker {
                     self.host.catch_up();
                 }
                 Command::Adopt(stream) => self.adopt(now, stream),
+                Command::Serve(connection) => self.serve(now, connection),
                 Command::Stop => return false,
             }
         }

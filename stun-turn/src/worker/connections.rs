@@ -1,5 +1,6 @@
 //! All connections of a worker, with every index over them.
 
+mod served;
 mod tune;
 mod turns;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustls::server::ServerConnection;
 use socket2::SockRef;
 use stun_turn_proto::attribute::kind;
 use stun_turn_proto::framing::{self, Frame};
@@ -153,6 +154,16 @@ impl Stream {
             opened_at: now,
             last_message_at: now,
             partial_since: None,
+        }
+    }
+
+    /// Goes on with a TLS session whose handshake is over.
+    pub(super) fn begin_deciphered(&mut self, tls: Box<ServerConnection>) {
+        self.layer = Layer::Tls(tls);
+        self.phase = Phase::Open;
+        match self.layer.receive_rest(&mut self.inbox) {
+            Ok(received) => self.has_ended |= received == Received::End,
+            Err(error) => self.end = Some(End::Tls(error)),
         }
     }
 

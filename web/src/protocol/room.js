@@ -17,10 +17,10 @@ const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
 
 /**
  * Invisible characters that change nothing: no joiner between pictures or letters that join, no selector behind what has a picture
- * or makes a key, no tags of a flag. The rule is the server's (`name/invisible.rs`).
+ * or makes a key or a way to write an ideograph, no tags of a flag. The rule is the server's (`name/invisible.rs`).
  */
 const HIDDEN =
-  /(?!(?<=[\u2190-\u27ff\u2900-\u2bff\u{1f000}-\u{1faff}\ufe0f])\u200d[\u2190-\u27ff\u2900-\u2bff\u{1f000}-\u{1faff}]|(?<=[\u0600-\u0dff\u1000-\u109f\u1780-\u18af])[\u200c\u200d][\u0600-\u0dff\u1000-\u109f\u1780-\u18af]|(?<=[0-9#*])\ufe0f\u20e3|(?<=[\u2190-\u27ff\u2900-\u2bff\u{1f000}-\u{1faff}\xa9\xae\u203c\u2049\u2122\u2139\u3030\u303d\u3297\u3299])\ufe0f|(?<=\u{1f3f4}[\u{e0020}-\u{e007e}]*)[\u{e0020}-\u{e007e}]*\u{e007f})[\p{Default_Ignorable_Code_Point}\u2800\ufff9-\ufffb]/gu;
+  /(?!(?<=[\u2190-\u27ff\u2900-\u2bff\u{1f000}-\u{1faff}\ufe0f])\u200d[\u2190-\u27ff\u2900-\u2bff\u{1f000}-\u{1faff}]|(?<=[\u0600-\u0dff\u1000-\u109f\u1780-\u18af])(?:[\u200c\u200d][\u0600-\u0dff\u1000-\u109f\u1780-\u18af]|\u200d(?= |$))|(?<=[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{3fffd}])[\u{e0100}-\u{e01ef}]|(?<=[0-9#*])\ufe0f\u20e3|(?<=[\u2190-\u27ff\u2900-\u2bff\u{1f000}-\u{1faff}\xa9\xae\u203c\u2049\u2122\u2139\u3030\u303d\u3297\u3299])\ufe0f|(?<=\u{1f3f4}[\u{e0020}-\u{e007e}]*)[\u{e0020}-\u{e007e}]*\u{e007f})[\p{Default_Ignorable_Code_Point}\u2800\ufff9-\ufffb]/gu;
 
 /** A room name that the page has made (`newRoomName`), as long as it is no part of a longer name. */
 export const PAGE_MADE = '(?<![a-z\\d-])(?:[a-hjkmnp-z2-9]{5}-){3}[a-hjkmnp-z2-9]{5}(?![a-z\\d-])';

@@ -50,6 +50,12 @@ fn joins(character: char) -> bool {
     matches!(character, '\u{600}'..='\u{DFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{18AF}')
 }
 
+/// Chinese characters, of which a variation sequence selects one way to write them (UTS #37).
+fn is_ideograph(character: char) -> bool {
+    matches!(character, '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
+        | '\u{20000}'..='\u{3FFFD}')
+}
+
 /// How many characters at the beginning of `rest` change how what is `before` them looks; 0 when the
 /// first one is seen by itself, or means nothing there.
 fn meaningful(before: Option<char>, rest: &[char]) -> usize {
@@ -58,7 +64,10 @@ fn meaningful(before: Option<char>, rest: &[char]) -> usize {
         [JOINER, after, ..] if is_picture(after) => {
             usize::from(is_picture(before) || before == PICTURE)
         }
+        // A letter keeps the shape that it has inside of a word, as in the Persian abbreviation of Hijri.
+        [JOINER] | [JOINER, ' ', ..] => usize::from(joins(before)),
         [JOINER | NON_JOINER, after, ..] => usize::from(joins(before) && joins(after)),
+        ['\u{E0100}'..='\u{E01EF}', ..] => usize::from(is_ideograph(before)),
         [PICTURE, KEY, ..] => usize::from(matches!(before, '0'..='9' | '#' | '*')),
         [PICTURE, ..] => usize::from(has_picture(before)),
         [first, ..] if before == BLACK_FLAG && TAGS.contains(&first) => {

@@ -31,7 +31,7 @@ pub(super) const STEPS_A_ROUND: usize = 2;
 
 /// What one connection's turn and all connections' turns in a round may cost: then the datagrams of
 /// others have theirs, however many connections there are and whatever they send.
-const TURN_COST: usize = 16 * REQUEST_COST;
+pub(super) const TURN_COST: usize = 16 * REQUEST_COST;
 pub(super) const ROUND_COST: usize = 8 * TURN_COST;
 /// A request makes us hash and answer; ChannelData is looked up and sent.
 const REQUEST_COST: usize = 4;
@@ -131,7 +131,7 @@ impl Worker {
 
     /// Counts a connection as one without an allocation, or no more; when there are too many, another
     /// one or this one is closed.
-    fn note_stranger(&mut self, now: Now, key: usize, is_stranger: bool) {
+    pub(super) fn note_stranger(&mut self, now: Now, key: usize, is_stranger: bool) {
         if let Some(crowded) = self.connections.note_stranger(key, is_stranger) {
             self.close_stream(now, crowded, &End::Crowded);
         }
@@ -224,7 +224,7 @@ impl Worker {
     }
 
     /// From now on messages go to this connection.
-    fn enroll(&mut self, now: Now, key: usize) {
+    pub(super) fn enroll(&mut self, now: Now, key: usize) {
         let Some(client) = self.connections.get(key).map(|stream| stream.client()) else {
             return;
         };
@@ -237,7 +237,7 @@ impl Worker {
     }
 
     /// Handles the whole messages that a connection has sent, as many as its turn allows.
-    fn take_frames(&mut self, now: Now, key: usize) {
+    pub(super) fn take_frames(&mut self, now: Now, key: usize) {
         let Some(stream) = self.connections.get(key) else {
             return;
         };

@@ -57,16 +57,22 @@ impl Layer {
             // Fails only when a handshake message outgrows what rustls is willing to buffer.
             let taken = tls.read_tls(&mut bytes);
             let taken = taken.map_err(|error| rustls::Error::General(error.to_string()))?;
-            let state = tls.process_new_packets()?;
-            let start = into.len();
-            into.resize(start + state.plaintext_bytes_to_read(), 0);
-            let read = tls.reader().read_exact(&mut into[start..]);
-            read.map_err(|error| rustls::Error::General(error.to_string()))?;
-            if taken == 0 || state.peer_has_closed() {
+            if decipher(tls, into)? == Received::End || taken == 0 {
                 return Ok(Received::End);
             }
         }
         Ok(Received::Data)
+    }
+
+    /// Appends what has come from the socket before and was not taken.
+    ///
+    /// # Errors
+    /// When it breaks TLS; an alert for the client waits then.
+    pub(super) fn receive_rest(&mut self, into: &mut Vec<u8>) -> Result<Received, rustls::Error> {
+        match self {
+            Self::Plain(_) => Ok(Received::Data),
+            Self::Tls(tls) => decipher(tls, into),
+        }
     }
 
     /// Sends bytes; only while it is clear, so that what waits stays bounded.
@@ -129,6 +135,19 @@ impl Layer {
         self.finish();
         // The connection ends anyway.
         let _ = self.flush(socket);
+    }
+}
+
+/// Appends what a session has deciphered.
+fn decipher(tls: &mut ServerConnection, into: &mut Vec<u8>) -> Result<Received, rustls::Error> {
+    let state = tls.process_new_packets()?;
+    let start = into.len();
+    into.resize(start + state.plaintext_bytes_to_read(), 0);
+    let read = tls.reader().read_exact(&mut into[start..]);
+    read.map_err(|error| rustls::Error::General(error.to_string()))?;
+    match state.peer_has_closed() {
+        true => Ok(Received::End),
+        false => Ok(Received::Data),
     }
 }
 
