@@ -410,7 +410,7 @@ fn the_config_in_force_is_printed_whole_and_read_back() {
         "realm = \"callbox\"",
         "relay-ports = \"49152-65535\"",
         "user-quota = 7",
-        "source-quota = 1536",
+        "source-quota = 2048",
         "tls-only = true",
         "admin = \"127.0.0.1:9641\"",
         "drain-deadline = 30",

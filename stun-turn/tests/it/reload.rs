@@ -61,6 +61,9 @@ fn short_of_descriptors() {
     let telling = |public: &str| {
         Config::from(Options {
             external_address: vec![public.parse().unwrap()],
+            // Each look makes an allocation.
+            user_quota: Some(0),
+            source_quota: Some(0),
             ..options(&["udp"], "127.0.0.1", 1)
         })
     };
