@@ -26,7 +26,7 @@ use crate::shared_port::{self, Speech};
 /// How long a TLS handshake, and then the head of a request, may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// Connections that are accepted, over those that are served: they wait, and cost next to nothing.
-const WAITING: usize = 8192;
+pub(crate) const WAITING: usize = 8192;
 /// Largest head of a request, in bytes (the least that hyper can be told).
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 /// How long to wait when the system has no descriptors left.

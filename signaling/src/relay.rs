@@ -43,6 +43,21 @@ impl Page {
     }
 }
 
+/// The first endpoint at the page's own host, which clients of both families find by its name; where there is
+/// none, each of the others, once.
+fn one_or_each(endpoints: impl Iterator<Item = Endpoint> + Clone) -> Vec<Endpoint> {
+    if let Some(at_host) = endpoints.clone().find(|endpoint| endpoint.host.is_none()) {
+        return vec![at_host];
+    }
+    let mut each = Vec::new();
+    for endpoint in endpoints {
+        if !each.contains(&endpoint) {
+            each.push(endpoint);
+        }
+    }
+    each
+}
+
 /// A running relay and what its credentials are made with.
 pub(crate) struct Bundled {
     pub(crate) server: stun_turn::Server,
@@ -86,16 +101,17 @@ pub(crate) fn start(
 impl Bundled {
     /// What clients are told of it.
     fn told(&self, secret: String) -> Relay {
-        let endpoint = |wanted: Protocol| {
-            let mut listeners = self.server.listeners().iter();
-            let (protocol, address) = listeners.find(|(protocol, _)| *protocol == wanted)?;
-            Some(Endpoint {
+        let of = |wanted: Protocol| -> Vec<Endpoint> {
+            let listeners = self.server.listeners().iter();
+            let wanted = listeners.filter(|(protocol, _)| *protocol == wanted);
+            let endpoints = wanted.map(|(protocol, address)| Endpoint {
                 protocol: *protocol,
                 host: self.page.other_host(address.ip()),
                 port: address.port(),
-            })
+            });
+            one_or_each(endpoints)
         };
-        let own = [Protocol::Udp, Protocol::Tcp, Protocol::Tls].map(endpoint);
+        let own = [Protocol::Udp, Protocol::Tcp, Protocol::Tls].map(of);
         let shared = self.page.tls_port.map(|port| Endpoint {
             protocol: Protocol::Tls,
             host: None,

@@ -43,9 +43,11 @@ const REQUESTS: Limits = Limits {
     served: 4096,
     served_of_source: 3072,
     accepted_of_source: 7168,
-    of_network: (3584, 14_336),
+    // Below all that are accepted at a time, so that no network takes everything.
+    of_network: (3584, 10_240),
     time: REQUESTS_TIME,
 };
+const _: () = assert!(REQUESTS.of_network.1 < REQUESTS.served + crate::listener::WAITING);
 /// The same on the admin address.
 const ADMIN_REQUESTS: Limits = Limits {
     served: 64,

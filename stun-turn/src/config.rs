@@ -26,10 +26,15 @@ pub use written::example;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Where to listen: udp:, tcp: or tls: and ADDR:PORT; [::] is all addresses of both families, unless the
-    /// protocol has an IPv4 listener; repeatable [default: udp and tcp on port 3478 of all addresses, with
-    /// --tls-cert also tls on 5349]
-    #[arg(long, value_name = "PROTO:ADDR:PORT", help_heading = "Listening")]
+    /// Where to listen.
+    #[arg(
+        long,
+        value_name = "PROTO:ADDR:PORT",
+        help_heading = "Listening",
+        help = "Where to listen: udp:, tcp: or tls: and ADDR:PORT; [::] is all addresses of both families, unless the \
+                  protocol has an IPv4 listener; repeatable [default: udp and tcp on port 3478 of all addresses, with \
+                  --tls-cert also tls on 5349]"
+    )]
     pub listen: Vec<Listen>,
     /// Realm of the long-term credentials [default: callbox]
     #[arg(long, value_name = "NAME", help_heading = "Users")]

@@ -24,6 +24,24 @@ test('coming back as somebody new keeps the old link until the new one carries',
   assert.equal(connections[0].closed, true);
 });
 
+// An old link that still looked for a way once sent its offers to the same peer, with a number that made the new link's ones look old.
+test('an old link says nothing more once another one has taken its place, and looks for no way', () => {
+  const { call, clock, connections, sent, state, welcome } = setUp();
+  welcome('me', { ...info('a'), polite: false });
+  connections[0].become('connected');
+  state('waiting', undefined);
+  welcome('me-again', { ...info('a'), polite: false });
+  const before = sent.length;
+  const [old] = connections;
+  /** @type {any} */ (old).onicecandidate({ candidate: null });
+  const restarts = old.restarts;
+  old.become('failed');
+  clock.advance(60_000);
+  assert.deepEqual(sent.slice(before).filter(({ type }) => type === 'signal'), []);
+  assert.equal(old.restarts, restarts);
+  assert.equal(call.participants[0].linkNumber, 0);
+});
+
 /** @param {string} page @param {string} from @param {string} [to] */
 const proven = (page, from, to = 'me') => ({ type: 'event', seq: 0, from, id: 1, name: 'page', data: { key: page, proof: `${page} ${from} ${to}` } });
 

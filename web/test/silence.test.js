@@ -71,3 +71,12 @@ test('packets and answers to checks count, in Chromium and in Firefox', () => {
   assert.deepEqual(readHeard([{ ...pair, selected: true }]), { pair: 'P', count: 100, lastAt: null, at: 7 });
   assert.equal(readHeard([pair]), null);
 });
+
+// Media may end by itself, and on a slow page the first look at that comes when the time is nearly over.
+test('who was asked has time to answer', () => {
+  const silence = new Silence();
+  for (const second of [0, 1, 2, 3, 4]) silence.look(heard(second * 1000, second * 10_000));
+  assert.equal(silence.remainingMs(silence.look(heard(4300, 40_000)), false), 1500);
+  assert.equal(silence.remainingMs(silence.look(heard(5700, 40_000)), true), 600, 'asked only now');
+  assert.equal(silence.remainingMs(silence.look(heard(6300, 40_000)), true), 0);
+});

@@ -15,6 +15,8 @@ pub(super) fn bundled(
     max_room: usize,
 ) -> Turn {
     let room = u32::try_from(max_room).unwrap_or(u32::MAX);
+    // Several small rooms may sit behind one address, too.
+    let room = room.max(stun_turn::config::DEFAULT_ROOM);
     let (of_user, of_source) = stun_turn::config::quotas_of_room(room);
     relay.user_quota.get_or_insert(of_user);
     relay.source_quota.get_or_insert(of_source);

@@ -158,7 +158,9 @@ impl Stream {
     }
 
     /// Goes on with a TLS session whose handshake is over.
-    pub(super) fn begin_deciphered(&mut self, tls: Box<ServerConnection>) {
+    pub(super) fn begin_deciphered(&mut self, mut tls: Box<ServerConnection>) {
+        // As for those that begin here: what it is given to send is bounded before.
+        tls.set_buffer_limit(None);
         self.layer = Layer::Tls(tls);
         self.phase = Phase::Open;
         match self.layer.receive_rest(&mut self.inbox) {

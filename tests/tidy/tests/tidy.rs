@@ -23,7 +23,7 @@ const LONGER: [(&str, usize); 18] = [
     ("stun-turn/src/worker/stream.rs", 446),
     ("stun-turn/tests/it/operating.rs", 459),
     ("stun-turn/tests/it/program.rs", 436),
-    ("web/src/call/call.js", 411),
+    ("web/src/call/call.js", 415),
     ("web/src/call/link.js", 408),
     ("web/src/protocol/signaling.js", 402),
 ];

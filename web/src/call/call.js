@@ -6,6 +6,7 @@ import { Conversation } from './conversation.js';
 import { parseObject } from './echo.js';
 import { Events } from './events.js';
 import { People } from './people.js';
+import { paced } from './recovery.js';
 import { Upload } from './upload.js';
 
 /** @import { Identity } from './identity.js' */
@@ -21,6 +22,8 @@ import { Upload } from './upload.js';
 
 /** Longest message of a chat channel that is read, in UTF-16 units: as much as goes through the server. */
 const LONGEST_CHAT = 65_536;
+/** How often the connection to the server is replaced at most because nothing comes from anybody, in milliseconds. */
+const MOVE_PAUSE_MS = 15_000;
 
 /**
  * What people should hear about at once.
@@ -81,6 +84,7 @@ export class Call {
       onOutcome: (outcome) => this.#settled(outcome),
       onState: (state, { refusal }) => this.#signalingChanged(state, refusal),
     });
+    const moveOn = paced(options.clock, MOVE_PAUSE_MS, () => this.#signaling.reconnect());
     this.#people = new People({
       ...options,
       // Without a session every link will be made anew, and what the old ones say would only confuse.
@@ -101,7 +105,7 @@ export class Call {
       onInterrupted: ({ name }, interrupted) => options.onNotice({ kind: interrupted ? 'interrupted' : 'restored', name }),
       isHeard: () => this.hasSignaling,
       // The network may be another one, of which no browser tells: what the server says would not come either.
-      onSilence: () => this.signalingState === 'open' && this.#signaling.reconnect(),
+      onSilence: () => this.signalingState === 'open' && moveOn(),
       onFile: (name, file) => options.onNotice({ kind: 'file', name, file }),
     });
     this.#events = new Events({

@@ -75,3 +75,14 @@ function safeHref(address) {
   const { href, username, password, hostname } = new URL(address);
   return username === '' && password === '' && hostname !== '' ? href : null;
 }
+
+/** More than the word that a line was heard takes, in UTF-16 units. */
+const MOST_HEARD = 64;
+
+/**
+ * Whether it says that a line of ours was heard.
+ * @param {unknown} data what came over the chat channel
+ */
+export function isHeard(data) {
+  return typeof data === 'string' && data.length < MOST_HEARD && data.startsWith('{"type":"heard"');
+}

@@ -284,9 +284,9 @@ export class Link {
    */
   #listen(silence, silentMs) {
     const wasSilent = this.#silent;
-    const limitMs = silence.limitMs(silentMs >= PAUSE_MS && this.#echo.ask());
-    this.#silent = silentMs >= limitMs;
-    if (!this.#silent && silentMs >= PAUSE_MS) this.#lookAgain(limitMs - silentMs);
+    const remainingMs = silence.remainingMs(silentMs, silentMs >= PAUSE_MS && this.#echo.ask());
+    this.#silent = remainingMs <= 0;
+    if (!this.#silent && silentMs >= PAUSE_MS) this.#lookAgain(remainingMs);
     if (this.#silent === wasSilent) return;
     if (!this.#silent) this.#carriesAgain();
     else if (this.state === 'connected') {

@@ -48,6 +48,12 @@ export class Participant {
     this.remakes = remakes;
   }
 
+  /** Our session or theirs is another one: between us nothing has been said yet. */
+  meetAnew() {
+    this.linkNumber = 0;
+    this.stale = this.introduced = false;
+  }
+
   get id() {
     return this.info.peer;
   }

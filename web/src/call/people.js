@@ -2,6 +2,7 @@
 
 import { cleanName } from '../protocol/room.js';
 import { Allowance } from './allowance.js';
+import { isHeard } from './chat.js';
 import { FileExchange } from './files/exchange.js';
 import { browserIceServers } from './ice_servers.js';
 import { Link } from './link.js';
@@ -216,6 +217,7 @@ export class People {
   #renew(known, info) {
     known.info = info;
     known.forgotten = false;
+    known.meetAnew();
     this.replaceLink(known);
   }
 
@@ -312,16 +314,21 @@ export class People {
       polite: info.polite,
       newStream,
       clock,
-      send: (body) => this.#options.sendSignal(info.peer, body),
+      // Once another one has taken its place, what it says would be taken for that one's.
+      send: (body) => this.#ownerOf(link)?.previous !== link && this.#options.sendSignal(info.peer, body),
       onChange: () => this.#linkChanged(link),
       onChat: (data) => {
         const owner = this.#ownerOf(link);
-        if (owner && chat.take()) this.#options.onChat(owner, data);
+        // That a line of ours was heard costs nothing: as many come as we have sent.
+        if (owner && (isHeard(data) || chat.take())) this.#options.onChat(owner, data);
       },
       onFiles: () => this.#ownerOf(link)?.attachFiles(),
       onClosed: () => this.#linkClosed(link),
       onBroken: () => this.#linkBroken(link),
-      mayRestart: () => this.#options.isHeard() && !this.#ownerOf(link)?.away,
+      mayRestart: () => {
+        const owner = this.#ownerOf(link);
+        return this.#options.isHeard() && owner?.link === link && !owner.away;
+      },
       onSilence: () => {
         if (!this.list.some(({ active }) => active.carries)) this.#options.onSilence();
       },

@@ -81,3 +81,19 @@ export class Recovery {
     this.#schedule(this.#pause);
   }
 }
+
+/**
+ * What does something at most once within a time, in milliseconds.
+ * @param {Clock} clock
+ * @param {number} pauseMs
+ * @param {() => void} act
+ */
+export function paced(clock, pauseMs, act) {
+  let at = -Infinity;
+  return () => {
+    const now = clock.now();
+    if (Math.abs(now - at) < pauseMs) return;
+    at = now;
+    act();
+  };
+}

@@ -10,6 +10,8 @@ const MEDIA_LIMIT_MS = 1800;
 const ASKED_LIMIT_MS = 4500;
 /** The same where it can't be asked: browsers check a way every 2.5 s. */
 const CHECKS_LIMIT_MS = 9000;
+/** Who was asked has so long to answer, in milliseconds: media may end by itself, and looks may come late. */
+const ANSWER_MS = 600;
 /** Less than sound takes, in bytes a second. */
 const MEDIA_RATE = 1500;
 /** So many looks in a row with new packets make a flow: of media, or of anything. */
@@ -33,6 +35,7 @@ export function readHeard(report) {
 export class Silence {
   /** @type {Heard | null} */ #last = null;
   #heardAt = 0;
+  /** When the other side was asked first in this silence. @type {number | null} */ #askedAt = null;
   /** Looks with new packets since the pair was selected. */ #looks = 0;
   /** The same in a row, each with as many as media take. */ #media = 0;
 
@@ -62,8 +65,20 @@ export class Silence {
   }
 
   /**
-   * How long it may be.
+   * How much longer it may be, in milliseconds.
+   * @param {number} silentMs as `look` has told
    * @param {boolean} isAsked whether the other side has been asked for answers meanwhile
+   */
+  remainingMs(silentMs, isAsked) {
+    const at = this.#last?.at ?? 0;
+    this.#askedAt = isAsked ? (this.#askedAt ?? at) : null;
+    const answerMs = this.#askedAt === null ? 0 : this.#askedAt + ANSWER_MS - at;
+    return Math.max(this.limitMs(isAsked) - silentMs, answerMs);
+  }
+
+  /**
+   * How long it may be at least.
+   * @param {boolean} isAsked
    */
   limitMs(isAsked) {
     if (this.#media >= STEADY_LOOKS) return MEDIA_LIMIT_MS;
