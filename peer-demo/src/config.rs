@@ -179,6 +179,19 @@ mod tests {
         assert!(error.contains("longer than 128 characters"), "{error}");
     }
 
+    /// The cases that the server and the page read too.
+    #[test]
+    fn rooms_are_what_they_are_for_everybody() {
+        let cases = include_str!("../../signaling/proto/tests/names.json");
+        let cases: serde_json::Value = serde_json::from_str(cases).unwrap();
+        let links = cases["links"].as_array().unwrap();
+        assert!(links.len() > 30);
+        for link in links {
+            let room = parse_room(link["text"].as_str().unwrap());
+            assert_eq!(room.ok().as_deref(), link["room"].as_str(), "{link}");
+        }
+    }
+
     #[test]
     fn a_bad_value_names_its_option_and_is_exit_code_2() {
         for (option, value) in [

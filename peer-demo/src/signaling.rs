@@ -386,3 +386,6 @@ fn jitter() -> f64 {
         f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,6 +206,15 @@ mod tests {
         origins.scheme = "https";
         let certified = page_at(&origins, "call.example", "https://call.example");
         assert_eq!(certified, Ok(None));
+        // One origin, however it and the Host are written.
+        for (host, origin) in [
+            ("call.example", "https://call.example:443"),
+            ("call.example:443", "https://call.example"),
+            ("call.example", "https://CALL.example/"),
+            ("xn--o39an74b.example", "https://xn--o39an74b.example"),
+        ] {
+            assert_eq!(page_at(&origins, host, origin), Ok(None), "{host} {origin}");
+        }
     }
 
     #[test]

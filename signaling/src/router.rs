@@ -70,12 +70,16 @@ async fn asset(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response
     response
 }
 
-/// The address of a page that is asked for with slashes too many, as people and messengers add them.
+/// The address of a page that is asked for with slashes too many or in capitals, as people and
+/// messengers write it. The name of a room stays as it is.
 fn plainer(uri: &Uri) -> Option<String> {
-    let path = format!("/{}", uri.path().trim_matches('/'));
-    let name = path.strip_prefix("/room/");
-    let is_page = path == "/check" || name.is_some_and(|name| !name.contains('/'));
-    if !is_page || path == uri.path() {
+    let parts: Vec<_> = uri.path().trim_matches('/').split('/').collect();
+    let path = match *parts.as_slice() {
+        [page] if page.eq_ignore_ascii_case("check") => "/check".to_owned(),
+        [room, name] if room.eq_ignore_ascii_case("room") => format!("/room/{name}"),
+        _ => return None,
+    };
+    if path == uri.path() {
         return None;
     }
     let query = uri.query();
@@ -129,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_with_slashes_too_many_are_elsewhere() {
+    fn pages_with_slashes_too_many_or_in_capitals_are_elsewhere() {
         for (asked, target) in [
             ("/room/a/", Some("/room/a")),
             ("/room/a//", Some("/room/a")),
@@ -140,7 +144,17 @@ mod tests {
             ),
             ("/check/", Some("/check")),
             ("//check", Some("/check")),
+            ("/ROOM/A?watch=1", Some("/room/A?watch=1")),
+            (
+                "/ROOM/ABCDE-FGHJK-MNPQR-STUVW",
+                Some("/room/ABCDE-FGHJK-MNPQR-STUVW"),
+            ),
+            ("/Room/a/", Some("/room/a")),
+            ("/CHECK", Some("/check")),
             ("/room/a", None),
+            ("/check", None),
+            ("/ROOM", None),
+            ("/CHECK/a", None),
             ("/room/", None),
             ("/room/a/b", None),
             ("//evil.example", None),

@@ -285,6 +285,28 @@ test('settings are remembered, and survive a storage full of nonsense', () => {
   }
 });
 
+test('a storage that is denied costs what is remembered and nothing else', () => {
+  const denied = () => {
+    throw new DOMException('The operation is insecure.', 'SecurityError');
+  };
+  const storage = { getItem: denied, setItem: denied };
+  assert.deepEqual(loadSettings(storage), loadSettings(undefined));
+  saveSettings(storage, { ...loadSettings(undefined), name: 'Mina' });
+});
+
+test('a browser that does not tell its devices opens them all the same', async () => {
+  const camera = new FakeTrack('video');
+  const { devices } = setUp({
+    getUserMedia: async () => new FakeStream([camera]),
+    enumerateDevices: () => Promise.reject(new DOMException('', 'NotAllowedError')),
+  });
+  await devices.openCamera();
+  assert.equal(devices.tracks.camera, camera);
+  camera.onended?.();
+  await turn();
+  assert.deepEqual([devices.tracks.camera, devices.problems.camera], [null, null]);
+});
+
 test('the address says what to do', () => {
   assert.deepEqual(readQuery('?name=Mina&autojoin=1&relay=1&video=0&lang=ko'), {
     name: 'Mina', language: 'ko', autojoin: true, relayOnly: true, watch: false, audio: true, video: false,

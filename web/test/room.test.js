@@ -200,6 +200,16 @@ test('what names are is one rule of the server and the page', () => {
   for (const { name, canonical } of people) assert.equal(cleanName(written(name)), canonical, JSON.stringify(name));
 });
 
+test('a link leads where the programs that take one go', () => {
+  const { links } = JSON.parse(readFileSync(cases, 'utf8'));
+  assert.ok(links.length > 30);
+  for (const { text, room, refused } of links) {
+    const read = readInvitation(text, URL.canParse(text) ? new URL(text).host : (/^[\w.-]+(?=[:/])(:\d+)?/.exec(text)?.[0] ?? 'call.example'));
+    if (refused) assert.ok('problem' in read, text);
+    else assert.equal('path' in read && read.path.split(/[?#]/)[0], roomPath(room), text);
+  }
+});
+
 // "…/tea 2" led to the room "tea", in which the others were not.
 test('a number behind the one link of an input belongs to the name', () => {
   const made = 'abcde-fghjk-mnpqr-stuvw';

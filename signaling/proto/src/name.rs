@@ -7,6 +7,7 @@
 
 mod invisible;
 mod link;
+mod made;
 
 use std::borrow::Cow;
 
@@ -60,12 +61,16 @@ fn code_point(character: char) -> String {
     format!("U+{:04X}", u32::from(character))
 }
 
-/// A room's name in its canonical form: what it is called for everybody.
+/// A room's name in its canonical form: what it is called for everybody. Of a name that the page has
+/// made, what messengers and people add or capitalize is no part.
 ///
 /// # Errors
 /// When it is none.
 pub fn room(name: &str) -> Result<String, BadName> {
-    canonical(name, ROOM_NAME_CHARS)
+    match made::page_made(name) {
+        Some(made) => Ok(made),
+        None => canonical(name, ROOM_NAME_CHARS),
+    }
 }
 
 /// A namespace's name in its canonical form.

@@ -6,12 +6,13 @@ use std::str::FromStr;
 use super::HttpUrl;
 
 /// Schemes of web views and browser extensions, whose origins are `SCHEME://NAME` without a port.
-const APP_SCHEMES: [&str; 6] = [
+const APP_SCHEMES: [&str; 7] = [
     "app",
     "capacitor",
     "chrome-extension",
     "ionic",
     "moz-extension",
+    "safari-web-extension",
     "tauri",
 ];
 
@@ -207,6 +208,7 @@ mod tests {
             "app://my-app",
             "app://org.example.call",
             "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+            "safari-web-extension://8dd1ab11-05f7-43f5-8dd2-51c4e8a2ff3a",
             "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc",
         ] {
             assert!(matches(app, app), "{app}");

@@ -153,6 +153,19 @@ async fn a_relay_shares_the_port_of_plain_http_and_none_is_told_without_one() {
     let pair = Pair::new();
     let server = start(&pair.options().each_ref().map(String::as_str)).await;
     assert!(server.turn_urls().is_empty());
+    for (method, status) in [("GET", "308"), ("POST", "400")] {
+        let mut plain = TcpStream::connect(server.page()).await.unwrap();
+        let request =
+            format!("{method} /room/a HTTP/1.1\r\nHost: call.example\r\nConnection: close\r\n\r\n");
+        plain.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        plain.read_to_string(&mut answer).await.unwrap();
+        let expected = format!("HTTP/1.1 {status}");
+        assert!(answer.starts_with(&expected), "{method}: {answer}");
+    }
+    // A browser that offers HTTP/2 speaks HTTP/1.1.
+    let stream = pair.connect(&server, &[b"h2", b"http/1.1"]).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
     let refused = pair.connect(&server, &[b"stun.turn"]).await;
     assert!(refused.is_err(), "there is no relay");
     server.stop().await;

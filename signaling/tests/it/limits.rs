@@ -150,6 +150,32 @@ async fn compression_is_not_negotiated() {
 }
 
 #[tokio::test]
+async fn old_and_odd_requests_are_answered() {
+    let server = start(&[]).await;
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    for (request, status) in [
+        ("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n", 200),
+        ("GET / HTTP/1.0\r\n", 200),
+        (
+            &format!("GET /signal HTTP/1.1\r\nHost: a\r\n{upgrade}Sec-WebSocket-Version: 8\r\n"),
+            400,
+        ),
+    ] {
+        let mut stream = TcpStream::connect(server.page()).await.unwrap();
+        let request = format!("{request}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let head = answer.split("\r\n").next().unwrap();
+        assert!(head.contains(&format!(" {status}")), "{request}: {head}");
+        let body = answer.split("\r\n\r\n").nth(1).unwrap();
+        assert_eq!(body.is_empty(), request.starts_with("HEAD"), "{answer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn who_sends_too_fast_is_held_back_then_cut_and_others_do_not_notice() {
     let server = start(&["--message-rate", "50"]).await;
     let (mut flooder, flooding) = Client::enter(&server, "r").await;

@@ -14,6 +14,7 @@ mod hung;
 mod kick;
 mod limits;
 mod namespaces;
+mod origins;
 mod page;
 mod process;
 mod relay_loss;

@@ -84,6 +84,23 @@ async fn the_page_comes_with_strict_headers() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_asked_for_otherwise_is_elsewhere() {
+    let server = start(&[]).await;
+    for (asked, target) in [
+        ("/room/a/", "/room/a"),
+        ("//room/a?lang=ko", "/room/a?lang=ko"),
+        ("/ROOM/A", "/room/A"),
+        ("/check/", "/check"),
+        ("/CHECK", "/check"),
+    ] {
+        let answer = page(&server, asked).await;
+        assert!(answer.starts_with("HTTP/1.1 308"), "{asked}: {answer}");
+        assert_eq!(header(&answer, "location"), Some(target), "{asked}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_a_browser_has_is_not_sent_again() {
     let server = start(&[]).await;
     let etag = header(&page(&server, "/").await, "etag")
@@ -214,6 +231,11 @@ async fn pages_of_other_origins_may_not_connect() {
         }
         assert_eq!(upgrade(request).await.map(drop), expected, "{origin:?}");
     }
+    let metrics = get(server.admin(), "/metrics", "").await;
+    assert!(
+        metrics.contains("signaling_pages_refused_total 4\n"),
+        "{metrics}"
+    );
     server.stop().await;
 }
 

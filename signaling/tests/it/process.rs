@@ -30,7 +30,7 @@ fn run(options: &[&str]) -> Output {
     signaling(options).output().unwrap()
 }
 
-fn assert_fails(options: &[&str], exit_code: i32, words: &[&str]) {
+pub(crate) fn assert_fails(options: &[&str], exit_code: i32, words: &[&str]) {
     let output = run(options);
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(

@@ -2,10 +2,13 @@
 
 use std::io::{BufRead as _, BufReader};
 
+use futures_util::StreamExt as _;
 use signaling_proto::message::ServerMessage;
 use signaling_proto::message::server::{ErrorCode, LeftReason, Presence, Role, Welcome};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Client, start};
+use crate::harness::{Client, patience, start};
 use crate::process::{FREE, Running, signaling};
 
 /// `hello` with the newest ticket.
@@ -123,27 +126,44 @@ async fn who_comes_back_after_the_resume_window_is_told_so_and_enters_anew() {
 #[tokio::test]
 async fn a_room_that_needs_a_token_opens_for_the_one_that_the_program_prints() {
     let server = start(&["--token-secret", "north"]).await;
-    let program = std::process::Command::new(env!("CARGO_BIN_EXE_signaling"))
-        .args(["token", "--token-secret", "north", "--room", "r"])
-        .args(["--role", "host", "--name", "Mina"])
-        .output()
-        .unwrap();
-    assert!(program.status.success(), "{program:?}");
-    let token = String::from_utf8(program.stdout).unwrap();
-    let hello = |room: &str| {
-        let token = token.trim();
-        format!(r#"{{"type":"hello","room":"{room}","token":"{token}"}}"#)
-    };
-    let mut client = Client::connect(&server).await;
-    client.say(&hello("r")).await;
-    let ServerMessage::Welcome(welcome) = client.hear().await else {
-        panic!("no welcome")
-    };
-    assert_eq!(welcome.role, Role::Host);
-    let mut elsewhere = Client::connect(&server).await;
-    elsewhere.say(&hello("other")).await;
-    elsewhere
-        .assert_refused(ErrorCode::Unauthorized, 4401)
-        .await;
+    let long = "x".repeat(100);
+    for room in ["r", "회의실 1", "team/a", &long] {
+        let program = std::process::Command::new(env!("CARGO_BIN_EXE_signaling"))
+            .args(["token", "--token-secret", "north", "--room", room])
+            .args(["--role", "host", "--name", "Mina"])
+            .output()
+            .unwrap();
+        assert!(program.status.success(), "{program:?}");
+        let token = String::from_utf8(program.stdout).unwrap();
+        let hello = |room: &str| {
+            let token = token.trim();
+            format!(r#"{{"type":"hello","room":"{room}","token":"{token}"}}"#)
+        };
+        let mut client = Client::connect(&server).await;
+        client.say(&hello(room)).await;
+        let ServerMessage::Welcome(welcome) = client.hear().await else {
+            panic!("no welcome to {room}")
+        };
+        assert_eq!(welcome.role, Role::Host);
+        let mut elsewhere = Client::connect(&server).await;
+        elsewhere.say(&hello("other")).await;
+        elsewhere
+            .assert_refused(ErrorCode::Unauthorized, 4401)
+            .await;
+    }
+    server.stop().await;
+}
+
+/// The option reaches the socket: who says nothing is asked whether it is there.
+#[tokio::test]
+async fn a_silent_connection_is_pinged() {
+    let server = start(&["--ping-interval", "1"]).await;
+    let (mut client, _) = Client::enter(&server, "r").await;
+    loop {
+        let heard = timeout(patience(), client.socket.next()).await;
+        if let Message::Ping(_) = heard.unwrap().unwrap().unwrap() {
+            break;
+        }
+    }
     server.stop().await;
 }

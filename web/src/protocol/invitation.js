@@ -66,8 +66,8 @@ export function readInvitation(input, host) {
  */
 function findLink(text, host, wrappers) {
   for (const [found] of text.matchAll(ADDRESSES)) {
-    // A filter of mail puts two underscores and a semicolon behind what it wraps.
-    const address = withoutTrailing(found.replace(/__;.*|[*~]+$/g, ''));
+    // A filter of mail puts two underscores and a semicolon behind what it wraps; others write brackets and quotation marks as HTML.
+    const address = withoutTrailing(found.replace(/__;.*|&(?:[gl]t|quot|apos|nbsp|#39|#34);.*|[*~]+$/g, ''));
     if (!URL.canParse(address)) continue;
     const url = new URL(address);
     if (url.host === host && nameFromPath(url.pathname) !== null) return url;
@@ -86,9 +86,9 @@ function findLink(text, host, wrappers) {
  * @param {string} host
  */
 function findShortLink(text, host) {
-  const [word = ''] = text.split(/[\s<>"'`{}|\\^[\]]+/).filter((part) => part.includes('/room/'));
+  const [word = ''] = text.split(/[\s<>"'`{}|\\^[\]]+/).filter((part) => /\/room\//i.test(part));
   const path = withoutTrailing(word).replace(/^[^/]+/, (name) => (name.toLowerCase() === host ? '' : name));
-  return path.startsWith('/room/') ? new URL(path, `http://${host}`) : null;
+  return /^\/room\//i.test(path) ? new URL(path, `http://${host}`) : null;
 }
 
 /**

@@ -25,11 +25,15 @@ const HIDDEN =
 /** A room name that the page has made (`newRoomName`), as long as it is no part of a longer name. */
 export const PAGE_MADE = '(?<![a-z\\d-])(?:[a-hjkmnp-z2-9]{5}-){3}[a-hjkmnp-z2-9]{5}(?![a-z\\d-])';
 
-/** What messengers leave around a name: punctuation, markup, characters without width, and behind it a Korean particle. */
-const AROUND = '[\\s\\p{P}\\p{S}\\u200b-\\u200f\\u2060\\ufeff]*';
-const IS_PAGE_MADE = new RegExp(`^${AROUND}(${PAGE_MADE})${AROUND}(?:\\p{sc=Hangul}{1,4}${AROUND})?$`, 'iu');
+/** What messengers leave around a name: punctuation, pictures, characters without width, and HTML's entities. */
+const AROUND =
+  '(?:&(?:[gl]t|amp|quot|apos|nbsp|#39|#34)|[\\s!-/:-@[-`{-~\\xa1-\\xa9\\xab-\\xb1\\xb4\\xb6-\\xb8\\xbb\\xbf\\u200b-\\u2027\\u2030-\\u205e\\u2060\\u2190-\\u27ff\\u3001-\\u3020\\u3030\\ufe0f\\ufeff\\uff01-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff40\\uff5b-\\uff65\\u{1f300}-\\u{1faff}])*';
+/** A Korean particle behind a name, composed or not. */
+const PARTICLE = '(?:[\\uac00-\\ud7a3]{1,4}|[\\u1100-\\u115e\\u1161-\\u11ff]{1,12})';
+/** The rule is the server's (`name/made.rs`). */
+const IS_PAGE_MADE = new RegExp(`^${AROUND}(${PAGE_MADE})${AROUND}(?:${PARTICLE}${AROUND})?$`, 'iu');
 /** Small letters, or capitals as phones and readers write them: all of them, the first one, or the first one of each group. */
-const WHOLE_CASE = /^(?:[^A-Z]+|[^a-z]+|[A-Z][^A-Z]+|[A-Z\d][^A-Z-]+(?:-[A-Z\d][^A-Z-]+)+)$/;
+const WHOLE_CASE = /^(?:[a-z\d-]+|[A-Z\d-]+|[A-Z][a-z\d-]+|[A-Z\d][a-z\d]+(?:-[A-Z\d][a-z\d]+)+)$/;
 
 /** @param {string} text */
 const singleSpaced = (text) => text.split(/[^\S\ufeff]+/).filter(Boolean).join(' ');

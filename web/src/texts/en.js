@@ -270,7 +270,7 @@ export const en = {
   'error.room_full': 'The room is full',
   'error.room_full_more': 'Nobody else fits in. Try again when somebody has left, or start a room of your own.',
   'error.room_locked': 'The room is locked',
-  'error.room_locked_more': 'Its host lets nobody else in at the moment. Ask the host to unlock it.',
+  'error.room_locked_more': 'Its host lets nobody else in at the moment. Ask the host to unlock it. If you were inside, try again in a minute: you will be let in.',
   'error.unauthorized': 'This room needs an invitation',
   'error.unauthorized_more': 'Open the link that you were sent, or ask for a new one.',
   'error.forbidden': 'You cannot enter this room',

@@ -270,7 +270,7 @@ export const ko = {
   'error.room_full': '방이 가득 찼습니다',
   'error.room_full_more': '더 들어갈 자리가 없습니다. 누가 나간 뒤 다시 시도하거나 새 방을 여세요.',
   'error.room_locked': '방이 잠겨 있습니다',
-  'error.room_locked_more': '지금은 진행자가 아무도 들이지 않습니다. 잠금을 풀어 달라고 하세요.',
+  'error.room_locked_more': '지금은 진행자가 아무도 들이지 않습니다. 잠금을 풀어 달라고 하세요. 이미 안에 있었다면 1분 뒤에 다시 시도하세요. 들어갈 수 있습니다.',
   'error.unauthorized': '초대가 필요한 방입니다',
   'error.unauthorized_more': '받은 링크로 열거나 새 링크를 부탁하세요.',
   'error.forbidden': '이 방에 들어갈 수 없습니다',

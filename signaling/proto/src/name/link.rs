@@ -26,31 +26,57 @@ impl NoRoom {
     }
 }
 
-/// The room that somebody wrote: its name, its address (`https://HOST/room/NAME`) or that address's
-/// path. What else an address says is not looked at.
+/// The room that somebody wrote: its name, its address (`https://HOST/room/NAME`, also without its
+/// scheme) or that address's path. What else an address says is not looked at.
 ///
 /// # Errors
 /// When it is an address without a room, or the name is none.
 pub fn room_of(text: &str) -> Result<String, NoRoom> {
     let text = text.trim();
-    let path = match text.split_once("://") {
-        Some((scheme, rest)) if is_web(scheme) => {
-            let path = rest.find('/').and_then(|at| rest.get(at..));
-            Some(path.unwrap_or_default())
-        }
-        _ if text.starts_with("/room/") => Some(text),
-        _ => None,
-    };
-    let Some(path) = path else {
+    let Some(path) = path_of(text) else {
         return Ok(room(text)?);
     };
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    let (_, name) = path.split_once("/room/").ok_or(NoRoom::Elsewhere)?;
-    let name = name.strip_suffix('/').unwrap_or(name);
-    if name.is_empty() || name.contains('/') {
+    let path = path.trim_end_matches('/');
+    let (before, name) = path.rsplit_once('/').ok_or(NoRoom::Elsewhere)?;
+    let (_, folder) = before.rsplit_once('/').ok_or(NoRoom::Elsewhere)?;
+    // As capitals do not matter to the page.
+    if !folder.eq_ignore_ascii_case("room") {
         return Err(NoRoom::Elsewhere);
     }
     Ok(room(&decoded(name))?)
+}
+
+/// The path of an address; `None` when the text is none.
+fn path_of(text: &str) -> Option<&str> {
+    let rest = match text.split_once("://") {
+        Some((scheme, rest)) if is_web(scheme) => rest,
+        _ if is_room_path(text) => return Some(text),
+        _ => text
+            .split_once('/')
+            .filter(|(host, _)| is_host(host))
+            .map(|_| text)?,
+    };
+    let path = rest.find('/').and_then(|at| rest.get(at..));
+    Some(path.unwrap_or_default())
+}
+
+fn is_room_path(text: &str) -> bool {
+    let start = text.get(.."/room/".len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case("/room/"))
+}
+
+/// A name with a dot, with or without a port.
+fn is_host(text: &str) -> bool {
+    let (name, port) = text.split_once(':').unwrap_or((text, "0"));
+    let is_label = |label: &str| {
+        let mut characters = label.chars();
+        !label.is_empty() && characters.all(|it| it.is_ascii_alphanumeric() || "-_".contains(it))
+    };
+    name.contains('.')
+        && name.split('.').all(is_label)
+        && !port.is_empty()
+        && port.bytes().all(|it| it.is_ascii_digit())
 }
 
 fn is_web(scheme: &str) -> bool {
