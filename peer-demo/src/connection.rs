@@ -136,6 +136,8 @@ impl Connection {
             .with_multicast_dns_mode(MulticastDnsMode::Disabled)
             .with_include_loopback_candidate(true)
             .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(MAX_CHECKS))
+            .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
+            .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
             .with_relay_acceptance_min_wait(Some(if setup.relay_only {
                 Duration::ZERO
             } else {

@@ -111,6 +111,12 @@ impl<C> Negotiation<C> {
         self.offering.is_some() || self.remote.is_some()
     }
 
+    /// Whether descriptions of both sides have been applied at least once.
+    #[must_use]
+    pub fn has_both(&self) -> bool {
+        self.remote.is_some()
+    }
+
     /// Begins an own offer and returns its epoch; `None` while one is waiting for its answer.
     pub fn offer(&mut self) -> Option<Epoch> {
         if self.offering.is_some() {

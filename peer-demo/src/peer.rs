@@ -2,6 +2,8 @@
 
 mod echo;
 mod exchange;
+mod progress;
+mod sdp;
 mod state;
 
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use webrtc::peer_connection::{RTCIceCandidateInit, RTCPeerConnectionState};
 
 pub use self::echo::PINGS;
 use self::echo::Reaction;
+use self::progress::Progress;
 use self::state::State;
 pub use self::state::Status;
 use crate::config::Role;
@@ -118,6 +121,8 @@ struct Task {
     can_signal: bool,
     /// Changes when the other side restarts ICE.
     remote_ufrag: Option<String>,
+    /// Candidates that the other side has told of since it restarted ICE.
+    remote_candidates: usize,
     state: State,
     status: watch::Sender<Status>,
 }
@@ -152,6 +157,7 @@ impl Task {
             is_lost: false,
             can_signal: true,
             remote_ufrag: None,
+            remote_candidates: 0,
             state,
             status,
         };
@@ -202,6 +208,10 @@ impl Task {
             }
             Input::IceServers(servers) => {
                 self.connection.set_ice_servers(&servers).await;
+                // What was gathered with the old servers did not lead anywhere.
+                if !self.state.is_connected() && self.state.left.is_none() {
+                    self.look_for_a_way(Duration::ZERO);
+                }
                 Ok(())
             }
             Input::RelayLost => {
@@ -272,10 +282,12 @@ impl Task {
                     self.start_media();
                 }
             }
-            RTCPeerConnectionState::Disconnected => self.lose_way(INTERRUPTION_LIMIT),
+            RTCPeerConnectionState::Disconnected => {
+                self.state.interrupted();
+                self.lose_way(INTERRUPTION_LIMIT);
+            }
             RTCPeerConnectionState::Failed => {
-                self.state
-                    .fail("no path to the other side was found, or it broke".into());
+                self.state.broken();
                 self.lose_way(Duration::ZERO);
             }
             _ => {}
@@ -314,6 +326,19 @@ impl Task {
         Ok(())
     }
 
+    fn progress(&self) -> Progress {
+        if self.negotiation.has_both() {
+            Progress::NoWay {
+                here: self.candidates.iter().flatten().count(),
+                there: self.remote_candidates,
+            }
+        } else if self.negotiation.has_begun() {
+            Progress::NoAnswer
+        } else {
+            Progress::NoOffer
+        }
+    }
+
     /// Brings the status up to date, and tells the other side when it is verified.
     async fn refresh(&mut self) -> Result<()> {
         if self.state.left.is_none()
@@ -325,6 +350,7 @@ impl Task {
             }
             self.state.path = Some(path);
         }
+        self.state.progress = self.progress();
         let verified = self.state.status().report.verified;
         if verified
             && self.state.left.is_none()

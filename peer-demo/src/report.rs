@@ -6,9 +6,14 @@ use std::fmt;
 
 use serde::Serialize;
 
+/// Version of the program, as `--version` tells it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The report of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
+    /// Version of the program.
+    pub version: &'static str,
     /// Whether everything that was expected has been verified.
     pub ok: bool,
     /// The room.
@@ -28,6 +33,7 @@ impl Report {
     #[must_use]
     pub fn of_failure(room: String, problem: String) -> Self {
         Self {
+            version: VERSION,
             ok: false,
             room,
             peer: None,
@@ -277,6 +283,7 @@ mod tests {
     #[test]
     fn the_json_has_the_promised_names() {
         let report = Report {
+            version: VERSION,
             ok: false,
             room: "a".into(),
             peer: Some("p1".into()),
@@ -307,6 +314,7 @@ mod tests {
             problems: vec!["bob: no sound".into()],
         };
         let json = serde_json::to_value(&report).expect("encodes");
+        assert_eq!(json["version"], VERSION);
         let peer = &json["peers"][0];
         assert_eq!(peer["connected_ms"], 12);
         assert_eq!(peer["path"]["type"], "relay");

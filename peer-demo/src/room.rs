@@ -298,6 +298,7 @@ impl Room {
         let lost = self.service_lost.as_deref();
         let problems = report::problems(&standings, config.expect_peers, lost);
         Report {
+            version: report::VERSION,
             ok: problems.is_empty(),
             room: config.room.clone(),
             peer: Some(own_id.to_string()),

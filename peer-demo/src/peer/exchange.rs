@@ -6,7 +6,7 @@ use signaling_proto::message::{Payload, SdpKind, Verbatim};
 use tokio::time::{Duration, Instant};
 use webrtc::peer_connection::{RTCIceCandidateInit, RTCSdpType, RTCSessionDescription};
 
-use super::{Task, due};
+use super::{Task, due, sdp};
 use crate::negotiation::{OnCandidate, OnOffer, RESTART_WAIT};
 use crate::signaling::Outgoing;
 
@@ -80,6 +80,9 @@ impl Task {
     fn note_ufrag(&mut self, description: &RTCSessionDescription) -> bool {
         let ufrag = attribute(&description.sdp, "ice-ufrag");
         let before = std::mem::replace(&mut self.remote_ufrag, ufrag);
+        if before != self.remote_ufrag {
+            self.remote_candidates = sdp::candidates(&description.sdp);
+        }
         before.is_some() && before != self.remote_ufrag
     }
 
@@ -88,7 +91,7 @@ impl Task {
         epoch: Epoch,
         description: &Verbatim,
     ) -> Result<()> {
-        let description: RTCSessionDescription = description
+        let mut description: RTCSessionDescription = description
             .decode()
             .context("a description that can't be read")?;
         match description.sdp_type {
@@ -101,6 +104,7 @@ impl Task {
                     OnOffer::Answer => false,
                     OnOffer::RollBackAndAnswer => true,
                 };
+                description.sdp = sdp::without_simulcast(&description.sdp);
                 if self.note_ufrag(&description) {
                     self.begin_search().await;
                 }
@@ -123,6 +127,7 @@ impl Task {
             }
         }
         for candidate in self.negotiation.take_held() {
+            self.remote_candidates += 1;
             self.connection.add_candidate(candidate).await?;
         }
         Ok(())
@@ -137,7 +142,10 @@ impl Task {
             return Ok(());
         };
         match self.negotiation.on_candidate(epoch, candidate) {
-            OnCandidate::Add(candidate) => self.connection.add_candidate(candidate).await,
+            OnCandidate::Add(candidate) => {
+                self.remote_candidates += 1;
+                self.connection.add_candidate(candidate).await
+            }
             OnCandidate::Held | OnCandidate::Stale => Ok(()),
         }
     }

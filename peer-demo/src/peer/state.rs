@@ -9,6 +9,7 @@ use signaling_proto::message::server::{LeftReason, Peer as RosterEntry};
 use tokio::time::{Duration, Instant};
 
 use super::echo::{Echo, PINGS};
+use super::progress::Progress;
 use crate::receive::Shared;
 use crate::report::{DataReport, MediaReport, Path, PeerReport, Standing};
 
@@ -29,6 +30,10 @@ pub(super) struct State {
     met: Instant,
     connected_after: Option<Duration>,
     failure: Option<String>,
+    /// When the path stopped working, while it does not work.
+    interrupted_after: Option<Duration>,
+    /// How far a connection that is not there yet has come.
+    pub(super) progress: Progress,
     /// The last thing that went wrong without ending the call.
     note: Option<String>,
     pub(super) media: Media,
@@ -48,6 +53,8 @@ impl State {
             met: Instant::now(),
             connected_after: None,
             failure: None,
+            interrupted_after: None,
+            progress: Progress::default(),
             note: None,
             media: entry.media,
             path: None,
@@ -66,7 +73,7 @@ impl State {
 
     /// Notes that media can flow; whether that is new.
     pub(super) fn connected(&mut self) -> bool {
-        self.failure = None;
+        (self.failure, self.interrupted_after) = (None, None);
         let first = self.connected_after.is_none();
         self.connected_after.get_or_insert(self.met.elapsed());
         first
@@ -82,6 +89,30 @@ impl State {
 
     pub(super) fn fail(&mut self, reason: String) {
         self.failure = Some(reason);
+    }
+
+    /// Notes that packets have stopped on a path that there was.
+    pub(super) fn interrupted(&mut self) {
+        if self.is_connected() {
+            self.interrupted_after.get_or_insert(self.met.elapsed());
+        }
+    }
+
+    /// Notes that ICE has given up. What never connected is described by its progress.
+    pub(super) fn broken(&mut self) {
+        self.interrupted();
+        self.failure = self.interruption();
+    }
+
+    /// When the path broke, counted from when it was there.
+    fn interruption(&self) -> Option<String> {
+        let lasted = self
+            .interrupted_after?
+            .saturating_sub(self.connected_after?);
+        Some(format!(
+            "the path broke after {:.1} s",
+            lasted.as_secs_f64()
+        ))
     }
 
     pub(super) fn note(&mut self, what: String) {
@@ -138,9 +169,14 @@ impl State {
                 }
             }
         } else if self.failure.is_none() {
-            problems.push("never connected".into());
+            problems.push(format!("never connected: {}", self.progress));
         }
         if !problems.is_empty() {
+            if self.failure.is_none()
+                && let Some(interruption) = self.interruption()
+            {
+                problems.push(interruption);
+            }
             if let Some(reason) = self.left {
                 problems.push(format!("it left ({})", left_reason(reason)));
             }

@@ -133,7 +133,10 @@ async fn two_answerers_never_meet_and_say_so() {
     for report in runs(server, &[options, options]).await {
         assert!(!report.ok);
         assert!(
-            report.problems.join("\n").contains("never connected"),
+            report
+                .problems
+                .join("\n")
+                .contains("never connected: no offer was made"),
             "{report:#?}"
         );
     }
