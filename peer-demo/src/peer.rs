@@ -328,14 +328,14 @@ impl Task {
 
     fn progress(&self) -> Progress {
         if self.negotiation.has_both() {
-            Progress::NoWay {
+            Progress::Wayless {
                 here: self.candidates.iter().flatten().count(),
                 there: self.remote_candidates,
             }
         } else if self.negotiation.has_begun() {
-            Progress::NoAnswer
+            Progress::Unanswered
         } else {
-            Progress::NoOffer
+            Progress::Unoffered
         }
     }
 

@@ -7,11 +7,11 @@ use std::fmt;
 pub(super) enum Progress {
     /// Neither side has offered.
     #[default]
-    NoOffer,
+    Unoffered,
     /// The own offer has no answer.
-    NoAnswer,
+    Unanswered,
     /// Descriptions are exchanged, and no pair of candidates works.
-    NoWay {
+    Wayless {
         /// Candidates of this side.
         here: usize,
         /// Candidates of the other side.
@@ -22,9 +22,9 @@ pub(super) enum Progress {
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoOffer => write!(f, "no offer was made"),
-            Self::NoAnswer => write!(f, "no answer to the offer"),
-            Self::NoWay { here, there } => {
+            Self::Unoffered => write!(f, "no offer was made"),
+            Self::Unanswered => write!(f, "no answer to the offer"),
+            Self::Wayless { here, there } => {
                 write!(f, "no way found: {here} candidates here, {there} there")
             }
         }
@@ -39,10 +39,10 @@ mod tests {
     #[test]
     fn the_words_tell_the_cases_apart() {
         for (progress, words) in [
-            (Progress::NoOffer, "no offer was made"),
-            (Progress::NoAnswer, "no answer to the offer"),
+            (Progress::Unoffered, "no offer was made"),
+            (Progress::Unanswered, "no answer to the offer"),
             (
-                Progress::NoWay { here: 3, there: 0 },
+                Progress::Wayless { here: 3, there: 0 },
                 "no way found: 3 candidates here, 0 there",
             ),
         ] {

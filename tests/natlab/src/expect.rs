@@ -68,12 +68,6 @@ impl Deployment {
         }
     }
 
-    /// Whether a relay can be reached over TLS on port 443.
-    #[must_use]
-    pub const fn relays_on_port_443(self) -> bool {
-        !self.one_process
-    }
-
     /// The name in tables.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -115,13 +109,13 @@ pub enum Expected {
     Call(Way),
     /// It stands, either way: loss decides which check arrives first.
     AnyWay,
-    /// It does not stand or is not verified, for the reason given: what a client or a deployment can't do yet.
+    /// It does not stand or is not verified, for the reason given: what a client can't do yet.
     Missing(&'static str),
 }
 
 /// What a call between two routers must come to.
 #[must_use]
-pub fn pair(client: Client, deployment: Deployment, a: Router, b: Router) -> Expected {
+pub fn pair(client: Client, a: Router, b: Router) -> Expected {
     let loss = a.loss_percent().max(b.loss_percent());
     if loss > client.verifies_up_to_loss() {
         return Expected::Missing("sound is not verified at this loss");
@@ -134,16 +128,8 @@ pub fn pair(client: Client, deployment: Deployment, a: Router, b: Router) -> Exp
         return Expected::Call(Way::Direct);
     }
     for router in [a, b] {
-        let is_reachable = match router.passes() {
-            Passes::All => true,
-            Passes::NoUdp | Passes::Tcp443 if !client.has_turn_over_streams() => {
-                return Expected::Missing("the client has no TURN over TCP or TLS");
-            }
-            Passes::NoUdp => true,
-            Passes::Tcp443 => deployment.relays_on_port_443(),
-        };
-        if !is_reachable {
-            return Expected::Missing("no relay on port 443");
+        if router.passes() != Passes::All && !client.has_turn_over_streams() {
+            return Expected::Missing("the client has no TURN over TCP or TLS");
         }
     }
     Expected::Call(Way::Relay)
@@ -176,7 +162,7 @@ mod tests {
 
     #[test]
     fn symmetric_routers_are_met_by_those_who_ignore_ports() {
-        let way = |a, b| pair(Client::Page, Deployment::APART, a, b);
+        let way = |a, b| pair(Client::Page, a, b);
         for router in [Router::Open, Router::Cone, Router::Restricted] {
             assert_eq!(way(router, Router::Symmetric), Expected::Call(Way::Direct));
         }
@@ -187,7 +173,7 @@ mod tests {
 
     #[test]
     fn families_that_differ_need_a_relay() {
-        let way = |a, b| pair(Client::Demo, Deployment::APART, a, b);
+        let way = |a, b| pair(Client::Demo, a, b);
         assert_eq!(
             way(Router::V6Only, Router::Open),
             Expected::Call(Way::Relay)
@@ -199,11 +185,8 @@ mod tests {
     }
 
     #[test]
-    fn port_443_alone_needs_a_relay_there() {
-        let way = |deployment| pair(Client::Page, deployment, Router::Tcp443, Router::Cone);
-        assert_eq!(way(Deployment::APART), Expected::Call(Way::Relay));
-        if !Deployment::ONE_PROCESS.relays_on_port_443() {
-            assert!(matches!(way(Deployment::ONE_PROCESS), Expected::Missing(_)));
-        }
+    fn port_443_alone_reaches_a_relay() {
+        let way = pair(Client::Page, Router::Tcp443, Router::Cone);
+        assert_eq!(way, Expected::Call(Way::Relay));
     }
 }

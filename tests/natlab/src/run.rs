@@ -89,12 +89,7 @@ pub fn router(router: Router) -> anyhow::Result<Found> {
 #[must_use]
 pub fn pair(client: Client, deployment: Deployment, routers: [Router; 2]) -> PairRun {
     let [a, b] = routers;
-    let mut run = PairRun::new(
-        client,
-        deployment,
-        routers,
-        expect::pair(client, deployment, a, b),
-    );
+    let mut run = PairRun::new(client, deployment, routers, expect::pair(client, a, b));
     let name = format!("{client:?}-{}-{}", a.name(), b.name());
     let outcome = on_stage(&name, async |stage| {
         let lab = Lab::new(stage, &routers).await?;
