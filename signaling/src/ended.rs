@@ -20,7 +20,7 @@ use crate::state_dir;
 const FILE: &str = "ended-sessions";
 /// Its first line.
 const HEADER: &str = "callbox ended sessions 1";
-/// Of a file that is read, in bytes: more than [`limits::ENDED_SESSIONS`] lines have.
+/// Of a file that is read, in bytes: more than twice [`limits::ENDED_SESSIONS`] lines have.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 /// How long the file is left alone after it was written.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,20 +38,32 @@ struct Shared {
 /// In the order in which they ended.
 #[derive(Default)]
 struct List {
-    sessions: VecDeque<Ended>,
+    byes: VecDeque<Ended>,
+    /// Kicks and lock-outs. They have places apart: clients make byes at will.
+    put_out: VecDeque<Ended>,
     /// Whether the file says something else.
     is_dirty: bool,
+}
+
+impl List {
+    fn push(&mut self, ended: Ended) {
+        let kind = match ended.reason {
+            LeftReason::Bye => &mut self.byes,
+            _ => &mut self.put_out,
+        };
+        kind.push_back(ended);
+        if kind.len() > limits::ENDED_SESSIONS {
+            kind.pop_front();
+        }
+    }
 }
 
 impl EndedSessions {
     /// One more.
     pub(crate) fn add(&self, ended: Ended) {
         let mut list = self.list();
-        list.sessions.push_back(ended);
+        list.push(ended);
         list.is_dirty = true;
-        if list.sessions.len() > limits::ENDED_SESSIONS {
-            list.sessions.pop_front();
-        }
         drop(list);
         self.0.changed.notify_one();
     }
@@ -72,7 +84,9 @@ impl EndedSessions {
             tracing::warn!(file = %told.display(), broken,
                 "lines that can't be read: tickets of those sessions are good until they expire");
         }
-        self.list().sessions = sessions.iter().cloned().collect();
+        let mut list = self.list();
+        sessions.iter().cloned().for_each(|ended| list.push(ended));
+        drop(list);
         sessions
     }
 
@@ -84,8 +98,15 @@ impl EndedSessions {
     fn take_text(&self) -> Option<String> {
         let mut list = self.list();
         let now = now();
-        list.sessions.retain(|ended| ended.until > now);
-        std::mem::take(&mut list.is_dirty).then(|| text(list.sessions.iter()))
+        list.byes.retain(|ended| ended.until > now);
+        list.put_out.retain(|ended| ended.until > now);
+        if !std::mem::take(&mut list.is_dirty) {
+            return None;
+        }
+        // The hub waits for this lock: the text is made outside of it.
+        let (byes, put_out) = (list.byes.clone(), list.put_out.clone());
+        drop(list);
+        Some(text(byes.iter().chain(&put_out)))
     }
 
     fn keep_trying(&self) {
@@ -175,8 +196,20 @@ fn parse(text: &str, now: u64) -> (Vec<Ended>, usize) {
         }
     }
     sessions.sort_by_key(|ended| ended.until);
-    let many = sessions.len().saturating_sub(limits::ENDED_SESSIONS);
-    sessions.drain(..many);
+    let is_bye = |ended: &Ended| ended.reason == LeftReason::Bye;
+    let byes = sessions.iter().filter(|ended| is_bye(ended)).count();
+    let put_out = sessions.len() - byes;
+    let mut many_byes = byes.saturating_sub(limits::ENDED_SESSIONS);
+    let mut many_put_out = put_out.saturating_sub(limits::ENDED_SESSIONS);
+    sessions.retain(|ended| {
+        let many = match is_bye(ended) {
+            true => &mut many_byes,
+            false => &mut many_put_out,
+        };
+        let is_kept = *many == 0;
+        *many = many.saturating_sub(1);
+        is_kept
+    });
     (sessions, broken)
 }
 
@@ -231,16 +264,23 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_bounded_and_forgets_the_oldest() {
+    fn the_list_is_bounded_and_byes_push_out_no_kick() {
         let list = EndedSessions::default();
+        let kick = ended(0, u64::MAX);
+        list.add(kick.clone());
         for number in 0..=limits::ENDED_SESSIONS as u64 {
-            list.add(ended(number, u64::MAX));
+            list.add(ended(2 * number + 1, u64::MAX));
         }
         let text = list.take_text().unwrap();
         assert!((text.len() as u64) < MOST_BYTES, "{}", text.len());
         let (sessions, _) = parse(&text, 0);
-        assert_eq!(sessions.len(), limits::ENDED_SESSIONS);
-        assert_eq!(sessions[0], ended(1, u64::MAX));
+        assert_eq!(sessions.len(), limits::ENDED_SESSIONS + 1);
+        assert_eq!(
+            sessions[0],
+            ended(3, u64::MAX),
+            "the oldest bye is forgotten"
+        );
+        assert_eq!(sessions.last(), Some(&kick));
         assert_eq!(list.take_text(), None, "no news");
     }
 

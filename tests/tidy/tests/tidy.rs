@@ -20,7 +20,7 @@ const LONGER: [(&str, usize); 18] = [
     ("stun-turn/src/control.rs", 428),
     ("stun-turn/src/tls.rs", 444),
     ("stun-turn/src/worker.rs", 422),
-    ("stun-turn/src/worker/stream.rs", 446),
+    ("stun-turn/src/worker/stream.rs", 448),
     ("stun-turn/tests/it/operating.rs", 459),
     ("stun-turn/tests/it/program.rs", 436),
     ("web/src/call/call.js", 415),

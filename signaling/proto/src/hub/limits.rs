@@ -45,8 +45,8 @@ pub const OUTCOME_BYTES: usize = 256 * 1024;
 pub const GATHERED_BYTES: usize = 2 * 1024 * 1024;
 /// What a room that comes together again keeps for those who are not back yet, in bytes.
 pub const REUNION_BYTES: usize = 256 * 1024;
-/// Sessions whose end is remembered: those whose tickets another process has written, and those that a
-/// host has ended.
+/// Sessions whose end is remembered: as many that said goodbye, and as many that ended otherwise, by a
+/// kick for one.
 pub const ENDED_SESSIONS: usize = 100_000;
 /// Longest name of a room, in characters.
 pub const ROOM_NAME_CHARS: usize = 128;

@@ -27,8 +27,8 @@ pub struct Ended {
 #[derive(Debug, Default)]
 pub(super) struct EndedSessions {
     reasons: HashMap<PeerId, LeftReason>,
-    /// Until when each is remembered.
-    order: VecDeque<(Instant, PeerId)>,
+    /// Until when each is remembered: byes, which clients make at will, and apart from them all others.
+    orders: [VecDeque<(Instant, PeerId)>; 2],
 }
 
 impl EndedSessions {
@@ -44,13 +44,16 @@ impl EndedSessions {
         peer: PeerId,
         reason: LeftReason,
     ) {
-        self.order.push_back((due, peer.clone()));
+        let kind = usize::from(reason != LeftReason::Bye);
+        self.orders[kind].push_back((due, peer.clone()));
         self.reasons.insert(peer, reason);
-        while self.order.len() > limits::ENDED_SESSIONS
-            || self.order.front().is_some_and(|(due, _)| *due <= now)
-        {
-            if let Some((_, peer)) = self.order.pop_front() {
-                self.reasons.remove(&peer);
+        for order in &mut self.orders {
+            while order.len() > limits::ENDED_SESSIONS
+                || order.front().is_some_and(|(due, _)| *due <= now)
+            {
+                if let Some((_, peer)) = order.pop_front() {
+                    self.reasons.remove(&peer);
+                }
             }
         }
     }
