@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use peer_demo::{Config, Report};
@@ -11,9 +12,25 @@ use tracing_subscriber::EnvFilter;
 /// What is logged unless RUST_LOG says otherwise: the crates below tell of everyday events as errors.
 const DEFAULT_LOG: &str = "off,peer_demo=info";
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long what is under way on other threads may take after the end: a name server that does not answer is not waited for.
+const LAST_WORK: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     let config = Config::parse();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no threads can be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run(config));
+    runtime.shutdown_timeout(LAST_WORK);
+    code
+}
+
+async fn run(config: Config) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| DEFAULT_LOG.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use signaling::Server;
@@ -131,8 +132,20 @@ fn warn_about(settings: &Settings, config: &Config) {
     }
 }
 
-#[tokio::main]
-async fn run(config: Config) -> anyhow::Result<()> {
+/// How long what is under way on other threads may take after the end: a file is written by then, and a name server that does not
+/// answer is not waited for.
+const LAST_WORK: Duration = Duration::from_secs(1);
+
+fn run(config: Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(LAST_WORK);
+    result
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything listens, so that no signal meets the default handler.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
