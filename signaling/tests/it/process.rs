@@ -322,61 +322,6 @@ fn the_config_in_force_is_printed_whole_and_read_back() {
     assert_eq!(values(&again), values(&printed));
 }
 
-/// Whether somebody can use the relay, as a client finds out.
-fn can_relay(url: &str, user: &str, password: &str) -> bool {
-    let options = stun_turn::check::Options {
-        url: url.parse().unwrap(),
-        user: Some(user.to_owned()),
-        password: Some(password.to_owned()),
-        auth_secret: None,
-        auth_secret_file: None,
-        password_file: None,
-        config: None,
-        realm: None,
-        ca: None,
-        insecure: false,
-        timeout: 10,
-        json: true,
-        account_of: None,
-        max_credential_ttl_s: None,
-    };
-    stun_turn::check::run(options, &mut std::io::sink()).unwrap()
-}
-
-#[test]
-fn sighup_changes_the_relay_s_users_and_refuses_nonsense() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let write = |text: &str| std::fs::write(file.path(), text).unwrap();
-    write("[turn]\nuser = [\"alice:wonder\"]\n");
-    let config = ["--config", file.path().to_str().unwrap()];
-    let mut child = Running(signaling(&[&FREE[..], &config].concat()).spawn().unwrap());
-    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
-    let turn = lines.nth(1).unwrap().unwrap();
-    let url = turn.strip_prefix("TURN: ").unwrap();
-    let mut log = BufReader::new(child.0.stderr.take().unwrap()).lines();
-    let pid = child.0.id().to_string();
-    let mut reload = |expected: &str| {
-        let told = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
-        assert!(told.success());
-        log.by_ref()
-            .map(Result::unwrap)
-            .find(|line| line.contains(expected))
-            .unwrap()
-    };
-    assert!(can_relay(url, "alice", "wonder"));
-
-    write("max-room = 3\n[turn]\nuser = [\"bob:builder\"]\n");
-    reload("max-room");
-    reload("reloaded certificates");
-    assert!(!can_relay(url, "alice", "wonder"));
-    assert!(can_relay(url, "bob", "builder"));
-
-    write("[turn]\nuser = [\"carol\"]\n");
-    let refusal = reload("not reloaded");
-    assert!(refusal.contains("--turn-user"), "{refusal}");
-    assert!(can_relay(url, "bob", "builder"), "as before");
-}
-
 /// The secret stands where the service has it, and files end with a newline.
 #[test]
 fn tokens_and_the_service_take_secrets_from_files_and_environment() {

@@ -8,7 +8,7 @@ use tidy::{Source, circle, code, imports, sources};
 const MOST_LINES: usize = 400;
 /// Files that were longer when this was written, and how long. Each may only get shorter, and leaves the list when it fits.
 const LONGER: [(&str, usize); 18] = [
-    ("signaling/tests/it/process.rs", 479),
+    ("signaling/tests/it/process.rs", 424),
     ("stun-turn/proto/src/ports.rs", 425),
     ("stun-turn/proto/src/relay.rs", 428),
     ("stun-turn/proto/src/relay/request/allocate.rs", 514),
