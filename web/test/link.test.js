@@ -199,6 +199,22 @@ test('without a way so far it stays so until there is one', () => {
   assert.equal(link.state, 'interrupted');
 });
 
+// With a relay that is gone for good Chromium has nothing to try, and says `connecting` for ever: "interrupted" was to be read all the time.
+test('a way that was there and does not come back is none after a while', () => {
+  const { link, clock, become } = setUp(false);
+  become('connected');
+  become('disconnected');
+  become('connecting');
+  assert.equal(link.state, 'interrupted');
+  clock.advance(15_000);
+  assert.equal(link.state, 'failed');
+  become('connected');
+  assert.equal(link.state, 'connected');
+  become('disconnected');
+  clock.advance(14_000);
+  assert.equal(link.state, 'interrupted', 'counted anew');
+});
+
 test('a path under way is a first attempt or a recovery', () => {
   const { link, become } = setUp(false);
   become('connecting');

@@ -111,7 +111,7 @@ export class Link {
     this.#recovery = new Recovery({
       clock: options.clock,
       may: options.mayRestart,
-      isBroken: () => this.#silent || ['disconnected', 'failed', ...(this.#wayless ? ['new'] : [])].includes(this.#connection.connectionState),
+      isBroken: () => this.#silent || ['disconnected', 'failed', ...(this.#wayless ? ['new', 'connecting'] : [])].includes(this.#connection.connectionState),
       restart: (isUrgent) => this.#negotiation.restartIce(isUrgent),
     });
     this.#noWayTimer = options.clock.setTimeout(() => this.#foundNoWay(), NO_WAY_MS);
@@ -387,8 +387,9 @@ export class Link {
       this.#wayless = false;
       this.#noPlace = false;
       clock.clearTimeout(this.#noWayTimer ?? 0);
+      this.#noWayTimer = undefined;
       this.#carriesAgain();
-    }
+    } else this.#noWayTimer ??= clock.setTimeout(() => this.#foundNoWay(), NO_WAY_MS);
     if (state === 'failed') {
       this.#wayless = true;
       this.#recovery.broken();
@@ -400,7 +401,6 @@ export class Link {
   }
 
   #foundNoWay() {
-    if (this.#wasConnected) return;
     this.#wayless = true;
     if (this.#connection.connectionState === 'new') this.#recovery.broken();
     this.#options.onChange();
