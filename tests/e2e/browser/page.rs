@@ -63,7 +63,7 @@ fn the_example_of_thirty_lines_is_a_whole_call() {
 }
 
 /// What the first visit may cost, in bytes of answers.
-const FIRST_LOAD: u64 = 150_000;
+const FIRST_LOAD: u64 = 152_000;
 
 /// Waits until the call is loaded: it comes while the preview is there to be used, and its style with it.
 const CALL: &str =
