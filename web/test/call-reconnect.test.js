@@ -317,7 +317,7 @@ test('a page that goes on with a session of an earlier one hears nothing that wa
   assert.deepEqual(heard, [{ candidate: 'fresh' }]);
 });
 
-// After one description that Chromium refuses it refuses all that follow: such a call was dead for good.
+// After one answer that Chromium refuses it refuses all that follow: such a call was dead for good.
 test('a link that takes no description any more is made anew, on both sides and not without end', async () => {
   const { call, sent, connections, clock, receive, welcome } = setUp();
   welcome('me', { ...info('a'), polite: false }, info('old'));
@@ -325,12 +325,13 @@ test('a link that takes no description any more is made anew, on both sides and 
   receive(streams('old'));
   const sdp = 'v=0\r\na=fingerprint:sha-256 00\r\na=ice-ufrag:x\r\n';
   let refuses = false;
-  const offer = async (/** @type {string} */ from, /** @type {any} */ connection, /** @type {number} */ epoch) => {
+  const offer = async (/** @type {string} */ from, /** @type {any} */ connection, /** @type {number} */ epoch, type = 'offer') => {
+    connection.signalingState = type === 'answer' ? 'have-local-offer' : 'stable';
     connection.setRemoteDescription ??= async () => {
       if (refuses) throw new Error('it refuses everything');
     };
     connection.setLocalDescription ??= async () => {};
-    receive({ type: 'signal', seq: 0, from, id: 0, epoch, description: { type: 'offer', sdp } });
+    receive({ type: 'signal', seq: 0, from, id: 0, epoch, description: { type, sdp } });
     await settled();
   };
   for (const [index, from] of ['a', 'old'].entries()) {
@@ -338,7 +339,7 @@ test('a link that takes no description any more is made anew, on both sides and 
     await offer(from, connections[index], 1);
   }
   refuses = true;
-  for (const [index, from] of ['a', 'old'].entries()) await offer(from, connections[index], 2);
+  for (const [index, from] of ['a', 'old'].entries()) await offer(from, connections[index], 1, 'answer');
   assert.equal(connections.length, 3, 'not where the other side would not know of it');
   assert.equal(call.participants[0].state, 'connected', 'the old one carries until then');
   assert.deepEqual(sent.filter(({ name, to }) => name === 'streams' && to === 'a').map(({ data }) => data.link), [0, 1]);

@@ -43,7 +43,7 @@ const MAX_EARLY = 256;
  *   the negotiation itself goes on
  * @property {(why: 'refused' | 'unfit' | null) => void} [onDescription] a description of the other side is in force, or was refused:
  *   as what it describes would not be encrypted, or by the browser
- * @property {() => void} [onBroken] a description failed after others had been in force: some browsers refuse all that follow
+ * @property {() => void} [onBroken] an answer failed after other descriptions had been in force: some browsers refuse all that follow
  * @property {Clock} clock
  */
 
@@ -163,7 +163,8 @@ export class Negotiation {
       } catch (error) {
         if (this.#closed) return;
         this.#options.onProblem(what, error);
-        if (what !== 'candidate' && this.#agreed > 0) this.#options.onBroken?.();
+        // An offer that can't be read is followed by others; after an answer, Chromium refuses everything.
+        if (what === 'answer' && this.#agreed > 0) this.#options.onBroken?.();
       }
     });
   }
