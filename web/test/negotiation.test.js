@@ -334,6 +334,17 @@ test('what other programs leave out of descriptions is put in', async () => {
   }
 });
 
+// Firefox's search for another way in a call whose pictures Chromium had offered: it kept feedback for formats of Chromium's alone, and
+// Chromium said "Failed to parse codecs correctly". Whoever had no camera could find no other way.
+test('lines about formats that a section does not have are left out', () => {
+  const head = 'v=0\r\na=group:BUNDLE 0 1\r\n';
+  const audio = 'm=audio 0 UDP/TLS/RTP/SAVPF 111 9\r\na=fmtp:111 useinbandfec=1\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\n';
+  const video = 'm=video 0 UDP/TLS/RTP/SAVPF 120 99\r\na=mid:1\r\na=rtcp-fb:* nack\r\na=rtcp-fb:120 nack pli\r\n';
+  const strangers = 'a=rtcp-fb:96 nack\r\na=rtcp-fb:111 transport-cc\r\na=fmtp:45 profile=0\r\n';
+  const end = 'a=rtpmap:120 VP8/90000\r\na=rtpmap:99 AV1/90000\r\n';
+  assert.equal(mended(`${head}${audio}${video}${strangers}${end}`), `${head}${audio}${video}${end}`);
+});
+
 // 28 KB became 392 MB: what the other side calls a section was taken for a replacement pattern.
 test('a section is grouped only under a name that is one, and not where it is refused', () => {
   for (const line of ["a=mid:$'", 'a=mid:$&', "a=mid:a$'", `a=mid:${'a'.repeat(33)}`, 'a=mid:a b']) {

@@ -163,7 +163,7 @@ export class Negotiation {
       } catch (error) {
         if (this.#closed) return;
         this.#options.onProblem(what, error);
-        // An offer that can't be read is followed by others; after an answer, Chromium refuses everything.
+        // A refused offer leaves the connection as it was; after a refused answer Chromium refuses everything.
         if (what === 'answer' && this.#agreed > 0) this.#options.onBroken?.();
       }
     });
@@ -320,16 +320,30 @@ export function insecurity(sdp) {
 }
 
 /**
- * A description with what other programs leave out: the end of its last line, and the group of a section that is alone, without which
- * browsers refuse it under `max-bundle`.
+ * A description with what other programs leave out, and without what they have too much: the end of its last line, the group of a section
+ * that is alone, without which browsers refuse it under `max-bundle`, and lines about formats that their section does not have.
  * @param {string} sdp
  */
 export function mended(sdp) {
-  const complete = /\n$/.test(sdp) ? sdp : `${sdp}\r\n`;
+  const complete = ofOwnFormats(/\n$/.test(sdp) ? sdp : `${sdp}\r\n`);
   const [, mid] = /^a=mid:([\w-]{1,32})\r?$/m.exec(complete) ?? [];
   const isAlone = complete.match(/^m=/gm)?.length === 1 && /^m=\S+ [1-9]/m.test(complete);
   // A function: the other side must not write a replacement pattern.
   return isAlone && mid && !/^a=group:BUNDLE/m.test(complete) ? complete.replace(/^m=/m, () => `a=group:BUNDLE ${mid}\r\nm=`) : complete;
+}
+
+/**
+ * Firefox 153 offers feedback (`a=rtcp-fb`) for formats that the other side has offered once and that it does not have itself. Chromium takes
+ * them for formats without a name, and refuses the whole description.
+ * @param {string} sdp
+ */
+function ofOwnFormats(sdp) {
+  const sections = sdp.split(/^(?=m=)/m).map((section) => {
+    const [, formats] = /^m=\S+ \S+ \S+ (.*)/.exec(section) ?? [];
+    const own = new Set(formats?.trim().split(' '));
+    return section.replace(/^a=(?:rtcp-fb|fmtp|rtpmap):(\d+) .*\r?\n/gm, (line, format) => (own.has(format) ? line : ''));
+  });
+  return sections.join('');
 }
 
 /**
