@@ -196,20 +196,6 @@ fn parse(text: &str, now: u64) -> (Vec<Ended>, usize) {
         }
     }
     sessions.sort_by_key(|ended| ended.until);
-    let is_bye = |ended: &Ended| ended.reason == LeftReason::Bye;
-    let byes = sessions.iter().filter(|ended| is_bye(ended)).count();
-    let put_out = sessions.len() - byes;
-    let mut many_byes = byes.saturating_sub(limits::ENDED_SESSIONS);
-    let mut many_put_out = put_out.saturating_sub(limits::ENDED_SESSIONS);
-    sessions.retain(|ended| {
-        let many = match is_bye(ended) {
-            true => &mut many_byes,
-            false => &mut many_put_out,
-        };
-        let is_kept = *many == 0;
-        *many = many.saturating_sub(1);
-        is_kept
-    });
     (sessions, broken)
 }
 

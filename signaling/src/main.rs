@@ -193,7 +193,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 /// The options of a reload, or why there are none, without secrets.
 type Loaded = Result<Config, String>;
 
-/// Reads all options again on a thread of its own: host names among them may take seconds. The end of the
+/// Reads all options again on another thread: host names among them may take seconds. The end of the
 /// process does not wait for it.
 fn begin_reading() -> oneshot::Receiver<Loaded> {
     let (sender, receiver) = oneshot::channel();

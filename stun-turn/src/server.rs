@@ -265,7 +265,7 @@ fn watch_host() -> Host {
     })
 }
 
-/// Runs a worker on a thread of its own.
+/// Runs a worker on another thread.
 fn spawn(index: usize, worker: Worker) -> io::Result<JoinHandle<()>> {
     let run = move || {
         let guard = EndProcess;

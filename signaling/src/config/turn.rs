@@ -49,7 +49,7 @@ mod tests {
 
     use super::super::{Config, Options, with_relay_options};
 
-    /// A relay of its own refused the fifth person in a room.
+    /// A separate relay refused the fifth person in a room.
     #[test]
     fn a_relay_of_its_own_has_the_quotas_of_the_largest_room() {
         let command = with_relay_options(Options::augment_args(Command::new("signaling")));

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on a thread of its own, with bounds that axum's own `serve` lacks.
+//! HTTP/1.1 on another thread, with bounds that axum's own `serve` lacks.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,7 +23,7 @@ const MAX_CONNECTIONS: usize = 64;
 /// How long to wait when the system has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves on a thread of its own, on which `beside` runs as well.
+/// Serves on another thread, on which `beside` runs as well.
 pub(super) fn start(
     listener: TcpListener,
     router: Router,

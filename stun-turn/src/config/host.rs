@@ -2,7 +2,7 @@
 //!
 //! A name keeps its last address while it can't be resolved, so that a reload during an outage of DNS
 //! does not refuse options that were good at the start. All names of one reading of the options share one
-//! deadline. A reading may block for that long: a running program does it on a thread of its own.
+//! deadline. A reading may block for that long: a running program does it on another thread.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -117,7 +117,7 @@ impl Names {
     }
 }
 
-/// Asks the system on a thread of its own: that may take longer than anybody waits.
+/// Asks the system on another thread: that may take longer than anybody waits.
 fn ask(name: &str) -> Receiver<Found> {
     let (answer, answers) = mpsc::channel();
     let asked = name.to_owned();
@@ -281,7 +281,7 @@ mod tests {
         );
     }
 
-    /// Each name had eight seconds of its own.
+    /// Each name had eight seconds.
     #[test]
     fn all_names_of_a_reading_share_one_deadline() {
         let (_answer, silent) = mpsc::channel();

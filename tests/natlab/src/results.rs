@@ -173,10 +173,11 @@ impl Results {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn pair(expected: Expected) -> PairRun {
+    /// A call of two headless peers that has not begun.
+    pub(crate) fn pair(expected: Expected) -> PairRun {
         let routers = [Router::Symmetric; 2];
         PairRun::new(Client::Demo, Deployment::APART, routers, expected)
     }

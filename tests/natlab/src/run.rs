@@ -1,4 +1,4 @@
-//! Runs: one pair or one event each, on a stage of its own.
+//! Runs: one pair or one event each, on a separate stage.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};

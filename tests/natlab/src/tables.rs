@@ -191,11 +191,7 @@ fn words(words: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pair(expected: Expected) -> PairRun {
-        let routers = [Router::Symmetric; 2];
-        PairRun::new(Client::Demo, Deployment::APART, routers, expected)
-    }
+    use crate::results::tests::pair;
 
     #[test]
     fn runs_of_a_pair_share_a_line() {

@@ -23,12 +23,12 @@ pub enum Output {
 /// What the application hears.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// In the room, for the first time or again: `resumed` tells whether the session goes on. If so,
+    /// In the room, for the first time or again: `resumed` tells whether it is the same session. Then
     /// those whom `room.peers` does not list are away; otherwise everybody is to be met anew.
     Welcome(Box<Welcome>),
     /// A message of the server that is neither a repetition nor about one of the application's own.
     Message(ServerMessage),
-    /// This message has reached everybody whom it was for, except for those who left before.
+    /// This message has reached all its recipients but those who left before.
     Delivered {
         /// Which one.
         id: MessageId,
