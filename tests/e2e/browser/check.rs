@@ -1,14 +1,37 @@
 //! The page that tells whether calls will work, where they do and where each thing is in the way.
 
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::OwnedFd;
 
+use rustix::net::{AddressFamily, SocketType, bind, socket};
 use tests::browser::Kind;
 use tests::stage;
 use tests::stun::stun_server_that_sees;
 
-/// An address where nobody answers: datagrams get lost, and no connection is taken.
-fn silent() -> UdpSocket {
-    UdpSocket::bind("127.0.0.1:0").expect("a free port")
+/// An address where nobody answers while this lives: datagrams get lost, and connections are refused.
+struct Silent {
+    address: SocketAddrV4,
+    /// Bound, and never read.
+    _datagrams: UdpSocket,
+    /// Bound, and never listening: a free port was once given to another test's relay, which then answered.
+    _connections: OwnedFd,
+}
+
+impl Silent {
+    fn new() -> anyhow::Result<Self> {
+        let connections = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        loop {
+            let datagrams = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, datagrams.local_addr()?.port());
+            if bind(&connections, &address).is_ok() {
+                return Ok(Self {
+                    address,
+                    _datagrams: datagrams,
+                    _connections: connections,
+                });
+            }
+        }
+    }
 }
 
 #[test]
@@ -207,9 +230,8 @@ fn a_relay_that_loses_most_is_explained() {
 #[test]
 fn a_dead_relay_is_explained() {
     stage::run(async |stage| {
-        let dead = silent();
-        let port = dead.local_addr()?.port();
-        let urls = ["udp", "tcp"].map(|over| format!("turn:127.0.0.1:{port}?transport={over}"));
+        let dead = Silent::new()?;
+        let urls = ["udp", "tcp"].map(|over| format!("turn:{}?transport={over}", dead.address));
         let service = stage.external("north", &urls).await?;
         let browser = stage.browser("ann").await?;
         let findings = browser.check(&service.check("ko")).await?;
@@ -234,9 +256,9 @@ fn a_dead_relay_is_explained() {
 fn blocked_datagrams_are_explained() {
     stage::run(async |stage| {
         let relay = stage.relay(&["--auth-secret", "north"]).await?;
-        let blocked = silent().local_addr()?;
+        let blocked = Silent::new()?;
         let urls = [
-            format!("turn:{blocked}?transport=udp"),
+            format!("turn:{}?transport=udp", blocked.address),
             format!("turn:{}?transport=tcp", relay.tcp),
         ];
         let service = stage.external("north", &urls).await?;
